@@ -1,0 +1,27 @@
+"""Shared fixtures: everything runs offline and on fixed seeds."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope="session")
+def data_root() -> Path:
+    """The folder of real faces (300w/, wflw/, …); the test is skipped where there is none."""
+    root = os.environ.get("KD_LANDMARKS_DATA")
+    if not root:
+        pytest.skip("KD_LANDMARKS_DATA is unset: no real faces to test on")
+    if not Path(root).is_dir():
+        pytest.fail(f"KD_LANDMARKS_DATA={root} is not a folder: unset it or point it at the faces")
+    return Path(root)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A seeded generator, fresh for every test."""
+    return np.random.default_rng(20221)
