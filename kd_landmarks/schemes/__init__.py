@@ -1,0 +1,314 @@
+"""Landmark schemes: what points are called, where a mirror puts them, what errors are divided by.
+
+Left and right are those of the *image* everywhere, as the viewer sees a frontal face: "left_eye" is
+the eye on the left side of the picture, which is the person's right eye.
+
+The built-in schemes are the YAML files beside this module, with their sources: patterns for a
+scheme of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cache
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from kd_landmarks.errors import KDLandmarksError
+
+SCHEMES = ("ibug68", "wflw98", "cofw29")
+"""Names of the built-in schemes."""
+
+ArrayT = TypeVar("ArrayT")
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A line through landmarks, for drawing; `closed` joins its last point to its first."""
+
+    name: str
+    indices: tuple[int, ...]
+    closed: bool = False
+
+
+@dataclass(frozen=True)
+class LandmarkScheme:
+    """An ordered set of N facial landmarks; every index counts from 0.
+
+    Args:
+        name: what rows, configs and cards call the scheme.
+        names: the N points' names, all different.
+        flip_permutation: N indices with `mirrored[i] = points[flip_permutation[i]]`, where
+            `points` already have their x mirrored. Applied twice it changes nothing.
+        eye_corners: the outer corners of the image-left and the image-right eye; their distance
+            normalizes the inter-ocular NME.
+        pupils: the points whose mean is the image-left and the image-right pupil, for the
+            inter-pupil NME.
+        outlines: the lines that draw the face.
+
+    Raises:
+        KDLandmarksError: a value does not fit; the message names scheme, field and value.
+    """
+
+    name: str
+    names: tuple[str, ...]
+    flip_permutation: tuple[int, ...]
+    eye_corners: tuple[int, int]
+    pupils: tuple[tuple[int, ...], tuple[int, ...]]
+    outlines: tuple[Outline, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (isinstance(self.name, str) and self.name.strip()):
+            raise KDLandmarksError(
+                f"scheme field 'name' is {self.name!r}: give it a non-empty string"
+            )
+        if not all(isinstance(name, str) and name for name in self.names):
+            raise self._error("names", self.names, "every point needs a non-empty string")
+        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        if repeated:
+            raise self._error("names", repeated, "each name may stand only once")
+        flip = self.flip_permutation
+        if len(flip) != self.num_landmarks:
+            raise self._error(
+                "flip_permutation",
+                flip,
+                f"has {len(flip)} entries for {self.num_landmarks} names; give one per point",
+            )
+        self._check_indices("flip_permutation", flip)
+        for index, partner in enumerate(flip):
+            if flip[partner] != index:
+                raise self._error(
+                    "flip_permutation",
+                    partner,
+                    f"point {index} goes to {partner}, but {partner} goes to {flip[partner]}; "
+                    "mirroring twice must give the same face",
+                )
+        self._check_indices("eye_corners", self.eye_corners)
+        if len(self.eye_corners) != 2 or self.eye_corners[0] == self.eye_corners[1]:
+            raise self._error("eye_corners", self.eye_corners, "give two different points")
+        if flip[self.eye_corners[0]] != self.eye_corners[1]:
+            raise self._error(
+                "eye_corners",
+                self.eye_corners,
+                f"mirrored, point {self.eye_corners[0]} becomes {flip[self.eye_corners[0]]}; "
+                "the flip must swap the two corners",
+            )
+        if len(self.pupils) != 2 or not all(self.pupils):
+            raise self._error("pupils", self.pupils, "give two non-empty lists of points")
+        for pupil in self.pupils:
+            self._check_indices("pupils", pupil)
+        if {flip[index] for index in self.pupils[0]} != set(self.pupils[1]):
+            raise self._error("pupils", self.pupils, "the flip must swap the two pupils")
+        for outline in self.outlines:
+            self._check_indices(f"outlines.{outline.name}", outline.indices)
+            if len(outline.indices) < 2:
+                raise self._error(
+                    f"outlines.{outline.name}", outline.indices, "a line needs two points"
+                )
+
+    @property
+    def num_landmarks(self) -> int:
+        """N, the number of points."""
+        return len(self.names)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, for configs; `from_dict` reads it back."""
+        return {
+            "name": self.name,
+            "names": list(self.names),
+            "flip_permutation": list(self.flip_permutation),
+            "eye_corners": list(self.eye_corners),
+            "pupils": [list(pupil) for pupil in self.pupils],
+            "outlines": [
+                {"name": line.name, "indices": list(line.indices), "closed": line.closed}
+                for line in self.outlines
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> LandmarkScheme:
+        """A scheme from plain types, with the keys of `from_yaml`.
+
+        Raises:
+            KDLandmarksError: an unknown or missing key, or a value that does not fit.
+        """
+        if not isinstance(values, Mapping):
+            raise KDLandmarksError(f"a scheme is a mapping of fields, not {values!r}")
+        values = dict(values)
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(str(key) for key in values if key not in {*known, "flip_pairs"})
+        if unknown:
+            raise KDLandmarksError(
+                f"unknown scheme field {unknown[0]!r}: known are {', '.join(known)}, flip_pairs"
+            )
+        if ("flip_pairs" in values) == ("flip_permutation" in values):
+            raise KDLandmarksError(
+                "a scheme needs exactly one of the fields 'flip_pairs' and 'flip_permutation'"
+            )
+        missing = [k for k in ("name", "names", "eye_corners", "pupils") if k not in values]
+        if missing:
+            raise KDLandmarksError(f"scheme field {missing[0]!r} is missing")
+        names = _list("names", values["names"])
+        if "flip_pairs" in values:
+            flip = _permutation_of_pairs(values["flip_pairs"], len(names))
+        else:
+            flip = tuple(_list("flip_permutation", values["flip_permutation"]))
+        return cls(
+            name=values["name"],
+            names=tuple(names),
+            flip_permutation=flip,
+            eye_corners=tuple(_list("eye_corners", values["eye_corners"])),  # type: ignore[arg-type]
+            pupils=tuple(  # type: ignore[arg-type]
+                tuple(_list("pupils", pupil)) for pupil in _list("pupils", values["pupils"])
+            ),
+            outlines=tuple(map(_outline, _list("outlines", values.get("outlines", [])))),
+        )
+
+    @classmethod
+    def from_yaml(cls, path: str | Path) -> LandmarkScheme:
+        """A scheme of one's own from a YAML file.
+
+        Indices count from 0. All fields but `outlines` are required::
+
+            name: five
+            names: [left_eye, right_eye, nose_tip, left_mouth_corner, right_mouth_corner]
+            flip_pairs: [[0, 1], [3, 4]]   # points in no pair stay where they are in a mirror
+            eye_corners: [0, 1]            # image-left eye first; divides the inter-ocular NME
+            pupils: [[0], [1]]             # points averaged to each pupil, image-left first
+            outlines:                      # lines for drawing
+              - {name: mouth, indices: [3, 4]}
+              - {name: face, indices: [0, 1, 4, 3], closed: true}
+
+        In place of `flip_pairs` the whole permutation may stand: `flip_permutation: [1, 0, 2, 4,
+        3]`.
+
+        Raises:
+            KDLandmarksError: no such file, not YAML, or a value that does not fit; the message
+                names file, field and value.
+        """
+        path = Path(path)
+        try:
+            values = yaml.safe_load(path.read_text(encoding="utf-8"))
+            return cls.from_dict(values)
+        except OSError as error:
+            raise KDLandmarksError(
+                f"cannot read the scheme {path}: {error.strerror or error}"
+            ) from error
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise KDLandmarksError(f"{path} is not YAML: {error}") from error
+        except KDLandmarksError as error:
+            raise KDLandmarksError(f"{path}: {error}") from error
+
+    def _error(self, field: str, value: object, why: str) -> KDLandmarksError:
+        return KDLandmarksError(f"scheme {self.name!r}, field {field!r}, value {value!r}: {why}")
+
+    def _check_indices(self, field: str, indices: Iterable[object]) -> None:
+        for index in indices:
+            if type(index) is not int or not 0 <= index < self.num_landmarks:
+                raise self._error(
+                    field, index, f"give whole numbers from 0 to {self.num_landmarks - 1}"
+                )
+
+
+def _list(field: str, value: object) -> list[Any]:
+    if not isinstance(value, list | tuple):
+        raise KDLandmarksError(f"scheme field {field!r} is {value!r}: give it a list")
+    return list(value)
+
+
+def _permutation_of_pairs(pairs: object, num_landmarks: int) -> tuple[int, ...]:
+    """The permutation that swaps each pair and leaves all other points alone."""
+    flip = list(range(num_landmarks))
+    seen: set[int] = set()
+    for pair in _list("flip_pairs", pairs):
+        for index in _list("flip_pairs", pair):
+            if type(index) is not int or not 0 <= index < num_landmarks or index in seen:
+                raise KDLandmarksError(
+                    f"scheme field 'flip_pairs', value {index!r} in {pair!r}: give whole numbers "
+                    f"from 0 to {num_landmarks - 1}, each in one pair only"
+                )
+            seen.add(index)
+        if len(pair) != 2:
+            raise KDLandmarksError(
+                f"scheme field 'flip_pairs', value {pair!r}: a pair has two points"
+            )
+        left, right = pair
+        flip[left], flip[right] = right, left
+    return tuple(flip)
+
+
+def _outline(value: object) -> Outline:
+    if not (
+        isinstance(value, Mapping)
+        and {"name", "indices"} <= set(value) <= {"name", "indices", "closed"}
+        and isinstance(value["name"], str)
+        and isinstance(value.get("closed", False), bool)
+    ):
+        raise KDLandmarksError(
+            f"scheme field 'outlines', value {value!r}: give "
+            "{name: text, indices: [whole numbers], closed: true or false}"
+        )
+    indices = tuple(_list(f"outlines.{value['name']}", value["indices"]))
+    return Outline(value["name"], indices, value.get("closed", False))
+
+
+@cache
+def _built_in(name: str) -> LandmarkScheme:
+    return LandmarkScheme.from_yaml(Path(__file__).with_name(f"{name}.yaml"))
+
+
+def get_scheme(spec: str | Path | Mapping[str, Any] | LandmarkScheme) -> LandmarkScheme:
+    """The scheme that `spec` means: a built-in's name, a YAML file, a dict or a scheme itself.
+
+    Raises:
+        KDLandmarksError: neither a built-in nor a file that holds a scheme.
+    """
+    if isinstance(spec, LandmarkScheme):
+        return spec
+    if isinstance(spec, Mapping):
+        return LandmarkScheme.from_dict(spec)
+    if isinstance(spec, str) and spec in SCHEMES:
+        return _built_in(spec)
+    if isinstance(spec, Path) or (isinstance(spec, str) and spec.endswith((".yaml", ".yml"))):
+        return LandmarkScheme.from_yaml(spec)
+    raise KDLandmarksError(
+        f"unknown scheme {spec!r}: name one of {', '.join(SCHEMES)} or a YAML file (see "
+        "LandmarkScheme.from_yaml)"
+    )
+
+
+# iBUG's 68 points as means of two WFLW points each. 60 of them are one WFLW point twice: every
+# second jaw point, the upper edge of each brow, nose, eye corners and lips. WFLW has three points
+# on each eyelid where iBUG has two: these lie midway between the corner and the lid's middle.
+_BEFORE_EYES = [*range(0, 33, 2), *range(33, 38), *range(42, 47), *range(51, 60)]
+_AFTER_EYES = [*range(76, 96)]
+_FIRST_OF_98 = [*_BEFORE_EYES, 60, 60, 62, 64, 64, 66, 68, 68, 70, 72, 72, 74, *_AFTER_EYES]
+_SECOND_OF_98 = [*_BEFORE_EYES, 60, 62, 64, 64, 66, 60, 68, 70, 72, 72, 74, 68, *_AFTER_EYES]
+
+
+def convert_98_to_68(points: ArrayT) -> ArrayT:
+    """iBUG's 68 points from WFLW's 98.
+
+    60 points are copies; the eight eyelid points are midpoints, an interpolation: the two data
+    sets' annotators did not follow one guide, so a remainder of style stays (jaw above all).
+
+    Args:
+        points: array or tensor (..., 98, 2), any unit.
+
+    Returns:
+        (..., 68, 2), the same kind.
+
+    Raises:
+        KDLandmarksError: another shape.
+    """
+    shape = tuple(getattr(points, "shape", ()))
+    if shape[-2:] != (98, 2):
+        raise KDLandmarksError(
+            f"points have the shape {shape}: give an array or tensor (..., 98, 2)"
+        )
+    first = points[..., _FIRST_OF_98, :]  # type: ignore[index]
+    second = points[..., _SECOND_OF_98, :]  # type: ignore[index]
+    return (first + second) / 2
