@@ -1,0 +1,65 @@
+"""Small, fast, accurate facial landmark detectors by knowledge distillation.
+
+Names load on first use, so that `import kd_landmarks` is quick. The Auto classes of transformers
+know the detector once the package is imported.
+"""
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+__version__ = version("kd-landmarks")
+
+_ROOMS = {
+    "KDLandmarksConfig": "models",
+    "KDLandmarksForKeypointDetection": "models",
+    "KDLandmarksImageProcessor": "models",
+    "KDLandmarksOutput": "models",
+    "KDLandmarksError": "errors",
+    "KDLoss": "losses",
+    "LandmarkEvaluator": "metrics",
+    "LandmarkScheme": "schemes",
+    "ShapeModel": "shape_model",
+    "get_scheme": "schemes",
+    "load_rows": "data.loading",
+    "nme": "metrics",
+}
+
+if TYPE_CHECKING:
+    from .data.loading import load_rows
+    from .errors import KDLandmarksError
+    from .losses import KDLoss
+    from .metrics import LandmarkEvaluator, nme
+    from .models import (
+        KDLandmarksConfig,
+        KDLandmarksForKeypointDetection,
+        KDLandmarksImageProcessor,
+        KDLandmarksOutput,
+    )
+    from .schemes import LandmarkScheme, get_scheme
+    from .shape_model import ShapeModel
+
+__all__ = [
+    "KDLandmarksConfig",
+    "KDLandmarksError",
+    "KDLandmarksForKeypointDetection",
+    "KDLandmarksImageProcessor",
+    "KDLandmarksOutput",
+    "KDLoss",
+    "LandmarkEvaluator",
+    "LandmarkScheme",
+    "ShapeModel",
+    "get_scheme",
+    "load_rows",
+    "nme",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_ROOMS[name]}", __name__), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_ROOMS])

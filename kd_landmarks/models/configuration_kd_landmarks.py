@@ -1,0 +1,116 @@
+"""Configuration of a facial landmark detector."""
+
+from itertools import pairwise
+from typing import Any, Literal
+
+from huggingface_hub.dataclasses import strict
+from transformers import PreTrainedConfig
+
+# Far beyond any landmark scheme or face crop in use; a config over these is broken or hostile, and
+# is refused before memory is spent on it.
+MAX_LANDMARKS = 2048
+MAX_IMAGE_SIZE = 2048
+MAX_HEAD_CHANNELS = 4096
+
+
+@strict
+class KDLandmarksConfig(PreTrainedConfig):
+    r"""Everything that shapes a `KDLandmarksForKeypointDetection`.
+
+    Args:
+        backbone (`str`, defaults to `"mobilenetv2_100"`):
+            Any timm architecture name; `head="integral"` needs one that gives feature maps at the
+            strides `head_strides`.
+        role (`str`, defaults to `"student"`):
+            `student`, `tough_teacher` (learned the ground truth) or `tolerant_teacher` (learned
+            Soft-landmarks).
+        head (`str`, defaults to `"integral"`):
+            `linear`: global average pooling, dropout, one linear layer (the paper's, section 3).
+            `integral`: one map per landmark, softmax, expected coordinate (soft-argmax; Sun et al.,
+            Integral Human Pose Regression, ECCV 2018).
+        image_size (`int`, defaults to 128): side of the square input in pixels.
+        num_landmarks (`int`, defaults to 68): N.
+        scheme (`dict`, *optional*):
+            The landmark scheme as `LandmarkScheme.to_dict()` gives it: names, flip pairs,
+            normalizer points, outlines. Its number of names must be `num_landmarks`.
+        dropout (`float`, defaults to 0.0): before the linear head's layer, 0 to 1 (the paper: 0.5).
+        head_channels (`int`, defaults to 96): width of the integral head.
+        head_strides (`list[int]`, defaults to `[8, 16, 32]`):
+            Strides of the feature maps that the integral head merges, finest first; its landmark
+            maps have `image_size / head_strides[0]` cells a side.
+        head_range (`float`, defaults to 1.1):
+            The landmark maps span this many crop sides around the crop's center, so that points
+            just outside the crop can be reached.
+    """
+
+    model_type = "kd_landmarks"
+
+    backbone: str = "mobilenetv2_100"
+    role: Literal["student", "tough_teacher", "tolerant_teacher"] = "student"
+    head: Literal["linear", "integral"] = "integral"
+    image_size: int = 128
+    num_landmarks: int = 68
+    scheme: dict[str, Any] | None = None
+    dropout: float = 0.0
+    head_channels: int = 96
+    head_strides: list[int] | tuple[int, ...] = (8, 16, 32)
+    head_range: float = 1.1
+
+    def __post_init__(self, **kwargs: Any) -> None:
+        """Derive the label names from the scheme, as other models on the Hub carry them."""
+        self.head_strides = list(self.head_strides)
+        if self.scheme is not None and "names" in self.scheme:
+            names = list(self.scheme["names"])
+            self.id2label = dict(enumerate(names))
+            self.label2id = {name: index for index, name in enumerate(names)}
+        super().__post_init__(**kwargs)
+
+    def validate_sizes(self) -> None:
+        """Refuse sizes that cannot be meant.
+
+        Raises:
+            ValueError: naming the field and its value.
+        """
+        for field, upper in (
+            ("image_size", MAX_IMAGE_SIZE),
+            ("num_landmarks", MAX_LANDMARKS),
+            ("head_channels", MAX_HEAD_CHANNELS),
+        ):
+            value = getattr(self, field)
+            if not 1 <= value <= upper:
+                raise ValueError(f"{field}={value} must lie between 1 and {upper}")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout={self.dropout} must lie in 0 (included) to 1 (excluded)")
+        if not 0.5 <= self.head_range <= 4:
+            raise ValueError(f"head_range={self.head_range} must lie between 0.5 and 4")
+
+    def validate_strides(self) -> None:
+        """Refuse head strides that do not double, or an input that they do not divide.
+
+        Raises:
+            ValueError: naming the field and its value.
+        """
+        strides = self.head_strides
+        doubling = all(coarse == 2 * fine for fine, coarse in pairwise(strides))
+        if not strides or strides[0] < 1 or not doubling:
+            raise ValueError(f"head_strides={strides} must double from one to the next")
+        if self.head == "integral" and self.image_size % strides[-1]:
+            raise ValueError(
+                f"image_size={self.image_size} must be a multiple of the coarsest of "
+                f"head_strides={strides}"
+            )
+
+    def validate_scheme(self) -> None:
+        """Refuse a scheme whose points are not `num_landmarks`.
+
+        Raises:
+            ValueError: naming both counts.
+        """
+        if self.scheme is not None and len(self.scheme.get("names", ())) != self.num_landmarks:
+            raise ValueError(
+                f"num_landmarks={self.num_landmarks}, but the scheme "
+                f"{self.scheme.get('name', '?')!r} names {len(self.scheme.get('names', ()))} points"
+            )
+
+
+__all__ = ["KDLandmarksConfig"]

@@ -1,0 +1,213 @@
+"""Photos and face boxes in, square face crops out; and keypoints back to photo pixels."""
+
+from collections.abc import Sequence
+from typing import Any, Union
+
+import numpy as np
+import torch
+from torchvision.transforms.v2 import functional as tvF
+from transformers.image_processing_backends import TorchvisionBackend
+from transformers.image_processing_utils import BatchFeature
+from transformers.image_utils import ImageInput, PILImageResampling, is_valid_image
+from transformers.processing_utils import ImagesKwargs, Unpack
+from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from .crop_kd_landmarks import check_box, check_crop_size, square_crop, to_photo_pixels
+
+
+class KDLandmarksImageProcessorKwargs(ImagesKwargs, total=False):
+    """The processor's own settings beside transformers' usual ones.
+
+    crop_margin (`float`): side of the square crop divided by the longer side of the face box.
+    """
+
+    crop_margin: float
+
+
+class KDLandmarksImageProcessor(TorchvisionBackend):
+    """Cuts the square crop of each face box (black outside the photo) and normalizes it.
+
+    The crop's margin is part of `preprocessor_config.json`: a checkpoint knows the crop that it was
+    trained on.
+
+    Example:
+
+    ```python
+    >>> import numpy as np
+    >>> from kd_landmarks import KDLandmarksImageProcessor
+
+    >>> processor = KDLandmarksImageProcessor()
+    >>> photo = np.zeros((480, 640, 3), dtype=np.uint8)
+    >>> inputs = processor(photo, boxes=[[200, 100, 360, 290]], return_tensors="pt")
+    >>> inputs["pixel_values"].shape
+    torch.Size([1, 3, 128, 128])
+
+    ```
+    """
+
+    valid_kwargs = KDLandmarksImageProcessorKwargs
+    model_input_names = ["pixel_values"]  # noqa: RUF012 - transformers' own convention
+
+    resample = PILImageResampling.BILINEAR
+    image_mean = IMAGENET_DEFAULT_MEAN
+    image_std = IMAGENET_DEFAULT_STD
+    size = {"height": 128, "width": 128}  # noqa: RUF012
+    do_resize = True
+    do_rescale = True
+    do_normalize = True
+    do_convert_rgb = True
+    crop_margin = 1.25
+
+    def __init__(self, **kwargs: Unpack[KDLandmarksImageProcessorKwargs]) -> None:
+        super().__init__(**kwargs)
+        if not 0.1 <= self.crop_margin <= 10:
+            raise ValueError(f"crop_margin={self.crop_margin} must lie between 0.1 and 10")
+
+    def preprocess(
+        self,
+        images: ImageInput,
+        boxes: Any = None,
+        **kwargs: Unpack[KDLandmarksImageProcessorKwargs],
+    ) -> BatchFeature:
+        """Cut and normalize the faces of one photo or several.
+
+        Args:
+            images: a photo, or a list of photos (PIL, numpy, torch, path or URL).
+            boxes: x0, y0, x1, y1 in photo pixels. For a single photo one box (4,) or its faces'
+                boxes (faces, 4); for a list of photos a list of the same length of (faces, 4).
+            **kwargs: any setting of the processor, for this call; `return_tensors="pt"`.
+
+        Returns:
+            `BatchFeature` with `pixel_values` (faces of all photos in order, 3, size, size).
+
+        Raises:
+            ValueError: without boxes, or for boxes that are degenerate or do not fit the photos.
+        """
+        return super().preprocess(images, boxes_per_photo(images, boxes), **kwargs)
+
+    def _preprocess_image_like_inputs(
+        self,
+        images: ImageInput,
+        boxes: list[np.ndarray],
+        do_convert_rgb: bool,
+        input_data_format: Any,
+        device: Union[str, "torch.device", None] = None,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        photos = self._prepare_image_like_inputs(
+            images=images,
+            do_convert_rgb=do_convert_rgb,
+            input_data_format=input_data_format,
+            device=device,
+        )
+        return self._preprocess(photos, boxes=boxes, **kwargs)
+
+    def _preprocess(
+        self,
+        images: list[torch.Tensor],
+        boxes: list[np.ndarray],
+        size: Any,
+        resample: Any,
+        do_rescale: bool,
+        rescale_factor: float,
+        do_normalize: bool,
+        image_mean: Any,
+        image_std: Any,
+        return_tensors: Any,
+        crop_margin: float,
+        **kwargs: Any,
+    ) -> BatchFeature:
+        crops = []
+        for photo, photo_boxes in zip(images, boxes, strict=True):
+            for box in photo_boxes:
+                left, top, side = crop = square_crop(box, crop_margin)
+                check_crop_size(crop, width=photo.shape[-1], height=photo.shape[-2])
+                face = tvF.crop(photo, top, left, side, side)
+                crops.append(self.resize(face, size=size, resample=resample))
+        if crops:
+            pixels = self.rescale_and_normalize(
+                torch.stack(crops), do_rescale, rescale_factor, do_normalize, image_mean, image_std
+            )
+        else:
+            pixels = torch.empty(0, 3, size.height, size.width)
+        return BatchFeature(data={"pixel_values": pixels}, tensor_type=return_tensors)
+
+    def post_process_keypoint_detection(
+        self, outputs: Any, boxes: Any, crop_margin: float | None = None
+    ) -> list[list[dict[str, Any]]]:
+        """Put the detector's keypoints back into their photos.
+
+        Args:
+            outputs: `KDLandmarksOutput` for all faces of all photos in order.
+            boxes: the boxes that were given to the processor (for a single photo, too).
+            crop_margin: the margin given to the processor's call, where it was not the processor's.
+
+        Returns:
+            One list per photo of one dict per face: `keypoints` (N, 2) float32 tensor in photo
+            pixels (pixel centers at whole numbers), `scores` (N,) or None, `box` (4,).
+
+        Raises:
+            ValueError: if there are not as many boxes as faces in `outputs`.
+        """
+        margin = self.crop_margin if crop_margin is None else crop_margin
+        photos = _nested_boxes(boxes)
+        count = sum(len(photo) for photo in photos)
+        keypoints = outputs.keypoints.detach().float().cpu()
+        if count != len(keypoints):
+            raise ValueError(
+                f"{count} boxes for {len(keypoints)} faces: pass the processor's boxes"
+            )
+        scores = [None] * count if outputs.scores is None else outputs.scores.detach().float().cpu()
+        faces = iter(zip(keypoints, scores, strict=True))
+        results = []
+        for photo in photos:
+            rows = []
+            for box in photo:
+                points, score = next(faces)
+                # float64: a point in a 100-megapixel photo keeps its hundredths of a pixel
+                pixels = to_photo_pixels(points.double(), square_crop(box, margin)).float()
+                rows.append(
+                    {"keypoints": pixels, "scores": score, "box": torch.from_numpy(box).float()}
+                )
+            results.append(rows)
+        return results
+
+
+def boxes_per_photo(images: Any, boxes: Any) -> list[np.ndarray]:
+    """Boxes as one (faces, 4) float64 array per photo; see `KDLandmarksImageProcessor.preprocess`.
+
+    Raises:
+        ValueError: for missing, degenerate or miscounted boxes.
+    """
+    if boxes is None:
+        raise ValueError(
+            "boxes is missing: pass each photo's face boxes as x0, y0, x1, y1 in pixels, or "
+            "[[0, 0, width, height]] where the picture is itself a tight face crop"
+        )
+    single = isinstance(images, str) or (is_valid_image(images) and getattr(images, "ndim", 3) < 4)
+    photos = _nested_boxes(boxes)
+    count = 1 if single else len(images)
+    if len(photos) != count:
+        raise ValueError(
+            f"boxes for {len(photos)} photos, but {count} photos: for a list of photos give a list "
+            "of the same length, each item the (faces, 4) boxes of its photo"
+        )
+    return photos
+
+
+def _nested_boxes(boxes: Any) -> list[np.ndarray]:
+    """(4,) or (faces, 4) for one photo, (photos, faces, 4) for several, to an array per photo."""
+    if isinstance(boxes, np.ndarray | torch.Tensor):
+        boxes = boxes.tolist()
+    boxes = [box.tolist() if isinstance(box, np.ndarray | torch.Tensor) else box for box in boxes]
+    if boxes and not isinstance(boxes[0], Sequence | np.ndarray):
+        boxes = [boxes]
+    flat = all(len(box) == 4 and not isinstance(box[0], Sequence | np.ndarray) for box in boxes)
+    photos = [boxes] if flat else boxes
+    return [
+        np.array([check_box(box, f"photo {number}: ") for box in photo]).reshape(-1, 4)
+        for number, photo in enumerate(photos)
+    ]
+
+
+__all__ = ["KDLandmarksImageProcessor", "boxes_per_photo"]
