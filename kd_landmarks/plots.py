@@ -1,0 +1,251 @@
+"""Pictures of results: CED curves, drawn landmarks, contact sheets, the shape of KD-Loss.
+
+Nothing here touches pyplot, so it works without a display and beside a notebook's figures.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+
+import cv2
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.metrics import auc, ced
+from kd_landmarks.schemes import LandmarkScheme
+
+Color = tuple[int, int, int]
+PathLike = str | os.PathLike[str]
+
+POINTS_COLOR: Color = (0, 230, 118)
+REFERENCE_COLOR: Color = (255, 64, 129)
+BACKGROUND: Color = (24, 24, 24)
+
+_DPI = 150
+_SHIFT = 4  # OpenCV draws at 1/16 pixel
+
+
+def plot_ced(
+    curves: Mapping[str, ArrayLike], path: PathLike, max_error: float = 10.0, title: str = ""
+) -> Path:
+    """Draw cumulative error distributions into a file (its suffix gives the format).
+
+    Args:
+        curves: Name -> errors (B,) of the faces in percent, such as `EvaluationResult.errors`.
+        path: The file to write.
+        max_error: Where the error axis ends; the legend gives the AUC up to there.
+        title: Above the plot, such as the test set and the normalizer.
+
+    Returns:
+        The path written.
+
+    Raises:
+        KDLandmarksError: No curves, or one that is empty or has NaN.
+    """
+    if not curves:
+        raise KDLandmarksError("there are no curves: give at least one name with its errors")
+    figure = Figure(figsize=(6, 4.2), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    for name, errors in curves.items():
+        x, y = ced(errors, max_error)
+        label = (
+            f"{name} (NME {np.mean(np.asarray(errors)):.2f} %, "
+            f"AUC$_{{{max_error:g}}}$ {auc(errors, max_error):.3f})"
+        )
+        axes.plot(x, 100 * y, drawstyle="steps-post", label=label, linewidth=1.6)
+    axes.set(
+        xlim=(0, max_error),
+        ylim=(0, 100),
+        xlabel="normalised mean error of a face (%)",
+        ylabel="faces with at most this error (%)",
+        title=title,
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize="small")
+    return _save(figure, path)
+
+
+def draw_landmarks(
+    image: Image.Image | NDArray[np.uint8],
+    points: ArrayLike,
+    scheme: LandmarkScheme,
+    reference: ArrayLike | None = None,
+    color: Color = POINTS_COLOR,
+    reference_color: Color = REFERENCE_COLOR,
+    min_size: int = 384,
+) -> Image.Image:
+    """Draw the outlines and points of one or more faces on a copy of an image.
+
+    Args:
+        image: PIL image, or (H, W, 3) or (H, W) uint8, RGB.
+        points: (N, 2) or (F, N, 2) pixels of the image, pixel centres at whole numbers; may lie
+            outside.
+        scheme: The landmark scheme of the points: its outlines are drawn.
+        reference: Second set of points like `points`, such as the ground truth, drawn below them.
+        color: RGB of the points, 0 to 255.
+        reference_color: RGB of the reference.
+        min_size: Smaller images are enlarged until their longer side has this many pixels, so that
+            lines and points stay crisp.
+
+    Returns:
+        The picture, RGB.
+
+    Raises:
+        KDLandmarksError: Points that do not fit the scheme or are not finite; an image of another
+            shape.
+    """
+    picture = _as_rgb(image)
+    scale = max(1.0, min_size / max(picture.size))
+    size = (round(picture.width * scale), round(picture.height * scale))
+    canvas = np.array(picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC))
+    ratio = np.array(size) / picture.size
+    for given, rgb in ((reference, reference_color), (points, color)):
+        if given is not None:
+            for face in _faces(given, scheme):
+                _draw_face(canvas, (face + 0.5) * ratio - 0.5, scheme, rgb)
+    return Image.fromarray(canvas)
+
+
+def contact_sheet(
+    images: Sequence[Image.Image | NDArray[np.uint8]], columns: int = 4, gap: int = 4
+) -> Image.Image:
+    """Lay images out in rows, each centred in a cell as large as the largest image.
+
+    Args:
+        images: At least one PIL image or uint8 array.
+        columns: Images per row.
+        gap: Pixels between cells.
+
+    Raises:
+        KDLandmarksError: No images, or less than one column.
+    """
+    if not len(images) or columns < 1:
+        raise KDLandmarksError(
+            f"{len(images)} images in {columns} columns make no sheet: give at least one of each"
+        )
+    pictures = [_as_rgb(image) for image in images]
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    width, height = max(p.width for p in pictures), max(p.height for p in pictures)
+    size = (columns * (width + gap) - gap, rows * (height + gap) - gap)
+    sheet = Image.new("RGB", size, BACKGROUND)
+    for picture, (row, column) in zip(pictures, product(range(rows), range(columns)), strict=False):
+        left = column * (width + gap) + (width - picture.width) // 2
+        top = row * (height + gap) + (height - picture.height) // 2
+        sheet.paste(picture, (left, top))
+    return sheet
+
+
+def plot_kd_loss(
+    path: PathLike,
+    tough_distance: float = 0.02,
+    tolerant_distance: float = 0.04,
+    variants: Sequence[str] | None = None,
+    weights: tuple[float, float, float] = (2.0, 1.0, 1.0),
+) -> Path:
+    """Draw each variant's assistive losses and KD-Loss against the student's signed error.
+
+    Args:
+        path: The file to write (its suffix gives the format).
+        tough_distance: |t - g| of the Tough-Teacher, crop units.
+        tolerant_distance: |t - g| of the Tolerant-Teacher, crop units.
+        variants: Names from `losses.VARIANTS`; None draws all.
+        weights: Weights of the main, tough and tolerant parts.
+
+    Returns:
+        The path written.
+    """
+    import torch
+
+    from kd_landmarks.losses import VARIANTS, assistive_loss, find_variant, main_loss
+
+    chosen = [find_variant(name) for name in (variants or list(VARIANTS))]
+    reach = 1.5 * max(tough_distance, tolerant_distance)
+    signed = torch.linspace(-reach, reach, 3001)
+    error = signed.abs()
+    distances = [torch.full_like(error, d) for d in (tough_distance, tolerant_distance)]
+    figure = Figure(figsize=(4 * len(chosen), 5.6), dpi=_DPI, layout="constrained")
+    for column, variant in enumerate(chosen):
+        tough, tolerant = (
+            assistive_loss(error, distance, constants, variant.low_influence)
+            for distance, constants in zip(
+                distances, (variant.tough, variant.tolerant), strict=True
+            )
+        )
+        main = weights[0] * main_loss(error, distances[1], variant.main, variant.main_slope)
+        total = main + weights[1] * tough + weights[2] * tolerant
+        upper: Axes = figure.add_subplot(2, len(chosen), column + 1)
+        upper.plot(signed, tough, label="tough")
+        upper.plot(signed, tolerant, label="tolerant")
+        upper.set(title=f'"{variant.name}"')
+        lower: Axes = figure.add_subplot(2, len(chosen), len(chosen) + column + 1)
+        lower.plot(signed, main, color="gray", linestyle="--", label="main")
+        lower.plot(signed, total, color="black", label="KD-Loss")
+        least = torch.isclose(total, total.min(), atol=1e-7)
+        lower.plot(signed[least], total[least], "rv", markersize=5, label="minimum")
+        lower.set(xlabel="signed error p - g (crop units)")
+        for axes in (upper, lower):
+            for distance, shade in ((tough_distance, "C0"), (tolerant_distance, "C1")):
+                for side in (-distance, distance):
+                    axes.axvline(side, color=shade, linestyle=":", linewidth=0.8)
+            axes.axhline(0, color="black", linewidth=0.5)
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize="small", loc="upper center")
+        if column == 0:
+            upper.set_ylabel("ALoss(e, d)")
+            lower.set_ylabel("weighted sum")
+    return _save(figure, path)
+
+
+def _save(figure: Figure, path: PathLike) -> Path:
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path)
+    return path
+
+
+def _as_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or not (
+        array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    ):
+        raise KDLandmarksError(
+            f"the image is {array.dtype} of shape {array.shape}: give uint8 (H, W, 3) or (H, W)"
+        )
+    return Image.fromarray(array).convert("RGB")
+
+
+def _faces(points: ArrayLike, scheme: LandmarkScheme) -> NDArray[np.float64]:
+    """Points as (F, N, 2), checked."""
+    array = np.asarray(points, dtype=np.float64)
+    if array.ndim not in (2, 3) or array.shape[-2:] != (scheme.num_landmarks, 2):
+        raise KDLandmarksError(
+            f"points have shape {array.shape}: scheme {scheme.name} needs "
+            f"({scheme.num_landmarks}, 2) for one face or (faces, {scheme.num_landmarks}, 2)"
+        )
+    if not np.isfinite(array).all():
+        raise KDLandmarksError("points are not finite: leave such faces out")
+    return array.reshape(-1, *array.shape[-2:])
+
+
+def _draw_face(
+    canvas: NDArray[np.uint8], points: NDArray[np.float64], scheme: LandmarkScheme, color: Color
+) -> None:
+    # Line and dot grow with the face, not with the photo around it.
+    extent = min(float(np.ptp(points, axis=0).max()), max(canvas.shape))
+    thickness = max(1, round(extent / 350))
+    radius = max(1.4, extent / 110)
+    # OpenCV takes 32-bit fixed point; an untrained student may point far beyond the photo.
+    fixed = np.round(np.clip(points, -1e5, 1e5) * 2**_SHIFT).astype(np.int32)
+    for outline in scheme.outlines:
+        line = fixed[list(outline.indices)]
+        cv2.polylines(canvas, [line], outline.closed, color, thickness, cv2.LINE_AA, _SHIFT)
+    for x, y in fixed.tolist():
+        cv2.circle(canvas, (x, y), round(radius * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
