@@ -1,0 +1,1 @@
+"""Faces in: loading, checking, cropping, augmenting, and generated ones."""

@@ -1,0 +1,122 @@
+"""What can be wrong with a row, and what becomes of rows that are wrong."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from kd_landmarks.errors import KDLandmarksError
+
+logger = logging.getLogger("kd_landmarks")
+
+
+def floats(values: Any) -> np.ndarray | None:
+    """A float64 array, or None where the values are no regular array of numbers."""
+    try:
+        array = np.asarray(values)
+    except ValueError:
+        return None
+    return array.astype(np.float64) if array.dtype.kind in "iuf" else None
+
+
+def points_problem(points: Any, num_landmarks: int) -> str | None:
+    """What keeps an array-like from being `num_landmarks` finite points x, y; or None."""
+    array = floats(points)
+    if array is None:
+        return f"not {num_landmarks} points x, y but {_short(points)}"
+    if array.shape != (num_landmarks, 2):
+        return f"of shape {array.shape}, but the scheme has {num_landmarks} points x, y"
+    # Beyond float32, in which rows store them, is as good as infinite.
+    bad = np.flatnonzero(~(np.abs(array) <= np.finfo(np.float32).max).all(axis=1))
+    return f"not finite: point {bad[0]} is {array[bad[0]].tolist()}" if bad.size else None
+
+
+def box_problem(box: Any, points: np.ndarray) -> str | None:
+    """What is wrong with the box x0, y0, x1, y1 of a face with points (N, 2); or None.
+
+    Wrong are a width or height that is not positive, and a point further outside the box than its
+    longer side: coordinates in a wrong order or of another photo, for a real face stays far within.
+    """
+    corners = floats(box)
+    if corners is None or corners.shape != (4,):
+        return f"the box is {_short(box)}, not four numbers x0, y0, x1, y1"
+    size = corners[2:] - corners[:2]
+    if not (np.isfinite(corners).all() and (size > 0).all()):
+        return f"the box {corners.tolist()} has no positive, finite width and height"
+    outside = np.maximum(corners[:2] - points, points - corners[2:]).max(axis=1)
+    worst = int(outside.argmax())
+    if outside[worst] > size.max():
+        return (
+            f"landmark {worst} at {points[worst].tolist()} is more than the longer side of the "
+            f"box {corners.tolist()} outside it"
+        )
+    return None
+
+
+def image_problem(image: Mapping[str, Any] | None) -> str | None:
+    """What keeps an undecoded image (`bytes` or else `path`) from being decoded whole; or None."""
+    image = image or {}
+    data, path = image.get("bytes"), image.get("path")
+    if data is None and not path:
+        return "there is no image"
+    if data is None and not Path(str(path)).is_file():
+        return f"there is no image file {path}"
+    file = io.BytesIO(data) if data is not None else str(path)
+    try:
+        with Image.open(file) as picture:
+            picture.load()
+    except Exception as error:  # Pillow's decoders raise whatever their format's code raises
+        return f"the image {path or ''} cannot be decoded: {error}"
+    return None
+
+
+class BadRows:
+    """Raises at a bad row, or with `skip` collects them and lists them in the end.
+
+    Args:
+        origin: where the rows come from; every message begins with it.
+        skip: whether bad rows are left out.
+    """
+
+    def __init__(self, origin: str, skip: bool) -> None:
+        self.origin, self.skip = origin, skip
+        self.problems: list[str] = []
+
+    def add(self, problem: str) -> None:
+        """Takes a bad row: `problem` names it and says what is wrong.
+
+        Raises:
+            KDLandmarksError: bad rows are not to be skipped.
+        """
+        if not self.skip:
+            raise KDLandmarksError(
+                f"{self.origin}: {problem} (mend the row, or leave bad rows out: skip_bad_rows)"
+            )
+        self.problems.append(problem)
+
+    def close(self, kept: int) -> None:
+        """Logs what was left out; `kept` is the number of good rows.
+
+        Raises:
+            KDLandmarksError: no row is left.
+        """
+        listed = "".join(f"\n  {problem}" for problem in self.problems)
+        count = len(self.problems)
+        if not kept:
+            why = f"all {count} rows are bad:{listed}" if count else "it holds no labeled face"
+            raise KDLandmarksError(f"{self.origin}: {why}")
+        if count:
+            logger.warning(
+                "%s: left out %d of %d rows:%s", self.origin, count, kept + count, listed
+            )
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:60]}…"

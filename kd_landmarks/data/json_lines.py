@@ -1,0 +1,140 @@
+"""JSON lines: one face per line of a text file, with its image beside it.
+
+Fields of a line: `image`, a path relative to the file's own folder; `landmarks`, N pairs x, y in
+pixels of the image (or `landmarks_68`, `landmarks_98`, …, chosen by the scheme's N); null for a
+face without these labels. Where there are any: a box x0, y0, x1, y1 as `detector_box`, `face_box`
+or `box` (the first of these that stands), `visible`, `subset`, `photo`, `split`, and `attributes`,
+a mapping of whole numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from kd_landmarks.data.rows import RawRow, photo_id
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.schemes import LandmarkScheme
+
+logger = logging.getLogger("kd_landmarks")
+
+BOX_FIELDS = ("detector_box", "face_box", "box")
+
+
+def read_json_lines(path: Path, split: str | None, scheme: LandmarkScheme) -> Iterator[RawRow]:
+    """The faces of a `.jsonl` file, or of the file of a folder that `split` names.
+
+    Faces whose landmarks are null are left out, and counted in a line of the log.
+
+    Args:
+        path: a `.jsonl` file or a folder that holds some.
+        split: in a folder, `SPLIT.jsonl` or `test_SPLIT.jsonl`; in one file, the lines whose field
+            `split` is this. None where there is but one file: all its lines.
+        scheme: its number of points chooses the field.
+
+    Raises:
+        KDLandmarksError: no such file or split; the message lists what there is.
+    """
+    file = _file_of_split(path, split) if path.is_dir() else path
+    # A file that is named after the split is the split, whatever its lines say.
+    wanted = None if file.stem in (split, f"test_{split}") else split
+    splits: set[str] = set()
+    unlabeled = yielded = 0
+    for source, line in _lines(file):
+        if isinstance(line, KDLandmarksError):
+            yield line
+            continue
+        if wanted is not None:
+            splits.add(str(line.get("split")))
+            if line.get("split") != wanted:
+                continue
+        row = _raw_row(line, source, file.parent, scheme)
+        if row is None:
+            unlabeled += 1
+        else:
+            yielded += 1
+            yield row
+    if wanted is not None and wanted not in splits:
+        there_is = ", ".join(sorted(splits - {"None"})) or "none: leave the split out"
+        raise KDLandmarksError(f"{file} has no split {wanted!r}; splits there: {there_is}")
+    if unlabeled:
+        logger.info(
+            "%s: left out %d faces without %d landmarks, kept %d",
+            file,
+            unlabeled,
+            scheme.num_landmarks,
+            yielded,
+        )
+
+
+def _file_of_split(folder: Path, split: str | None) -> Path:
+    """The file of a folder that holds a split."""
+    files = {file.stem: file for file in sorted(folder.glob("*.jsonl"))}
+    if split is not None:
+        for stem in (split, f"test_{split}"):
+            if stem in files:
+                return files[stem]
+    if len(files) == 1:
+        return next(iter(files.values()))
+    problem = "name a split" if split is None else f"there is no split {split!r}"
+    raise KDLandmarksError(
+        f"{folder}: {problem}; splits there: {', '.join(name for name in files)}"
+    )
+
+
+def _lines(file: Path) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]]:
+    """Source and content of each line that is not blank."""
+    try:
+        with file.open(encoding="utf-8") as lines:
+            for number, text in enumerate(lines, start=1):
+                source = f"{file.name}:{number}"
+                if not text.strip():
+                    continue
+                try:
+                    line = json.loads(text)
+                except json.JSONDecodeError as error:
+                    yield source, KDLandmarksError(f"{source}: not JSON: {error}")
+                    continue
+                if isinstance(line, dict):
+                    yield source, line
+                else:
+                    yield source, KDLandmarksError(f"{source}: not an object but {text[:60]!r}")
+    except OSError as error:
+        raise KDLandmarksError(f"cannot read {file}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise KDLandmarksError(f"{file} is not UTF-8 text: {error}") from error
+
+
+def _raw_row(
+    line: dict[str, Any], source: str, folder: Path, scheme: LandmarkScheme
+) -> RawRow | None:
+    """The row of a line; None where its landmarks are null."""
+    fields = ("landmarks", f"landmarks_{scheme.num_landmarks}")
+    field = next((name for name in fields if name in line), None)
+    if field is None:
+        return KDLandmarksError(
+            f"{source}: neither {fields[0]!r} nor {fields[1]!r} is among its fields "
+            f"({', '.join(line)})"
+        )
+    if line[field] is None:
+        return None
+    image = line.get("image")
+    if not isinstance(image, str):
+        return KDLandmarksError(f"{source}: image is {image!r}: give a path")
+    attributes = line.get("attributes") or {}
+    if not isinstance(attributes, dict):
+        return KDLandmarksError(f"{source}: attributes are {attributes!r}: give a mapping")
+    return {
+        "image": os.path.abspath(folder / image),
+        "landmarks": line[field],
+        "box": next((line[name] for name in BOX_FIELDS if line.get(name) is not None), None),
+        "subset": line.get("subset"),
+        "photo": line["photo"] if line.get("photo") is not None else photo_id(image),
+        "source": source,
+        "visible": line.get("visible"),
+        "attributes": attributes,
+    }

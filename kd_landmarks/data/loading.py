@@ -1,0 +1,164 @@
+"""Rows from anywhere: a Hub data set, Parquet, JSON lines or an official download."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import datasets
+
+from kd_landmarks.data.json_lines import read_json_lines
+from kd_landmarks.data.official import official_rows
+from kd_landmarks.data.rows import COLUMNS, TARGETS, RawRow, build_rows
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.schemes import LandmarkScheme
+
+
+def load_rows(
+    source: str | Path,
+    split: str | None = None,
+    *,
+    scheme: LandmarkScheme,
+    box: str = "gt",
+    revision: str | None = None,
+    skip_bad_rows: bool = False,
+    token: str | bool | None = None,
+) -> datasets.Dataset:
+    """Loads faces into the row format of `kd_landmarks.data.rows`; decodes no picture.
+
+    Args:
+        source: what exists on disk is a path: a `.jsonl` file or a folder of them (their fields:
+            `kd_landmarks.data.json_lines`), a `.parquet` file or a folder of them in the row
+            format, the official folder of 300W or WFLW, COFW's `.mat` file or folder. Anything
+            else that does not look like a path is the id of a data set on the Hub.
+        split: which part; the error for an unknown one lists what there is. None where there is
+            only one.
+        scheme: the landmarks' scheme.
+        box: "gt" for the tight box of the landmarks, "dataset" for the data set's own, refused
+            where it has none.
+        revision: branch, tag or commit of a Hub data set.
+        skip_bad_rows: leave out rows that cannot be read and list them in the log.
+        token: access token for the Hub; True for the stored one.
+
+    Raises:
+        KDLandmarksError: nothing there, an unknown split, a bad row (named by file and line).
+    """
+    path = Path(source).expanduser()
+    rows: Iterator[RawRow] | None
+    images = None
+    if path.exists():
+        origin = str(path)
+        if revision is not None:
+            raise KDLandmarksError(f"revision {revision!r} is for Hub data sets; {path} is on disk")
+        if path.suffix == ".jsonl" or any(path.glob("*.jsonl")):
+            rows = read_json_lines(path, split, scheme)
+        elif (
+            path.suffix == ".parquet"
+            or any(path.glob("*.parquet"))
+            or any(path.glob("*/*.parquet"))
+        ):
+            images = _load_parquet(path, split)
+            rows = _stored_rows(images, path.name)
+        else:
+            rows = official_rows(path, split, scheme)
+        if rows is None:
+            raise KDLandmarksError(
+                f"{path} holds no faces in a form that is known here: give .jsonl or .parquet "
+                "files, or the folder of 300W (helen, lfpw, afw, ibug), of WFLW "
+                "(WFLW_annotations, WFLW_images) or of COFW (COFW_train_color.mat, "
+                "COFW_test_color.mat)"
+            )
+    elif isinstance(source, Path) or _looks_like_a_path(source):
+        raise KDLandmarksError(
+            f"there is no file or folder {source} (a data set on the Hub is called owner/name)"
+        )
+    else:
+        origin = source
+        images = _load_from_hub(source, split, revision, token)
+        rows = _stored_rows(images, source)
+    return build_rows(
+        rows, scheme, box=box, origin=origin, skip_bad_rows=skip_bad_rows, images=images
+    )
+
+
+def _looks_like_a_path(source: str) -> bool:
+    """Whether a text that names nothing on disk was meant as a path, not as a Hub id."""
+    return (
+        source.startswith((".", "/", "~"))
+        or source.count("/") > 1
+        or "\\" in source
+        or source.endswith((".jsonl", ".json", ".parquet", ".mat", ".pts", ".txt"))
+    )
+
+
+def _load_from_hub(
+    name: str, split: str | None, revision: str | None, token: str | bool | None
+) -> datasets.Dataset:
+    try:
+        parts = datasets.load_dataset(name, revision=revision, token=token)
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise KDLandmarksError(
+            f"{name}: no such data set on the Hub, or no access to it ({error}): check the id"
+            f"{'' if revision is None else f' and the revision {revision!r}'}, or give a token"
+        ) from error
+    except ConnectionError as error:
+        raise KDLandmarksError(
+            f"{name} is no path here, and the Hub is out of reach ({error}): check the path, or "
+            "download the data set while online; with HF_HUB_OFFLINE=1 only what was downloaded "
+            "before can be had"
+        ) from error
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise KDLandmarksError(f"cannot load the data set {name} from the Hub: {error}") from error
+    return _part(parts, split, name)
+
+
+def _load_parquet(path: Path, split: str | None) -> datasets.Dataset:
+    """Local Parquet; a file's split is called by its name up to the first hyphen."""
+    try:
+        if path.is_dir():
+            parts = datasets.load_dataset(str(path))
+        else:
+            name = re.sub(r"\W", "_", path.stem.partition("-")[0])
+            parts = datasets.load_dataset("parquet", data_files={name: str(path)})
+    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
+        raise KDLandmarksError(f"cannot read {path} as Parquet: {error}") from error
+    return _part(parts, split, str(path))
+
+
+def _part(parts: datasets.DatasetDict, split: str | None, origin: str) -> datasets.Dataset:
+    if split is None and len(parts) == 1:
+        return next(iter(parts.values()))
+    if split not in parts:
+        problem = "name a split" if split is None else f"there is no split {split!r}"
+        raise KDLandmarksError(f"{origin}: {problem}; splits there: {', '.join(parts)}")
+    return parts[split]
+
+
+def _stored_rows(stored: datasets.Dataset, origin: str) -> Iterator[RawRow]:
+    """Raw rows, without their pictures, of a data set that is in the row format or near it.
+
+    Only `image` and `landmarks` must be there. Columns of whole numbers that the format does not
+    know are attributes; other unknown columns are left out.
+    """
+    for name, what in (("image", "pictures"), ("landmarks", "N pairs x, y in pixels")):
+        if name not in stored.column_names:
+            raise KDLandmarksError(
+                f"{origin} has no column {name!r} ({what}), but {', '.join(stored.column_names)}"
+            )
+    known = [name for name in (*COLUMNS, *TARGETS, "visible") if name in stored.column_names]
+    attributes = [
+        name
+        for name, kind in stored.features.items()
+        if name not in known and re.match(r"u?int|bool", getattr(kind, "dtype", None) or "")
+    ]
+    known.remove("image")
+    rows = stored.with_format(None).select_columns([*known, *attributes])
+    for number, row in enumerate(rows, start=1):
+        source = row.get("source") or f"{origin}:{number}"
+        yield {
+            **{name: row[name] for name in known},
+            "attributes": {name: row[name] for name in attributes},
+            "photo": row.get("photo") or source,
+            "source": source,
+        }

@@ -1,0 +1,329 @@
+"""The row format: one face per row, whatever it came from; built, checked and split here.
+
+Columns of a row (`row_features`):
+
+- `image`: the photo, a file by its path or bytes; decoded only when it is read. Landmarks refer to
+  the stored pixels, before any EXIF rotation, as those of the official data sets do.
+- `landmarks`: (N, 2) float32, x then y in pixels of the photo, pixel centers at whole numbers; may
+  lie outside the photo.
+- `box`: x0, y0, x1, y1 of the face, float32, the same pixels.
+- `scheme`: name of the landmark scheme.
+- `subset`: part of the data set ("afw", …) or "".
+- `photo`: which photo the face is in; faces of one photo share it.
+- `source`: where the row was read ("train.jsonl:17"); errors name it.
+- where the data have them: `visible` (N of 0 or 1), integer attributes ("pose", …), and targets
+  shaped like `landmarks`: `soft_landmarks`, `tough_landmarks`, `tolerant_landmarks`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+
+from kd_landmarks.data.bad_rows import BadRows, box_problem, image_problem, points_problem
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.schemes import LandmarkScheme
+
+BOXES = ("gt", "dataset")
+"""Boxes that a row can have: around its landmarks, or its data set's own."""
+TARGETS = ("soft_landmarks", "tough_landmarks", "tolerant_landmarks")
+"""Optional columns that are shaped like `landmarks`."""
+COLUMNS = ("image", "landmarks", "box", "scheme", "subset", "photo", "source")
+"""Columns that every row has."""
+
+RawRow = Mapping[str, Any] | KDLandmarksError
+"""What a reader yields per face: a mapping of `image` (path, or {"bytes", "path"}), `landmarks`,
+`photo`, `source`, and where there are any `box`, `subset`, `scheme`, `visible`, `attributes` (a
+mapping) and targets; or, for a row that it could not read, the error that names it."""
+
+# Names that end in the number of a face within its photo: WFLW crops ("…_187__0"), AFW and HELEN
+# (Flickr's photo id, "1051618982_1"), iBUG ("image_003_1", "image_092 _01"). LFPW's "image_0001"
+# and the names of WFLW's own photos end in the number of the photo.
+_FACE_OF_PHOTO = re.compile(r"(?P<photo>.+_|\d{6,}|image_\d+) ?_\d{1,2}")
+
+
+def row_features(
+    scheme: LandmarkScheme,
+    *,
+    visible: bool = False,
+    attributes: Iterable[str] = (),
+    targets: Iterable[str] = (),
+) -> datasets.Features:
+    """Column types of the row format.
+
+    Args:
+        scheme: its number of points N is part of the types.
+        visible: whether there is a column `visible`.
+        attributes: names of the integer attribute columns.
+        targets: those of `TARGETS` that there are.
+    """
+    points = datasets.Array2D((scheme.num_landmarks, 2), "float32")
+    text = datasets.Value("string")
+    features: dict[str, Any] = {
+        "image": datasets.Image(),
+        "landmarks": points,
+        "box": datasets.List(datasets.Value("float32"), length=4),
+        **dict.fromkeys(("scheme", "subset", "photo", "source"), text),
+    }
+    if visible:
+        features["visible"] = datasets.List(datasets.Value("uint8"), length=scheme.num_landmarks)
+    features |= {name: datasets.Value("int64") for name in attributes}
+    features |= dict.fromkeys(targets, points)
+    return datasets.Features(features)
+
+
+def tight_box(landmarks: np.ndarray) -> np.ndarray:
+    """The box x0, y0, x1, y1 (4,) around landmarks (N, 2), from point to point, no margin."""
+    return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+
+
+def photo_id(path: str | Path) -> str:
+    """The path without its suffix and without the number of the face within the photo.
+
+    Faces of one photo agree in it, different photos never do: the number goes only where the name
+    is one of the public data sets' for several faces of a photo. For other names the path itself
+    stands; rows may carry their own `photo`.
+    """
+    path = Path(path)
+    path = path.with_suffix("") if path.name else path
+    match = _FACE_OF_PHOTO.fullmatch(path.name)
+    return (path.with_name(match["photo"].rstrip("_")) if match else path).as_posix()
+
+
+def build_rows(
+    rows: Iterable[RawRow],
+    scheme: LandmarkScheme,
+    *,
+    box: str = "gt",
+    origin: str,
+    skip_bad_rows: bool = False,
+    images: datasets.Dataset | None = None,
+) -> datasets.Dataset:
+    """The one way into the row format: a data set from what a reader yields.
+
+    Pictures are not decoded (that is `check_rows`), but their files must exist.
+
+    Args:
+        rows: one `RawRow` per face.
+        scheme: the landmarks' scheme.
+        box: "gt" for the tight box of the landmarks, "dataset" for the rows' own.
+        origin: what messages call the whole.
+        skip_bad_rows: leave bad rows out and log them, rather than raise.
+        images: where the pictures are stored already, a data set whose column `image` goes row by
+            row with `rows`; else each row has its `image`.
+
+    Raises:
+        KDLandmarksError: a bad row; nothing but bad rows; no rows; an unknown `box`.
+    """
+    if box not in BOXES:
+        raise KDLandmarksError(
+            f"box is {box!r}: give 'gt' (around the landmarks) or 'dataset' (the data set's own); "
+            "finding the face with a detector is not in this release"
+        )
+    bad = BadRows(origin, skip_bad_rows)
+    good: list[dict[str, Any]] = []
+    kept: list[int] = []
+    for index, row in enumerate(rows):
+        try:
+            if isinstance(row, KDLandmarksError):
+                raise row
+            good.append(_cells(row, scheme, box))
+            kept.append(index)
+        except KDLandmarksError as error:
+            bad.add(str(error))
+    bad.close(len(good))
+    features = _features_of(good, scheme, origin)
+    if images is not None:
+        del features["image"]
+    columns = {name: [row[name] for row in good] for name in features}
+    built = datasets.Dataset.from_dict(columns, features=features)
+    if images is None:
+        return built
+    images = images.select_columns("image").cast_column("image", datasets.Image())
+    if len(kept) < len(images):
+        images = images.select(kept)
+    return datasets.concatenate_datasets([images, built], axis=1)
+
+
+def _cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[str, Any]:
+    """A raw row's cells by column.
+
+    Raises:
+        KDLandmarksError: something does not fit; the message begins with the row's source.
+    """
+    source, image, found = row["source"], row.get("image"), row.get("scheme") or scheme.name
+    if found != scheme.name:
+        raise KDLandmarksError(f"{source}: the scheme is {found!r}, not {scheme.name!r}")
+    if isinstance(image, str) and not Path(image).is_file():
+        raise KDLandmarksError(f"{source}: there is no image file {image}")
+    cells: dict[str, Any] = {"image": image, "scheme": scheme.name, "source": source}
+    for name in ("landmarks", *TARGETS):
+        if name == "landmarks" or row.get(name) is not None:
+            problem = points_problem(row[name], scheme.num_landmarks)
+            if problem:
+                raise KDLandmarksError(f"{source}: {name} are {problem}")
+            cells[name] = np.asarray(row[name], np.float32)
+    if box == "dataset" and row.get("box") is None:
+        raise KDLandmarksError(
+            f"{source}: the row has no box of its own (box='dataset'): use box='gt'"
+        )
+    corners = tight_box(cells["landmarks"]) if box == "gt" else row["box"]
+    problem = box_problem(corners, cells["landmarks"])
+    if problem:
+        raise KDLandmarksError(f"{source}: {problem}")
+    cells["box"] = np.asarray(corners, np.float32)
+    cells |= {"subset": row.get("subset") or "", "photo": row["photo"]}
+    for name in ("subset", "photo", "source"):
+        if not isinstance(cells[name], str):
+            raise KDLandmarksError(f"{source}: {name} is {cells[name]!r}, not text")
+    visible = row.get("visible")
+    if visible is not None:
+        flags = list(visible) if isinstance(visible, Sequence | np.ndarray) else []
+        if len(flags) != scheme.num_landmarks or not all(flag in (0, 1) for flag in flags):
+            raise KDLandmarksError(
+                f"{source}: visible is {visible!r}: give {scheme.num_landmarks} times 0 or 1"
+            )
+        cells["visible"] = np.array(flags, np.uint8)
+    for name, value in (row.get("attributes") or {}).items():
+        column = str(name).replace("-", "_")
+        if column in (*COLUMNS, *TARGETS, "visible") or not isinstance(value, Integral):
+            raise KDLandmarksError(
+                f"{source}: attribute {name!r} is {value!r}: attributes are whole numbers and "
+                "are not named like another column"
+            )
+        cells[column] = int(value)
+    return cells
+
+
+def _features_of(rows: Sequence[dict[str, Any]], scheme: LandmarkScheme, origin: str) -> Any:
+    """The column types of rows, which must all have the same columns."""
+    optional = [name for name in rows[0] if name not in COLUMNS]
+    for row in rows:
+        odd = set(row).symmetric_difference(rows[0])
+        if odd:
+            raise KDLandmarksError(
+                f"{origin}: only one of {rows[0]['source']} and {row['source']} has "
+                f"{min(odd)!r}: give it to all rows or to none"
+            )
+    return row_features(
+        scheme,
+        visible="visible" in optional,
+        attributes=[name for name in optional if name not in ("visible", *TARGETS)],
+        targets=[name for name in TARGETS if name in optional],
+    )
+
+
+def check_rows(
+    dataset: datasets.Dataset,
+    scheme: LandmarkScheme,
+    skip_bad_rows: bool = False,
+    num_proc: int | None = None,
+) -> datasets.Dataset:
+    """Looks at every row of a data set before it is used, and decodes every picture once.
+
+    A row is bad where its picture is missing or cannot be decoded to its end, its landmarks or
+    targets are not the scheme's number of finite points, its box has no positive and finite sides,
+    or a landmark lies further outside the box than the box's longer side.
+
+    Args:
+        dataset: rows in the row format; may have further columns.
+        scheme: the scheme that the rows must be in.
+        skip_bad_rows: leave bad rows out and log them as a warning, rather than raise.
+        num_proc: how many pictures are decoded at a time (threads); None for one.
+
+    Returns:
+        The data set, without its bad rows, with the column types of `row_features`.
+
+    Raises:
+        KDLandmarksError: a bad row, named by its `source`; a data set that lacks columns, is empty
+            or has nothing but bad rows.
+    """
+    missing = [name for name in COLUMNS if name not in dataset.column_names]
+    if missing:
+        raise KDLandmarksError(
+            f"the data set has no column {missing[0]!r} (it has {', '.join(dataset.column_names)})"
+            ": load it with kd_landmarks.data.loading.load_rows"
+        )
+    if not len(dataset):
+        raise KDLandmarksError("the data set is empty: give a split that has rows")
+    targets = [name for name in TARGETS if name in dataset.column_names]
+    visible = "visible" in dataset.column_names
+    raw = dataset.with_format(None).cast_column("image", datasets.Image(decode=False))
+    raw = raw.select_columns([*COLUMNS, *targets, *(["visible"] if visible else [])])
+    bad = BadRows("the data set", skip_bad_rows)
+    kept: list[int] = []
+    first = 0
+    with ThreadPoolExecutor(num_proc or 1) as pool:
+        # By batches, so that only one batch of embedded pictures is in memory.
+        for batch in raw.iter(batch_size=64):
+            problems = list(pool.map(image_problem, batch.pop("image")))
+            for offset, problem in enumerate(problems):
+                row = {name: values[offset] for name, values in batch.items()}
+                try:
+                    if problem:
+                        raise KDLandmarksError(f"{row['source']}: {problem}")
+                    _cells(row, scheme, "dataset")
+                    kept.append(first + offset)
+                except KDLandmarksError as error:
+                    bad.add(str(error))
+            first += len(problems)
+    bad.close(len(kept))
+    if len(kept) < len(dataset):
+        dataset = dataset.select(kept)
+    types = row_features(scheme, visible=visible, targets=targets)
+    wanted = datasets.Features({**dataset.features, **types})
+    return dataset if wanted == dataset.features else dataset.cast(wanted)
+
+
+def split_by_photo(
+    dataset: datasets.Dataset, faces: int, seed: int
+) -> tuple[datasets.Dataset, datasets.Dataset]:
+    """Splits rows into training and validation; all faces of a photo go to one side.
+
+    Args:
+        dataset: rows in the row format.
+        faces: how many rows validation should have; it gets as near to that as whole photos
+            allow (the smaller number of two equally near).
+        seed: which photos: the same seed and photos give the same split, in whatever order the
+            rows stand.
+
+    Returns:
+        (train, validation), both in the order of `dataset`, neither empty.
+
+    Raises:
+        KDLandmarksError: `faces` is not between 1 and one less than the number of rows, or all
+            rows are of one photo.
+    """
+    photos = list(dataset["photo"])
+    if not 1 <= faces < len(photos):
+        raise KDLandmarksError(
+            f"cannot take {faces} of {len(photos)} faces for validation: give 1 to "
+            f"{len(photos) - 1}"
+        )
+    counts = Counter(photos)
+    if len(counts) == 1:
+        raise KDLandmarksError(f"all {len(photos)} faces are of one photo, {photos[0]!r}: no split")
+    order = np.random.default_rng(seed).permutation(sorted(counts)).tolist()
+    # Subset sums: last[n] is the photo with which photos in this order first make up n faces.
+    last: dict[int, str] = {0: ""}
+    for photo in order:
+        if faces in last:
+            break
+        for total in [n for n in last if n < faces]:
+            last.setdefault(total + counts[photo], photo)
+    last = {total: photo for total, photo in last.items() if total < len(photos)}
+    total = min((n for n in last if n), key=lambda n: (abs(n - faces), n))
+    chosen: set[str] = set()
+    while total:
+        chosen.add(last[total])
+        total -= counts[last[total]]
+    inside = np.array([photo in chosen for photo in photos])
+    return dataset.select(np.flatnonzero(~inside)), dataset.select(np.flatnonzero(inside))
