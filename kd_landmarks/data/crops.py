@@ -1,0 +1,182 @@
+"""From rows (photos, landmarks, boxes) to the square crops that networks see."""
+
+import hashlib
+import logging
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from datasets import Dataset as Rows
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from torchvision import tv_tensors
+from torchvision.transforms.v2 import functional as tvF
+
+from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_crop_units
+from .augmentation import AugmentationSettings, build_augmentation
+
+logger = logging.getLogger(__name__)
+
+# Columns of points, all in photo pixels, that ride through one augmentation together.
+POINT_COLUMNS = ("landmarks", "soft_landmarks", "tough_landmarks", "tolerant_landmarks")
+
+# Loose crops are kept this much finer than the final crop, so that resampling them once more
+# costs no sharpness.
+SUPERSAMPLING = 1.25
+
+
+def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tensor:
+    """A square of a photo, black outside it, resized to uint8 (3, size, size).
+
+    The same pixels as `KDLandmarksImageProcessor`'s before normalization.
+
+    Raises:
+        ValueError: if the crop is absurdly larger than the photo.
+    """
+    left, top, side = crop
+    check_crop_size(crop, photo.width, photo.height)
+    face = photo.crop((left, top, left + side, top + side)).convert("RGB")
+    pixels = torch.from_numpy(np.array(face)).permute(2, 0, 1)
+    return tvF.resize(pixels, [size, size], antialias=True)
+
+
+class FaceCrops(Dataset):
+    """Face crops with their points, augmented for training or plain for evaluation.
+
+    Each item is a dict: `image` uint8 (3, image_size, image_size); for each column of
+    `POINT_COLUMNS` that the rows have, its points (N, 2) float32 in crop units; `index`, the row.
+
+    An augmented item is asked for by epoch · len + row: what is drawn depends on that number and
+    the seed alone, whatever the number of workers or processes, and resumes exactly.
+
+    Args:
+        rows: in the package's row format.
+        image_size: side of the crops in pixels.
+        margin: side of the crop divided by the longer side of the face box.
+        augmentation: None for plain crops.
+        flip_permutation: of the scheme; needed with an augmentation.
+        loose_margin: augmentation sees this much of the surroundings (in box sides); what lies
+            beyond is black.
+        keep: decode and cut every photo once and keep the loose crops in memory.
+        seed: of the augmentation.
+    """
+
+    def __init__(
+        self,
+        rows: Rows,
+        image_size: int,
+        margin: float = 1.25,
+        *,
+        augmentation: AugmentationSettings | None = None,
+        flip_permutation: tuple[int, ...] = (),
+        loose_margin: float = 1.8,
+        keep: bool = True,
+        seed: int = 0,
+    ) -> None:
+        self.photos = rows.select_columns(["image"])
+        self.image_size = image_size
+        self.seed = seed
+        boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+        self.augment = None
+        self.cut_size = image_size
+        if augmentation is not None:
+            loose_margin = max(margin, loose_margin)
+            zoom = loose_margin / margin
+            self.cut_size = round(image_size * zoom * SUPERSAMPLING)
+            self.augment = build_augmentation(
+                augmentation, image_size, zoom, margin, flip_permutation
+            )
+        cut_margin = margin if augmentation is None else loose_margin
+        self.crops = [square_crop(box, cut_margin) for box in boxes]
+        self.points = {
+            column: torch.from_numpy(
+                np.stack(
+                    [
+                        to_crop_units(points, crop)
+                        for points, crop in zip(point_array(rows, column), self.crops, strict=True)
+                    ]
+                )
+            ).float()
+            for column in POINT_COLUMNS
+            if column in rows.column_names
+        }
+        self.kept: Tensor | None = None
+        if keep:
+            self.kept = torch.empty(len(rows), 3, self.cut_size, self.cut_size, dtype=torch.uint8)
+            logger.info("keeping %d crops: %.0f MB", len(rows), self.kept.nbytes / 1e6)
+            for index in range(len(rows)):
+                self.kept[index] = self._cut(index)
+            # Workers read one copy, whatever the way they are started.
+            self.kept.share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.crops)
+
+    def __getitem__(self, key: int) -> dict[str, Tensor | int]:
+        index = key % len(self)
+        image = self._cut(index) if self.kept is None else self.kept[index]
+        points = {column: values[index] for column, values in self.points.items()}
+        if self.augment is not None:
+            image, points = self._augmented(key, image, points)
+        return {"image": image, **points, "index": index}
+
+    def _cut(self, index: int) -> Tensor:
+        return cut_crop(self.photos[index]["image"], self.crops[index], self.cut_size)
+
+    def _augmented(
+        self, key: int, image: Tensor, points: dict[str, Tensor]
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        side = self.cut_size
+        stacked = torch.stack(list(points.values())) * side - 0.5
+        keypoints = tv_tensors.KeyPoints(stacked, canvas_size=(side, side))
+        with torch.random.fork_rng(devices=[]):
+            # The CPU's generator alone: torch.manual_seed would queue work for CUDA at every item.
+            torch.default_generator.manual_seed(item_seed(self.seed, key))
+            image, keypoints = self.augment(tv_tensors.Image(image), keypoints)
+        moved = (keypoints.as_subclass(Tensor) + 0.5) / self.image_size
+        return image.as_subclass(Tensor), dict(zip(points, moved, strict=True))
+
+
+def point_array(rows: Rows, column: str) -> np.ndarray:
+    """A column of points as float64 (rows, N, 2)."""
+    return np.asarray(rows.with_format("numpy")[column], dtype=np.float64)
+
+
+def item_seed(seed: int, key: int) -> int:
+    """A 63-bit seed for one augmented item: neighboring keys get unrelated draws."""
+    digest = hashlib.blake2b(f"{seed}:{key}".encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big") >> 1
+
+
+class TrainingOrder(Sampler[int]):
+    """The keys of a whole training run: one shuffle of all faces after another, without a gap.
+
+    Every face comes once in every `length` keys; batches may span two epochs and are always full.
+
+    Args:
+        length: faces in the data set.
+        total: keys of the whole run.
+        seed: of the shuffles.
+        start: keys that a resumed run has behind it.
+    """
+
+    def __init__(self, length: int, total: int, seed: int, start: int = 0) -> None:
+        self.length = length
+        self.total = total
+        self.seed = seed
+        self.start = start
+
+    def __len__(self) -> int:
+        return max(0, self.total - self.start)
+
+    def __iter__(self) -> Iterator[int]:
+        epoch, behind = divmod(self.start, self.length)
+        remaining = len(self)
+        while remaining > 0:
+            generator = torch.Generator().manual_seed(item_seed(self.seed, epoch))
+            order = torch.randperm(self.length, generator=generator)[behind:]
+            for index in order[:remaining].tolist():
+                yield epoch * self.length + index
+            remaining -= len(order)
+            epoch, behind = epoch + 1, 0
