@@ -1,0 +1,1 @@
+"""Distillation: frozen teachers, their targets, and the training of every network."""

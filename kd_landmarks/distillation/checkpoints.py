@@ -1,0 +1,161 @@
+"""Checkpoints that are whole or not there: a kill at any moment loses the last interval at most.
+
+A checkpoint is written into a hidden folder, every file of it listed with its checksum in a
+manifest, flushed to disk and renamed into place in one step. A folder without that name was never
+finished, and is ignored.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from ..errors import KDLandmarksError
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+_FORMAT = "kd-landmarks checkpoint 1"
+
+
+def save_checkpoint(
+    accelerator: Accelerator, folder: Path, step: int, identity: Mapping[str, Any], keep: int
+) -> Path:
+    """Write the training state as `folder/step_XXXXXXXX` and drop the oldest beyond `keep`.
+
+    Args:
+        accelerator: holds model, optimizer, loader and everything registered for checkpointing.
+        folder: of this stage's checkpoints.
+        step: optimizer steps done.
+        identity: what a run that continues from here must agree with; plain JSON types.
+        keep: checkpoints to leave, >= 1.
+
+    Raises:
+        KDLandmarksError: if it cannot be written (a full disk); earlier checkpoints stay.
+    """
+    final = folder / f"step_{step:08d}"
+    partial = folder / f".{final.name}.partial"
+    try:
+        if accelerator.is_main_process:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir(parents=True)
+        accelerator.wait_for_everyone()
+        _quietly(accelerator.save_state, str(partial))
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            _seal(partial, step, identity)
+            if final.exists():
+                shutil.rmtree(final)
+            os.replace(partial, final)
+            _flush(folder)
+            for old in finished_checkpoints(folder)[:-keep]:
+                shutil.rmtree(old)
+    except Exception as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        there = next(place for place in (folder, *folder.parents) if place.exists())
+        free = shutil.disk_usage(there).free / 1e6
+        rest = finished_checkpoints(folder)
+        after = f"the run can continue from {rest[-1].name}" if rest else "there is none before it"
+        raise KDLandmarksError(
+            f"could not write the checkpoint {final} ({error}); {free:.0f} MB are free on its "
+            f"disk, and {after}: make room, then run again with --resume"
+        ) from error
+    accelerator.wait_for_everyone()
+    return final
+
+
+def finished_checkpoints(folder: Path) -> list[Path]:
+    """The whole checkpoints of a stage, oldest first."""
+    return sorted(path for path in folder.glob("step_*") if path.is_dir())
+
+
+def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str, Any]) -> int:
+    """Restore everything that `save_checkpoint` stored and return its step.
+
+    Raises:
+        KDLandmarksError: if a file is missing or altered, the folder is no checkpoint of ours, or
+            it belongs to another run (`identity` differs). Nothing has been changed then.
+    """
+    remedy = (
+        "nothing was changed. Delete that folder to continue from the checkpoint before it (or the "
+        "stage's start, if there is none)"
+    )
+    try:
+        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
+        files, step = manifest["files"], int(manifest["step"])
+        if manifest["format"] != _FORMAT:
+            raise KeyError("format")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise KDLandmarksError(
+            f"{path} is no checkpoint of this program ({MANIFEST}: {error!r}); {remedy}"
+        ) from error
+    for name, expected in files.items():
+        file = path / name
+        if not file.is_file() or _digest(file) != expected:
+            state = "is corrupt" if file.is_file() else "is missing"
+            raise KDLandmarksError(f"the checkpoint {path} is damaged: {name} {state}; {remedy}")
+    for key, value in identity.items():
+        if manifest["identity"].get(key) != value:
+            raise KDLandmarksError(
+                f"the checkpoint {path} belongs to another run: its {key} is "
+                f"{manifest['identity'].get(key)!r}, this run's is {value!r}; {remedy}"
+            )
+    try:
+        _quietly(accelerator.load_state, str(path))
+    except Exception as error:
+        raise KDLandmarksError(
+            f"the checkpoint {path} does not fit this run ({error}); {remedy}"
+        ) from error
+    return step
+
+
+def replace_folder(partial: Path, final: Path) -> None:
+    """Put a finished folder in its place in one step, replacing nothing but an empty one."""
+    for file in partial.rglob("*"):
+        if file.is_file():
+            _flush(file)
+    os.replace(partial, final)
+    _flush(final.parent)
+
+
+def _seal(folder: Path, step: int, identity: Mapping[str, Any]) -> None:
+    files = {}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file():
+            files[str(file.relative_to(folder))] = _digest(file)
+            _flush(file)
+    manifest = {"format": _FORMAT, "step": step, "identity": dict(identity), "files": files}
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    _flush(folder / MANIFEST)
+    _flush(folder)
+
+
+def _digest(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _flush(path: Path) -> None:
+    """Force a file, or a folder's list of names, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _quietly(function: Any, *arguments: Any) -> None:
+    """Accelerate announces every file that it writes; the progress bar says enough."""
+    noisy = logging.getLogger("accelerate")
+    level = noisy.level
+    noisy.setLevel(logging.WARNING)
+    try:
+        function(*arguments)
+    finally:
+        noisy.setLevel(level)

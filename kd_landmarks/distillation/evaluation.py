@@ -1,0 +1,112 @@
+"""Running a detector over rows and measuring it: exact over any number of processes."""
+
+import statistics
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from datasets import Dataset
+from torch.utils.data import DataLoader
+
+from ..data.crops import FaceCrops, point_array
+from ..metrics import EvaluationResult, LandmarkEvaluator
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..models.crop_kd_landmarks import square_crop, to_photo_pixels
+from ..schemes import LandmarkScheme
+from .networks import to_pixel_values
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A detector's points for rows: `points` (rows, N, 2) in photo pixels, and their errors."""
+
+    points: np.ndarray
+    result: EvaluationResult
+
+
+class Examiner:
+    """Measures detectors on one set of rows, again and again: validation, then the test file.
+
+    Every process predicts its share; the evaluator keys each face by its row, so that a face that
+    Accelerate hands out twice to even the batches counts once.
+
+    Args:
+        accelerator: of the run.
+        rows: faces with ground truth.
+        scheme: their landmarks.
+        image_size: of the detectors.
+        margin: of the detectors' crop.
+        batch_size: faces per process and forward pass.
+        keep: hold the crops in memory between examinations.
+    """
+
+    def __init__(
+        self,
+        accelerator: Accelerator,
+        rows: Dataset,
+        scheme: LandmarkScheme,
+        image_size: int,
+        margin: float,
+        batch_size: int = 64,
+        keep: bool = False,
+    ) -> None:
+        self.accelerator = accelerator
+        self.scheme = scheme
+        self.crops = FaceCrops(rows, image_size, margin, keep=keep)
+        self.targets = point_array(rows, "landmarks")
+        boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+        self.squares = [square_crop(box, margin) for box in boxes]
+        self.subsets = list(rows["subset"]) if "subset" in rows.column_names else None
+        self.batch_size = batch_size
+
+    @torch.no_grad()
+    def __call__(self, model: torch.nn.Module, processor: KDLandmarksImageProcessor) -> Predictions:
+        """Predict every row and measure it; all processes get the same answer."""
+        training = model.training
+        model.eval()
+        count = len(self.crops)
+        processes, rank = self.accelerator.num_processes, self.accelerator.process_index
+        mine = torch.utils.data.Subset(self.crops, range(rank, count, processes))
+        evaluator = LandmarkEvaluator(self.scheme)
+        points: dict[int, np.ndarray] = {}
+        for batch in DataLoader(mine, self.batch_size):
+            pixels = to_pixel_values(batch["image"].to(self.accelerator.device), processor)
+            with self.accelerator.autocast():
+                keypoints = model(pixel_values=pixels).keypoints
+            index = batch["index"].tolist()
+            found = [
+                to_photo_pixels(face, self.squares[row])
+                for row, face in zip(index, keypoints.double().cpu().numpy(), strict=True)
+            ]
+            points.update(zip(index, found, strict=True))
+            groups = {"subset": [self.subsets[row] for row in index]} if self.subsets else None
+            evaluator.update(np.array(index), np.stack(found), self.targets[index], groups)
+        model.train(training)
+        if processes > 1:
+            from accelerate.utils import gather_object
+
+            evaluator.gather()
+            points = dict(gather_object(list(points.items())))
+        result = evaluator.compute(expected=count)
+        return Predictions(np.stack([points[row] for row in range(count)]), result)
+
+
+def milliseconds_per_face(model: KDLandmarksForKeypointDetection, repeats: int = 30) -> float:
+    """Median time of one face on one CPU thread in PyTorch, after warm-up."""
+    size = model.config.image_size
+    model = model.to("cpu", torch.float32).eval()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        pixels = torch.zeros(1, 3, size, size)
+        times = []
+        with torch.inference_mode():
+            for _ in range(repeats + 5):
+                start = time.perf_counter()
+                model(pixel_values=pixels)
+                times.append(time.perf_counter() - start)
+    finally:
+        torch.set_num_threads(threads)
+    return 1000 * statistics.median(times[5:])

@@ -1,0 +1,48 @@
+"""Loading a finished detector from a folder or the Hub, with messages that help."""
+
+from pathlib import Path
+
+from ..errors import KDLandmarksError
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..schemes import LandmarkScheme
+
+
+def load_detector(
+    source: str | Path, revision: str | None = None
+) -> tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]:
+    """A detector in evaluation mode and its image processor.
+
+    Args:
+        source: a folder written by `save_pretrained`, or a Hub id.
+        revision: of a Hub id.
+
+    Raises:
+        KDLandmarksError: if there is no such checkpoint, or it is another kind of model.
+    """
+    source = str(source)
+    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
+    if looks_local and not (Path(source).expanduser() / "config.json").is_file():
+        raise KDLandmarksError(f"no checkpoint at {source}: it needs config.json and weights")
+    source = str(Path(source).expanduser()) if looks_local else source
+    try:
+        model = KDLandmarksForKeypointDetection.from_pretrained(source, revision=revision)
+        processor = KDLandmarksImageProcessor.from_pretrained(source, revision=revision)
+    except Exception as error:
+        raise KDLandmarksError(f"cannot load a detector from {source!r}: {error}") from error
+    return model.eval(), processor
+
+
+def check_same_landmarks(
+    model: KDLandmarksForKeypointDetection, scheme: LandmarkScheme, source: str | Path
+) -> None:
+    """Refuse a detector of other landmarks than the run's.
+
+    Raises:
+        KDLandmarksError: naming both schemes.
+    """
+    theirs = (model.config.scheme or {}).get("name", f"{model.config.num_landmarks} points")
+    if list((model.config.scheme or {}).get("names", ())) != list(scheme.names):
+        raise KDLandmarksError(
+            f"{source} detects the landmarks of {theirs}, this run's are {scheme.name}: "
+            "give a checkpoint of the same scheme"
+        )

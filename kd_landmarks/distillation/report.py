@@ -1,0 +1,191 @@
+"""What a run leaves to look at: metrics.json, a table, the CED plot and drawn predictions."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from accelerate import Accelerator
+from datasets import Dataset
+
+from ..models.crop_kd_landmarks import square_crop
+from ..plots import contact_sheet, draw_landmarks, plot_ced
+from ..recipes import Recipe
+from ..recipes.schema import STAGE_LABELS, STAGES
+from ..schemes import LandmarkScheme
+from .evaluation import Examiner, Predictions, milliseconds_per_face
+from .loading import load_detector
+from .runs import METRICS, stage_is_finished, write_json
+from .sets import FaceSets
+
+COLUMNS = ("network", "NME %", "FR8 %", "FR10 %", "AUC8", "AUC10", "parameters", "ms per face")
+# Sheet of predictions: this many faces, spread over the test set.
+DRAWN_FACES = 6
+
+
+@dataclass(frozen=True)
+class ExaminedNetwork:
+    """A finished network: what metrics.json says of it, and its predictions on the measured set."""
+
+    entry: dict[str, Any]
+    predictions: Predictions
+
+
+def examine_networks(
+    accelerator: Accelerator, folder: Path, sets: FaceSets, scheme: LandmarkScheme, margin: float
+) -> dict[str, ExaminedNetwork]:
+    """Score every finished network of a run on its validation and test faces.
+
+    Every process takes part; the drawn and plotted set is the test set, where there is one.
+    """
+    examined = {}
+    for stage in STAGES:
+        if not stage_is_finished(folder, stage):
+            continue
+        model, processor = load_detector(folder / stage)
+        model = model.to(accelerator.device)
+        size = model.config.image_size
+        entry: dict[str, Any] = {}
+        for name in ("validation", "test"):
+            rows = getattr(sets, name)
+            if rows is not None:
+                found = Examiner(accelerator, rows, scheme, size, margin)(model, processor)
+                entry[name] = found.result.to_dict()
+        entry["parameters"] = sum(value.numel() for value in model.parameters())
+        if accelerator.is_main_process:
+            entry["torch_ms_per_face"] = milliseconds_per_face(model)
+        examined[stage] = ExaminedNetwork(entry, found)
+    return examined
+
+
+def write_report(
+    folder: Path,
+    recipe: Recipe,
+    sets: FaceSets,
+    scheme: LandmarkScheme,
+    networks: Mapping[str, ExaminedNetwork],
+    soft_nme: float,
+) -> str:
+    """Write metrics.json, ced.png and predictions.png; return the table to print."""
+    split = "validation" if sets.test is None else "test"
+    rows = getattr(sets, split)
+    data = recipe.data
+    entries = {stage: network.entry for stage, network in networks.items()}
+    metrics = {
+        "recipe": recipe.name,
+        "protocol": {"scheme": scheme.name, "box": data.box, "crop_margin": data.crop_margin},
+        "faces": {name: len(part) for name, part in vars(sets).items() if part is not None},
+        "soft_landmarks_nme": soft_nme,
+        "seed": recipe.run.seed,
+        "versions": versions(),
+        "networks": entries,
+    }
+    write_json(folder / METRICS, metrics)
+    predictions = {stage: network.predictions for stage, network in networks.items()}
+    title = f"{recipe.name}, {len(rows)} {split} faces, inter-ocular, box: {data.box}"
+    draw_ced(predictions, title, folder / "ced.png")
+    drawn = folder / "predictions.png"
+    draw_predictions(rows, predictions, scheme, data.crop_margin, drawn)
+    return (
+        f"\n{title}\n{results_table(entries)}\n"
+        f"Soft-landmarks against the ground truth: {soft_nme:.2f} % NME\n"
+        "ms per face: PyTorch, one CPU thread, batch 1, median\n\n"
+        f"{folder}: {', '.join(networks)} (each for from_pretrained), {METRICS}, ced.png, "
+        "predictions.png, recipe.yaml"
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that a figure may depend on."""
+    names = (
+        "kd-landmarks",
+        "torch",
+        "torchvision",
+        "timm",
+        "transformers",
+        "accelerate",
+        "datasets",
+    )
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in names
+    }
+
+
+def results_table(networks: Mapping[str, Mapping[str, Any]]) -> str:
+    """The networks of a run side by side, as text.
+
+    Args:
+        networks: stage to its entry in metrics.json.
+    """
+    rows: list[Sequence[str]] = [COLUMNS]
+    for stage, entry in networks.items():
+        scores = entry.get("test", entry["validation"])
+        rows.append(
+            (
+                STAGE_LABELS[stage],
+                f"{scores['nme']:.2f}",
+                f"{scores['failure_rate_8']:.2f}",
+                f"{scores['failure_rate_10']:.2f}",
+                f"{scores['auc_8']:.3f}",
+                f"{scores['auc_10']:.3f}",
+                f"{entry['parameters'] / 1e6:.2f} M",
+                f"{entry['torch_ms_per_face']:.2f}",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def draw_predictions(
+    rows: Dataset,
+    predictions: Mapping[str, Predictions],
+    scheme: LandmarkScheme,
+    margin: float,
+    path: Path,
+) -> None:
+    """One row of pictures per network: its points over the ground truth on a few faces.
+
+    Args:
+        rows: the faces measured.
+        predictions: stage to its points on them.
+        scheme: of the points.
+        margin: of the networks' crop; pictures show a little more.
+        path: of the PNG to write.
+    """
+    chosen = np.linspace(0, len(rows) - 1, min(DRAWN_FACES, len(rows))).astype(int)
+    pictures = []
+    for found in predictions.values():
+        for index in chosen.tolist():
+            row = rows[index]
+            left, top, side = square_crop(row["box"], 1.2 * margin)
+            face = row["image"].crop((left, top, left + side, top + side)).convert("RGB")
+            corner = np.array([left, top])
+            pictures.append(
+                draw_landmarks(
+                    face,
+                    found.points[index] - corner,
+                    scheme,
+                    reference=np.asarray(row["landmarks"]) - corner,
+                    min_size=256,
+                )
+            )
+    contact_sheet(_same_size(pictures, 256), columns=len(chosen)).save(path)
+
+
+def draw_ced(predictions: Mapping[str, Predictions], title: str, path: Path) -> None:
+    """Cumulative error curves of the run's networks."""
+    curves = {STAGE_LABELS[stage]: found.result.errors for stage, found in predictions.items()}
+    plot_ced(curves, path, title=title)
+
+
+def _same_size(pictures: list[Any], side: int) -> list[Any]:
+    return [picture.resize((side, side)) for picture in pictures]

@@ -1,0 +1,100 @@
+"""The folder of a run: opening, continuing, and what it must not overwrite."""
+
+import json
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import KDLandmarksError
+from ..recipes import Recipe, changed_values, load_recipe, save_recipe
+
+RECIPE = "recipe.yaml"
+RUN = "run.json"
+METRICS = "metrics.json"
+
+
+def plan_run(
+    recipe: str | None,
+    overrides: Mapping[str, Any],
+    output: Path | None,
+    resume: Path | None,
+) -> tuple[Recipe, Path]:
+    """The recipe and folder of a run, new or continued; writes nothing.
+
+    Args:
+        recipe: name or YAML file; None for `embedded`, or for the continued run's own.
+        overrides: dotted recipe keys to values.
+        output: folder of a new run; None for the first free of runs/NAME, runs/NAME-2, …
+        resume: folder of the run to continue; None for a new one.
+
+    Raises:
+        KDLandmarksError: for a folder that is taken, or that holds no run; for a continued run
+            whose recipe changed in what matters.
+    """
+    if resume is None:
+        planned = load_recipe(recipe or "embedded", overrides)
+        return planned, _free_folder(output, planned.name)
+    if output is not None and output.resolve() != resume.resolve():
+        raise KDLandmarksError(f"--resume {resume} continues in its own folder: drop --output")
+    if not (resume / RECIPE).is_file() or not (resume / RUN).is_file():
+        raise KDLandmarksError(
+            f"{resume} holds no run to continue: every run writes {RECIPE} and {RUN} there"
+        )
+    stored = load_recipe(resume / RECIPE)
+    planned = load_recipe(recipe or resume / RECIPE, overrides)
+    changes = changed_values(stored, planned)
+    if changes:
+        listed = "\n".join(f"  {change}" for change in changes)
+        raise KDLandmarksError(
+            f"the recipe differs from the one that {resume} was started with:\n{listed}\n"
+            "Continue without these changes, or start a new run with --output"
+        )
+    return planned, resume
+
+
+def start_run(folder: Path, recipe: Recipe) -> None:
+    """Make the folder with its recipe and identity; leave those of a continued run alone."""
+    if (folder / RUN).is_file():
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        save_recipe(recipe, folder / RECIPE)
+        write_json(folder / RUN, {"run": uuid.uuid4().hex})
+    except OSError as error:
+        raise KDLandmarksError(f"cannot write to {folder}: {error}") from error
+
+
+def run_identity(folder: Path) -> str:
+    """The identity that this run's checkpoints carry."""
+    try:
+        return json.loads((folder / RUN).read_text(encoding="utf-8"))["run"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise KDLandmarksError(f"{folder / RUN} is damaged: start a new run") from error
+
+
+def stage_is_finished(folder: Path, stage: str) -> bool:
+    """Whether a stage's network is there; it appears in one step, whole."""
+    return (folder / stage / "config.json").is_file()
+
+
+def write_json(path: Path, values: Any) -> None:
+    """Write JSON in one step: a reader, or a kill, never meets half of it."""
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+def _free_folder(output: Path | None, name: str) -> Path:
+    if output is not None:
+        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+            raise KDLandmarksError(
+                f"{output} exists and is not empty: continue its run with --resume {output}, or "
+                "name another --output"
+            )
+        return output
+    candidate, number = Path("runs") / name, 1
+    while candidate.exists():
+        number += 1
+        candidate = Path("runs") / f"{name}-{number}"
+    return candidate

@@ -1,0 +1,118 @@
+"""The three sets of a run: training, validation (split off by photo) and test faces."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from accelerate import Accelerator
+from datasets import Dataset
+
+from ..data.crops import point_array
+from ..data.generated import generated_dataset
+from ..data.loading import load_rows
+from ..data.rows import check_rows, split_by_photo
+from ..errors import KDLandmarksError
+from ..metrics import nme
+from ..models.crop_kd_landmarks import square_crop, to_crop_units, to_photo_pixels
+from ..recipes.schema import DataSettings, ShapeModelSettings
+from ..schemes import LandmarkScheme
+from ..shape_model import ShapeModel
+from .teachers import add_point_column
+
+# Which generated faces: the splits share none.
+GENERATED_SEEDS = {"train": 1, "test": 2}
+
+
+@dataclass(frozen=True)
+class FaceSets:
+    """Rows in the package's format; `test` is None where the recipe names no test split."""
+
+    train: Dataset
+    validation: Dataset
+    test: Dataset | None
+
+    def digest(self) -> str:
+        """What the training faces are, in 16 characters: a run continues on the same ones only."""
+        points = point_array(self.train, "landmarks").astype(np.float32)
+        return hashlib.sha256(points.tobytes()).hexdigest()[:16]
+
+
+def load_sets(
+    accelerator: Accelerator, settings: DataSettings, scheme: LandmarkScheme, seed: int
+) -> FaceSets:
+    """Load, check and split a run's faces.
+
+    Args:
+        accelerator: one process prepares cached files before the others read them.
+        settings: the recipe's `data` section.
+        scheme: the landmarks wanted.
+        seed: of the split.
+
+    Raises:
+        KDLandmarksError: without a source, for data that cannot be read and for bad rows.
+    """
+    if settings.source is None:
+        raise KDLandmarksError(
+            "this recipe trains on your data: name it with --data FOLDER_OR_HUB_ID "
+            "(--recipe embedded needs none)"
+        )
+
+    def load(split: str) -> Dataset:
+        if settings.source == "generated":
+            count = {"train": settings.generated_train, "test": settings.generated_test}
+            return generated_dataset(
+                count[split], GENERATED_SEEDS[split], scheme.name, settings.generated_size
+            )
+        rows = load_rows(
+            settings.source,
+            split,
+            scheme=scheme,
+            box=settings.box,
+            revision=settings.revision,
+            skip_bad_rows=settings.skip_bad_rows,
+        )
+        return check_rows(rows, scheme, settings.skip_bad_rows, num_proc=os.cpu_count())
+
+    with accelerator.main_process_first():
+        faces = load("train" if settings.source == "generated" else settings.train_split)
+        test = None
+        if settings.test_split is not None:
+            test = load("test" if settings.source == "generated" else settings.test_split)
+        train, validation = split_by_photo(faces, settings.validation_faces, seed)
+    return FaceSets(train, validation, test)
+
+
+def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
+    """Fit the active shape model on the shapes of un-augmented crops, in crop units."""
+    return ShapeModel.fit(_crop_shapes(rows, margin), settings.retained_variance, settings.aligned)
+
+
+def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:
+    """Store each face's Soft-landmarks as the column `soft_landmarks`, in photo pixels.
+
+    They are softened on the un-augmented crop, so that a face has one answer, which rides through
+    its augmentations beside the ground truth.
+    """
+    soft = model.soften(_crop_shapes(rows, margin))
+    points = [
+        to_photo_pixels(face, crop) for face, crop in zip(soft, _squares(rows, margin), strict=True)
+    ]
+    return add_point_column(rows, "soft_landmarks", np.stack(points))
+
+
+def soft_landmarks_nme(rows: Dataset, scheme: LandmarkScheme) -> float:
+    """Mean inter-ocular NME in percent of the Soft-landmarks against the ground truth."""
+    soft, hard = (point_array(rows, column) for column in ("soft_landmarks", "landmarks"))
+    return float(nme(soft, hard, scheme).mean())
+
+
+def _squares(rows: Dataset, margin: float) -> list[tuple[int, int, int]]:
+    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    return [square_crop(box, margin) for box in boxes]
+
+
+def _crop_shapes(rows: Dataset, margin: float) -> np.ndarray:
+    points = point_array(rows, "landmarks")
+    crops = _squares(rows, margin)
+    return np.stack([to_crop_units(face, crop) for face, crop in zip(points, crops, strict=True)])

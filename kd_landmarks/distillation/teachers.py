@@ -1,0 +1,151 @@
+"""Frozen teachers and the landmarks that they hand to a student."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from datasets import Array2D, Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+
+from ..data.crops import FaceCrops
+from ..errors import KDLandmarksError
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..models.crop_kd_landmarks import square_crop, to_photo_pixels
+from ..recipes import Recipe
+from ..recipes.schema import STAGE_LABELS, LossSettings
+from ..schemes import LandmarkScheme, get_scheme
+from .loading import check_same_landmarks, load_detector
+from .networks import to_pixel_values
+from .runs import stage_is_finished
+
+# The column of a teacher's points, and the name that KD-Loss has for it.
+TEACHER_COLUMNS = {"tough": "tough_landmarks", "tolerant": "tolerant_landmarks"}
+
+
+class FrozenTeacher:
+    """A teacher that only speaks: evaluation mode, no gradient, any crop size in."""
+
+    def __init__(
+        self,
+        model: KDLandmarksForKeypointDetection,
+        processor: KDLandmarksImageProcessor,
+        accelerator: Accelerator,
+    ) -> None:
+        model.requires_grad_(False).eval()
+        self.image_size = model.config.image_size
+        self.crop_margin = processor.crop_margin
+        self.processor = processor
+        self.accelerator = accelerator
+        self.model = accelerator.prepare_model(model, evaluation_mode=True)
+        # Teachers are no part of a checkpoint: they come from where they were given.
+        accelerator._models.pop()
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 crops (batch, 3, S, S) to keypoints (batch, N, 2) in crop units."""
+        with self.accelerator.autocast():
+            return self.model(pixel_values=to_pixel_values(images, self.processor)).keypoints
+
+
+def teachers_wanted(loss: LossSettings) -> list[str]:
+    """The teachers that a student's loss listens to."""
+    weights = {"tough": loss.tough_weight, "tolerant": loss.tolerant_weight}
+    return [name for name, weight in weights.items() if loss.name == "kd" and weight > 0]
+
+
+def find_teachers(recipe: Recipe, folder: Path) -> dict[str, str]:
+    """Where the student's teachers are or will be, before anything is trained.
+
+    Returns:
+        KD-Loss's names (`tough`, `tolerant`) to folders or Hub ids: those that its loss listens to.
+
+    Raises:
+        KDLandmarksError: if one is nowhere to come from, or detects other landmarks.
+    """
+    sources: dict[str, str] = {}
+    if "student" not in recipe.stages:
+        return sources
+    for name in teachers_wanted(recipe.student.loss):
+        stage, given = f"{name}_teacher", getattr(recipe.teachers, name)
+        if given is None and stage not in recipe.stages and not stage_is_finished(folder, stage):
+            raise KDLandmarksError(
+                f"the student's loss listens to a {STAGE_LABELS[stage]}, but there is none: add "
+                f"the stage {stage}, name a finished one (--teachers.{name} FOLDER_OR_HUB_ID), or "
+                f"do without (--student.loss.{name}_weight 0)"
+            )
+        sources[name] = given or str(folder / stage)
+        if given is not None:
+            check_same_landmarks(load_detector(given)[0], get_scheme(recipe.scheme), given)
+    return sources
+
+
+def load_teachers(
+    accelerator: Accelerator, sources: dict[str, str], scheme: LandmarkScheme, margin: float
+) -> dict[str, FrozenTeacher]:
+    """The student's teachers, frozen.
+
+    Raises:
+        KDLandmarksError: if one cannot be loaded, or has other landmarks or another crop.
+    """
+    teachers = {}
+    for name, source in sources.items():
+        model, processor = load_detector(source)
+        check_same_landmarks(model, scheme, source)
+        if processor.crop_margin != margin:
+            raise KDLandmarksError(
+                f"{source} looks at crops of margin {processor.crop_margin}, this run's is "
+                f"{margin}: set --data.crop_margin {processor.crop_margin}"
+            )
+        teachers[name] = FrozenTeacher(model, processor, accelerator)
+    return teachers
+
+
+def precompute_targets(
+    rows: Dataset, teachers: Mapping[str, FrozenTeacher], batch_size: int = 32
+) -> Dataset:
+    """Predict each face once on its un-augmented crop and store the points as columns.
+
+    Args:
+        rows: in the package's row format.
+        teachers: by KD-Loss's names, `tough` and `tolerant`.
+        batch_size: faces per forward pass.
+
+    Returns:
+        `rows` with `tough_landmarks` and `tolerant_landmarks` (N, 2) in photo pixels: they ride
+        through every augmentation beside the ground truth, and cost a training step nothing.
+    """
+    for name, teacher in teachers.items():
+        crops = FaceCrops(rows, teacher.image_size, teacher.crop_margin, keep=False)
+        main = teacher.accelerator.is_main_process
+        batches = tqdm(
+            DataLoader(crops, batch_size),
+            f"{name} teacher's targets",
+            leave=False,
+            disable=not main,
+        )
+        device = teacher.accelerator.device
+        keypoints = torch.cat([teacher(batch["image"].to(device)).cpu() for batch in batches])
+        rows = add_points(rows, TEACHER_COLUMNS[name], keypoints, teacher.crop_margin)
+    return rows
+
+
+def add_points(rows: Dataset, column: str, keypoints: Tensor, margin: float) -> Dataset:
+    """Store keypoints (rows, N, 2) in crop units as a column in photo pixels."""
+    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    points = [
+        to_photo_pixels(face, square_crop(box, margin))
+        for face, box in zip(keypoints.double().numpy(), boxes, strict=True)
+    ]
+    return add_point_column(rows, column, np.stack(points))
+
+
+def add_point_column(rows: Dataset, column: str, points: np.ndarray) -> Dataset:
+    """Store points (rows, N, 2) in photo pixels as a column, replacing one of that name."""
+    if column in rows.column_names:
+        rows = rows.remove_columns([column])
+    feature = Array2D(points.shape[1:], "float32")
+    return rows.add_column(column, points.astype(np.float32).tolist(), feature=feature)

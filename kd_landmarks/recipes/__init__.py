@@ -1,0 +1,180 @@
+"""Recipes: YAML files that say how a run trains, their overrides and their checks."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from ..errors import KDLandmarksError
+from .schema import STAGES, NetworkSettings, Recipe
+
+__all__ = [
+    "STAGES",
+    "NetworkSettings",
+    "Recipe",
+    "changed_values",
+    "load_recipe",
+    "parse_overrides",
+    "recipe_keys",
+    "save_recipe",
+]
+
+FOLDER = Path(__file__).parent
+# What a network's section leaves unsaid it takes from another: the Tolerant-Teacher is the
+# Tough-Teacher's twin, and the baseline is the student without teachers.
+INHERITS = {"tolerant_teacher": "tough_teacher", "baseline": "student"}
+# May change between a run and its continuation: they do not touch what is learned.
+HARMLESS = {
+    "description",
+    "stages",
+    "data.keep_crops",
+    "data.source",
+    "run.threads",
+    "run.workers",
+    "run.evaluate_every",
+    "run.checkpoint_every",
+    "run.keep_checkpoints",
+    "run.trackers",
+}
+
+
+def load_recipe(spec: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+    """A recipe by its built-in name or YAML file, with values overridden by dotted keys.
+
+    Args:
+        spec: `embedded`, `300w`, `wflw`, `cofw`, or the path of a YAML file.
+        overrides: such as `{"student.epochs": 3}`.
+
+    Raises:
+        KDLandmarksError: for an unknown recipe, key or stage, and for bad values, each by name.
+    """
+    path = Path(spec)
+    if path.suffix not in (".yaml", ".yml"):
+        path = FOLDER / f"{spec}.yaml"
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
+            raise KDLandmarksError(f"unknown recipe {str(spec)!r}: one of {known}, or a .yaml file")
+    try:
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise KDLandmarksError(f"cannot read the recipe {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise KDLandmarksError(f"the recipe {path} is not a mapping of keys to values")
+    for key, value in (overrides or {}).items():
+        _set(values, key, value)
+    for section, base in INHERITS.items():
+        values[section] = _merged(values.get(base) or {}, values.get(section) or {})
+    values.setdefault("name", path.stem)
+    try:
+        return Recipe.model_validate(values)
+    except ValidationError as error:
+        problems = "\n".join(f"  {_explain(item)}" for item in error.errors())
+        raise KDLandmarksError(f"the recipe {spec} has bad values:\n{problems}") from error
+
+
+def save_recipe(recipe: Recipe, path: Path) -> None:
+    """Write a recipe with every value spelled out; `load_recipe` reads it back equal."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """`--student.epochs 3 --data.box=gt` to `{"student.epochs": 3, "data.box": "gt"}`.
+
+    Values are YAML: numbers, true, null, [lists], text.
+
+    Raises:
+        KDLandmarksError: for an argument that is no known recipe key, or has no value.
+    """
+    known = recipe_keys()
+    overrides: dict[str, Any] = {}
+    rest = list(arguments)
+    while rest:
+        argument = rest.pop(0)
+        key, equals, text = argument.removeprefix("--").partition("=")
+        if not argument.startswith("--") or key not in known:
+            raise KDLandmarksError(f"unknown option {argument.split('=')[0]!r}{_near(key, known)}")
+        if not equals:
+            if not rest or rest[0].startswith("--"):
+                raise KDLandmarksError(f"--{key} needs a value: --{key} VALUE")
+            text = rest.pop(0)
+        try:
+            overrides[key] = _number(yaml.safe_load(text))
+        except yaml.YAMLError:
+            overrides[key] = text
+    return overrides
+
+
+def recipe_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, str]:
+    """Every dotted key of a recipe, with its meaning where it is not plain from the name."""
+    keys: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            keys.update(recipe_keys(kind, f"{prefix}{name}."))
+        else:
+            keys[prefix + name] = field.description or ""
+    return keys
+
+
+def changed_values(old: Recipe, new: Recipe) -> list[str]:
+    """What differs between two recipes in a way that changes the networks, a line each."""
+    before, after = (_flat(recipe.model_dump(mode="json")) for recipe in (old, new))
+    return [
+        f"{key}: {before.get(key)!r} in the run, {after.get(key)!r} now"
+        for key in sorted(before.keys() | after.keys())
+        if key not in HARMLESS and before.get(key) != after.get(key)
+    ]
+
+
+def _set(values: dict[str, Any], key: str, value: Any) -> None:
+    *sections, last = key.split(".")
+    for section in sections:
+        inner = values.get(section)
+        values[section] = values = dict(inner) if isinstance(inner, dict) else {}
+    values[last] = value
+
+
+def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    result = dict(base)
+    for key, value in own.items():
+        both = isinstance(value, dict) and isinstance(base.get(key), dict)
+        result[key] = _merged(base[key], value) if both else value
+    return result
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flat(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads 1e-3 as text; people who type it mean the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _explain(item: Any) -> str:
+    key = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{key}: unknown key{_near(key, recipe_keys())}"
+    return f"{key}: {item['msg']}, not {item['input']!r}"
+
+
+def _near(key: str, known: Mapping[str, str]) -> str:
+    leaf = key.split(".")[-1]
+    same_leaf = [other for other in known if other.split(".")[-1] == leaf]
+    near = (same_leaf or get_close_matches(key, known, n=3))[:4]
+    return f" (did you mean {', '.join('--' + other for other in near)}?)" if near else ""

@@ -1,0 +1,155 @@
+"""What a recipe may say: every value with its type, range and meaning.
+
+The models refuse unknown keys and bad values by name; `kd_landmarks.recipes` turns their complaints
+into one readable message.
+"""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..data.augmentation import AugmentationSettings
+
+Stage = Literal["tough_teacher", "tolerant_teacher", "student", "baseline"]
+STAGE_LABELS: dict[Stage, str] = {
+    "tough_teacher": "Tough-Teacher",
+    "tolerant_teacher": "Tolerant-Teacher",
+    "student": "student",
+    "baseline": "student, no teachers",
+}
+STAGES: tuple[Stage, ...] = tuple(STAGE_LABELS)
+
+
+class Settings(BaseModel):
+    """A part of a recipe: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DataSettings(Settings):
+    """Where faces come from and how they are cut."""
+
+    source: str | None = Field(
+        None, description="`generated`, a folder, a file or a Hub data set id (also --data)"
+    )
+    revision: str | None = Field(None, description="of a Hub data set")
+    train_split: str = "train"
+    test_split: str | None = Field("test", description="null leaves the test faces alone")
+    validation_faces: int = Field(
+        300, ge=1, description="held back from the training faces, whole photos at a time"
+    )
+    box: Literal["gt", "dataset"] = Field(
+        "gt", description="the points' tight box, or the data's own"
+    )
+    crop_margin: float = Field(
+        1.25, ge=0.5, le=4, description="side of the crop in longer sides of the box"
+    )
+    loose_margin: float = Field(
+        1.8, ge=0.5, le=8, description="surroundings that augmentation sees, in the same unit"
+    )
+    keep_crops: bool = Field(True, description="hold the training crops in memory, decoded")
+    skip_bad_rows: bool = Field(
+        False, description="leave broken rows out and list them, instead of stopping"
+    )
+    generated_train: int = Field(1500, ge=8, description="training faces to generate")
+    generated_test: int = Field(300, ge=8, description="test faces to generate")
+    generated_size: int = Field(160, ge=64, le=1024, description="pixels of a generated picture")
+
+
+class ShapeModelSettings(Settings):
+    """The active shape model that makes the Soft-landmarks."""
+
+    retained_variance: float = Field(0.9, gt=0, le=1)
+    aligned: bool = Field(True, description="compare shapes after similarity Procrustes alignment")
+
+
+class LossSettings(Settings):
+    """What a network is trained with."""
+
+    name: Literal["kd", "wing", "l1", "l2", "smooth_l1"] = "wing"
+    variant: Literal["paper", "author_code", "ours"] = Field("ours", description="of KD-Loss")
+    scale: float = Field(1.0, gt=0, description="multiplies all coordinates inside KD-Loss")
+    main_weight: float = Field(2.0, ge=0)
+    tough_weight: float = Field(1.0, ge=0)
+    tolerant_weight: float = Field(1.0, ge=0)
+
+
+class NetworkSettings(Settings):
+    """One network and its training."""
+
+    backbone: str = Field("mobilenetv2_100", description="any timm architecture")
+    backbone_weights: str = Field(
+        "imagenet",
+        description="`imagenet` (timm's own, from the Hub), `none`, or a .safetensors file with "
+        "timm's parameter names",
+    )
+    init: str | None = Field(
+        None, description="start from this checkpoint: a folder or Hub id (also --init)"
+    )
+    head: Literal["integral", "linear"] = "integral"
+    image_size: int = Field(128, ge=32, le=1024)
+    head_channels: int = Field(96, ge=8, le=1024)
+    head_strides: tuple[int, ...] = (8, 16, 32)
+    head_range: float = Field(1.1, ge=0.5, le=4)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    epochs: float = Field(30, gt=0, le=100_000)
+    batch_size: int = Field(32, ge=2, description="faces per process and step")
+    learning_rate: float = Field(1e-3, gt=0, le=10)
+    weight_decay: float = Field(1e-3, ge=0)
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
+    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 for none"
+    )
+    loss: LossSettings = LossSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+
+class TeacherSettings(Settings):
+    """Where the student's teachers come from, and when they speak."""
+
+    targets: Literal["online", "precomputed"] = Field(
+        "precomputed",
+        description="ask the teachers on every augmented picture, or once per un-augmented face",
+    )
+    tough: str | None = Field(None, description="a finished Tough-Teacher: folder or Hub id")
+    tolerant: str | None = Field(None, description="a finished Tolerant-Teacher: folder or Hub id")
+
+
+class RunSettings(Settings):
+    """How the run goes, whatever it trains."""
+
+    seed: int = Field(0, ge=0)
+    mixed_precision: Literal["no", "fp16", "bf16"] | None = Field(
+        None, description="None leaves it to `accelerate launch`"
+    )
+    gradient_accumulation: int = Field(1, ge=1, description="batches per optimizer step")
+    threads: int | None = Field(
+        None, ge=1, description="CPU threads per process; None shares all cores among the processes"
+    )
+    workers: int = Field(1, ge=0, le=64, description="loader processes beside each process")
+    evaluate_every: float = Field(5.0, gt=0, description="epochs between validations")
+    checkpoint_every: float = Field(1.0, gt=0, description="epochs between checkpoints")
+    keep_checkpoints: int = Field(2, ge=1)
+    trackers: tuple[str, ...] = Field(
+        (), description="of Accelerate: tensorboard, trackio, wandb, …"
+    )
+
+
+class Recipe(Settings):
+    """A whole run: data, shape model, two teachers, student, and the student without teachers."""
+
+    name: str
+    description: str = ""
+    scheme: str = Field("ibug68", description="ibug68, wflw98, cofw29 or a YAML file")
+    stages: tuple[Stage, ...] = Field(STAGES, min_length=1)
+    data: DataSettings = DataSettings()
+    shape_model: ShapeModelSettings = ShapeModelSettings()
+    teachers: TeacherSettings = TeacherSettings()
+    tough_teacher: NetworkSettings = NetworkSettings()
+    tolerant_teacher: NetworkSettings = NetworkSettings()
+    student: NetworkSettings = NetworkSettings()
+    baseline: NetworkSettings = NetworkSettings()
+    run: RunSettings = RunSettings()

@@ -1,0 +1,207 @@
+"""Train facial landmark detectors by knowledge distillation.
+
+    accelerate launch train_accelerate.py                              # generated faces, minutes
+    accelerate launch train_accelerate.py --recipe 300w --data DIR     # real faces
+    accelerate launch train_accelerate.py --resume runs/300w           # continue after a stop
+
+Four stages, each a network: the Tough-Teacher learns the ground truth, the Tolerant-Teacher the
+Soft-landmarks, the student learns with both, the baseline is the same student without them. Every
+value of a recipe can be given on the command line by its dotted name: --student.epochs 40.
+"""
+
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration, broadcast_object_list, set_seed
+from datasets import Dataset
+from transformers.utils import logging as transformers_logging
+
+from kd_landmarks.data.crops import FaceCrops
+from kd_landmarks.distillation.evaluation import Examiner
+from kd_landmarks.distillation.networks import build_network
+from kd_landmarks.distillation.report import examine_networks, write_report
+from kd_landmarks.distillation.runs import plan_run, run_identity, stage_is_finished, start_run
+from kd_landmarks.distillation.sets import (
+    add_soft_landmarks,
+    fit_shape_model,
+    load_sets,
+    soft_landmarks_nme,
+)
+from kd_landmarks.distillation.steps import plain_step, student_step
+from kd_landmarks.distillation.teachers import (
+    FrozenTeacher,
+    find_teachers,
+    load_teachers,
+    precompute_targets,
+)
+from kd_landmarks.distillation.trainer import StepLoss, train_network
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.recipes import STAGES, Recipe, parse_overrides
+from kd_landmarks.schemes import get_scheme
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
+    """Run a recipe's stages in `folder`, skipping what is finished there, and report."""
+    say = accelerator.print
+    scheme = get_scheme(recipe.scheme)
+    sources = find_teachers(recipe, folder)
+
+    # Data: faces, split by photo, and their Soft-landmarks.
+    sets = load_sets(accelerator, recipe.data, scheme, recipe.run.seed)
+    margin = recipe.data.crop_margin
+    shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)
+    train_rows = add_soft_landmarks(sets.train, shape_model, margin)
+    measured = sets.test if sets.test is not None else sets.validation
+    soft_nme = soft_landmarks_nme(add_soft_landmarks(measured, shape_model, margin), scheme)
+    if accelerator.is_main_process:
+        start_run(folder, recipe)
+        shape_model.save_pretrained(folder / "shape_model")
+    accelerator.wait_for_everyone()
+    say(
+        f"{len(sets.train)} training, {len(sets.validation)} validation, "
+        f"{len(sets.test) if sets.test is not None else 'no'} test faces; run folder {folder}\n"
+        f"shape model: {shape_model.num_components} components, Soft-landmarks against the ground "
+        f"truth {soft_nme:.2f} % NME"
+    )
+    identity = {"run": run_identity(folder), "data": sets.digest()}
+    accelerator.init_trackers(recipe.name, config={})
+
+    # The networks, one after another.
+    for stage in STAGES:
+        if stage not in recipe.stages:
+            continue
+        if stage_is_finished(folder, stage):
+            say(f"{stage} is finished already")
+            continue
+        settings = getattr(recipe, stage)
+        set_seed(recipe.run.seed)
+        role = stage if stage.endswith("teacher") else "student"
+        model, processor = build_network(settings, scheme, role, margin)
+        rows, image_size, step_loss = train_rows, settings.image_size, plain_step(settings.loss)
+        if stage == "tolerant_teacher":
+            step_loss = plain_step(settings.loss, target="soft_landmarks")
+        elif stage == "student":
+            teachers = load_teachers(accelerator, sources, scheme, margin)
+            rows, image_size, step_loss = listen(recipe, teachers, rows)
+        crops = FaceCrops(
+            rows,
+            image_size,
+            margin,
+            augmentation=settings.augmentation,
+            flip_permutation=scheme.flip_permutation,
+            loose_margin=recipe.data.loose_margin,
+            keep=recipe.data.keep_crops,
+            seed=recipe.run.seed,
+        )
+        examiner = Examiner(
+            accelerator, sets.validation, scheme, settings.image_size, margin, keep=True
+        )
+        train_network(
+            accelerator,
+            stage,
+            model,
+            processor,
+            crops,
+            step_loss,
+            settings,
+            recipe.run,
+            examiner,
+            folder,
+            identity,
+        )
+    accelerator.end_training()
+
+    # Every finished network of the folder, measured and drawn.
+    networks = examine_networks(accelerator, folder, sets, scheme, margin)
+    if accelerator.is_main_process:
+        print(write_report(folder, recipe, sets, scheme, networks, soft_nme))
+
+
+def share_cores(accelerator: Accelerator, threads: int | None) -> None:
+    """Use all cores: `accelerate launch` gives a process on a CPU one thread if not told more."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(threads or max(1, (cores or 1) // accelerator.num_processes))
+
+
+def listen(
+    recipe: Recipe, teachers: dict[str, FrozenTeacher], rows: Dataset
+) -> tuple[Dataset, int, StepLoss]:
+    """The student's rows, crop size and loss: teachers asked now once, or at every step."""
+    settings = recipe.student
+    if recipe.teachers.targets == "precomputed":
+        rows = precompute_targets(rows, teachers)
+        return rows, settings.image_size, student_step(settings.loss, None)
+    sizes = [teacher.image_size for teacher in teachers.values()]
+    return rows, max([settings.image_size, *sizes]), student_step(settings.loss, teachers)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, help=__doc__
+)
+def main(
+    context: typer.Context,
+    recipe: Annotated[
+        str | None, typer.Option(help="embedded (default), 300w, wflw, cofw or a YAML file.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Folder, file or Hub data set id; sets data.source.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="New run folder. Default: the first free runs/RECIPE.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to continue.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint that the student starts from; sets student.init."),
+    ] = None,
+    stages: Annotated[
+        str | None, typer.Option(help=f"Comma-separated, of {', '.join(STAGES)}.")
+    ] = None,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip_bad_rows", help="Leave broken rows out instead of stopping.")
+    ] = False,
+) -> None:
+    """Parse the command line and run; see the module's docstring."""
+    transformers_logging.disable_progress_bar()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for noisy in ("httpx", "datasets", "timm", "accelerate", "torch"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+    began = time.monotonic()
+    try:
+        overrides = parse_overrides(context.args)
+        shortcuts = {
+            "data.source": data,
+            "student.init": init,
+            "stages": stages.split(",") if stages else None,
+            "data.skip_bad_rows": skip_bad_rows or None,
+        }
+        overrides |= {key: value for key, value in shortcuts.items() if value is not None}
+        planned, folder = plan_run(recipe, overrides, output, resume)
+        accelerator = Accelerator(
+            mixed_precision=planned.run.mixed_precision,
+            gradient_accumulation_steps=planned.run.gradient_accumulation,
+            log_with=list(planned.run.trackers) or None,
+            project_config=ProjectConfiguration(project_dir=str(folder)),
+            step_scheduler_with_optimizer=False,
+        )
+        # Every process looked for a free folder; they go by the first one's.
+        folder = broadcast_object_list([folder])[0]
+        share_cores(accelerator, planned.run.threads)
+        train(accelerator, planned, folder)
+        accelerator.print(f"{(time.monotonic() - began) / 60:.1f} minutes")
+    except KDLandmarksError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+
+
+if __name__ == "__main__":
+    app()
