@@ -1,12 +1,14 @@
 """Small, fast, accurate facial landmark detectors by knowledge distillation.
 
 Names load on first use, so that `import kd_landmarks` is quick. The Auto classes of transformers
-know the detector once the package is imported.
+know the detector once the package is imported, whichever of the two comes first.
 """
 
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from ._registration import register_on_demand
 
 __version__ = version("kd-landmarks")
 
@@ -63,3 +65,6 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_ROOMS])
+
+
+register_on_demand()
