@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from kd_landmarks.errors import KDLandmarksError
+from .errors import KDLandmarksError
 
 # Feng et al., CVPR 2018, use w = 10 and epsilon = 2 pixels; here the same in units of a 224-pixel
 # crop, rounded to 9 and 2.2 pixels.

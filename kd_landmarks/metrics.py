@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.schemes import LandmarkScheme
+from .errors import KDLandmarksError
+from .schemes import LandmarkScheme
 
 Array = NDArray[np.float64]
 

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
-from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.metrics import auc, ced
-from kd_landmarks.schemes import LandmarkScheme
+from .errors import KDLandmarksError
+from .metrics import auc, ced
+from .schemes import LandmarkScheme
 
 Color = tuple[int, int, int]
 PathLike = str | os.PathLike[str]
@@ -162,7 +162,7 @@ def plot_kd_loss(
     """
     import torch
 
-    from kd_landmarks.losses import VARIANTS, assistive_loss, find_variant, main_loss
+    from .losses import VARIANTS, assistive_loss, find_variant, main_loss
 
     chosen = [find_variant(name) for name in (variants or list(VARIANTS))]
     reach = 1.5 * max(tough_distance, tolerant_distance)

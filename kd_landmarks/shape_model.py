@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from kd_landmarks.errors import KDLandmarksError
+from .errors import KDLandmarksError
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]

@@ -13,7 +13,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from torch import Tensor
 from torchvision import tv_tensors
 from torchvision.transforms import v2
@@ -44,6 +44,13 @@ class AugmentationSettings(BaseModel):
     occlusion_size: tuple[float, float] = Field(
         (0.1, 0.4), description="side of the patch, smallest and largest, in sides of the crop"
     )
+
+    @field_validator("occlusion_size")
+    @classmethod
+    def _smallest_first(cls, sides: tuple[float, float]) -> tuple[float, float]:
+        if not 0 <= sides[0] <= sides[1] <= 1:
+            raise ValueError("occlusion_size is smallest and largest, from 0 to 1")
+        return sides
 
 
 class RandomFaceAffine(v2.Transform):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from kd_landmarks.errors import KDLandmarksError
+from ..errors import KDLandmarksError
 
 logger = logging.getLogger("kd_landmarks")
 

@@ -1,9 +1,12 @@
 """From rows (photos, landmarks, boxes) to the square crops that networks see."""
 
 import hashlib
+import io
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
+import datasets
 import numpy as np
 import torch
 from datasets import Dataset as Rows
@@ -21,9 +24,29 @@ logger = logging.getLogger(__name__)
 # Columns of points, all in photo pixels, that ride through one augmentation together.
 POINT_COLUMNS = ("landmarks", "soft_landmarks", "tough_landmarks", "tolerant_landmarks")
 
+# Kept crops of more than this are announced.
+NOTEWORTHY_BYTES = 500_000_000
+
 # Loose crops are kept this much finer than the final crop, so that resampling them once more
 # costs no sharpness.
 SUPERSAMPLING = 1.25
+
+
+def undecoded_photos(rows: Rows) -> Rows:
+    """The column `image` alone, for `open_photo`, whatever the format of the rows."""
+    photos = rows.with_format(None).select_columns(["image"])
+    return photos.cast_column("image", datasets.Image(decode=False))
+
+
+def open_photo(stored: Mapping[str, Any]) -> Image.Image:
+    """The picture of an undecoded `image`, just as it is stored.
+
+    datasets itself turns a picture by its EXIF orientation; landmarks refer to the unturned one.
+    """
+    data = stored["bytes"]
+    photo = Image.open(stored["path"] if data is None else io.BytesIO(data))
+    photo.load()  # and close the file
+    return photo
 
 
 def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tensor:
@@ -36,7 +59,11 @@ def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tenso
     """
     left, top, side = crop
     check_crop_size(crop, photo.width, photo.height)
-    face = photo.crop((left, top, left + side, top + side)).convert("RGB")
+    if photo.mode != "RGB":  # before the cut: 0 is not black in every mode
+        # Transparency shows white, as it does in the processor.
+        white = Image.new("RGBA", photo.size, "white")
+        photo = Image.alpha_composite(white, photo.convert("RGBA")).convert("RGB")
+    face = photo.crop((left, top, left + side, top + side))
     pixels = torch.from_numpy(np.array(face)).permute(2, 0, 1)
     return tvF.resize(pixels, [size, size], antialias=True)
 
@@ -74,11 +101,11 @@ class FaceCrops(Dataset):
         keep: bool = True,
         seed: int = 0,
     ) -> None:
-        self.photos = rows.select_columns(["image"])
+        self.photos = undecoded_photos(rows)
         self.image_size = image_size
         self.seed = seed
         boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
-        self.augment = None
+        self.augment: Callable[..., Any] | None = None
         self.cut_size = image_size
         if augmentation is not None:
             loose_margin = max(margin, loose_margin)
@@ -104,7 +131,12 @@ class FaceCrops(Dataset):
         self.kept: Tensor | None = None
         if keep:
             self.kept = torch.empty(len(rows), 3, self.cut_size, self.cut_size, dtype=torch.uint8)
-            logger.info("keeping %d crops: %.0f MB", len(rows), self.kept.nbytes / 1e6)
+            if self.kept.nbytes > NOTEWORTHY_BYTES:
+                logger.info(
+                    "keeping %d crops in memory: %.1f GB (data.keep_crops false decodes them anew)",
+                    len(rows),
+                    self.kept.nbytes / 1e9,
+                )
             for index in range(len(rows)):
                 self.kept[index] = self._cut(index)
             # Workers read one copy, whatever the way they are started.
@@ -118,14 +150,19 @@ class FaceCrops(Dataset):
         image = self._cut(index) if self.kept is None else self.kept[index]
         points = {column: values[index] for column, values in self.points.items()}
         if self.augment is not None:
-            image, points = self._augmented(key, image, points)
+            image, points = self._augmented(self.augment, key, image, points)
         return {"image": image, **points, "index": index}
 
+    def __iter__(self) -> Iterator[dict[str, Tensor | int]]:
+        """One epoch; keys beyond it are other epochs', so that indexing never ends by itself."""
+        return (self[index] for index in range(len(self)))
+
     def _cut(self, index: int) -> Tensor:
-        return cut_crop(self.photos[index]["image"], self.crops[index], self.cut_size)
+        photo = open_photo(self.photos[index]["image"])
+        return cut_crop(photo, self.crops[index], self.cut_size)
 
     def _augmented(
-        self, key: int, image: Tensor, points: dict[str, Tensor]
+        self, augment: Callable[..., Any], key: int, image: Tensor, points: dict[str, Tensor]
     ) -> tuple[Tensor, dict[str, Tensor]]:
         side = self.cut_size
         stacked = torch.stack(list(points.values())) * side - 0.5
@@ -133,7 +170,7 @@ class FaceCrops(Dataset):
         with torch.random.fork_rng(devices=[]):
             # The CPU's generator alone: torch.manual_seed would queue work for CUDA at every item.
             torch.default_generator.manual_seed(item_seed(self.seed, key))
-            image, keypoints = self.augment(tv_tensors.Image(image), keypoints)
+            image, keypoints = augment(tv_tensors.Image(image), keypoints)
         moved = (keypoints.as_subclass(Tensor) + 0.5) / self.image_size
         return image.as_subclass(Tensor), dict(zip(points, moved, strict=True))
 

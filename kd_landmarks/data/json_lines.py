@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from kd_landmarks.data.rows import RawRow, photo_id
-from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.schemes import LandmarkScheme
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme
+from .rows import RawRow, photo_id
 
 logger = logging.getLogger("kd_landmarks")
 

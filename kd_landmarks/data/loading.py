@@ -8,11 +8,11 @@ from pathlib import Path
 
 import datasets
 
-from kd_landmarks.data.json_lines import read_json_lines
-from kd_landmarks.data.official import official_rows
-from kd_landmarks.data.rows import COLUMNS, TARGETS, RawRow, build_rows
-from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.schemes import LandmarkScheme
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme
+from .json_lines import read_json_lines
+from .official import official_rows
+from .rows import COLUMNS, TARGETS, RawRow, build_rows
 
 
 def load_rows(

@@ -25,9 +25,9 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from kd_landmarks.data.rows import RawRow, build_rows, photo_id
-from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.schemes import LandmarkScheme, get_scheme
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme, get_scheme
+from .rows import RawRow, build_rows, photo_id
 
 logger = logging.getLogger("kd_landmarks")
 

@@ -28,9 +28,9 @@ from typing import Any
 import datasets
 import numpy as np
 
-from kd_landmarks.data.bad_rows import BadRows, box_problem, image_problem, points_problem
-from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.schemes import LandmarkScheme
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme
+from .bad_rows import BadRows, box_problem, image_problem, points_problem
 
 BOXES = ("gt", "dataset")
 """Boxes that a row can have: around its landmarks, or its data set's own."""

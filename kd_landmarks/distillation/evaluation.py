@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from ..data.crops import FaceCrops, point_array
 from ..metrics import EvaluationResult, LandmarkEvaluator
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.crop_kd_landmarks import square_crop, to_photo_pixels
+from ..models.crop_kd_landmarks import to_photo_pixels
 from ..schemes import LandmarkScheme
 from .networks import to_pixel_values
 
@@ -56,8 +56,7 @@ class Examiner:
         self.scheme = scheme
         self.crops = FaceCrops(rows, image_size, margin, keep=keep)
         self.targets = point_array(rows, "landmarks")
-        boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
-        self.squares = [square_crop(box, margin) for box in boxes]
+        self.squares = self.crops.crops
         self.subsets = list(rows["subset"]) if "subset" in rows.column_names else None
         self.batch_size = batch_size
 

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from huggingface_hub import constants, get_session, try_to_load_from_cache
+
 from ..errors import KDLandmarksError
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..schemes import LandmarkScheme
@@ -25,11 +27,32 @@ def load_detector(
         raise KDLandmarksError(f"no checkpoint at {source}: it needs config.json and weights")
     source = str(Path(source).expanduser()) if looks_local else source
     try:
+        if not Path(source).is_dir():
+            cached_or_reachable(source, "config.json", revision)
         model = KDLandmarksForKeypointDetection.from_pretrained(source, revision=revision)
         processor = KDLandmarksImageProcessor.from_pretrained(source, revision=revision)
     except Exception as error:
         raise KDLandmarksError(f"cannot load a detector from {source!r}: {error}") from error
     return model.eval(), processor
+
+
+def cached_or_reachable(repo: str, filename: str, revision: str | None = None) -> str | None:
+    """A file in the Hub's cache, or None where it is not there but the Hub can be asked for it.
+
+    Raises:
+        KDLandmarksError: if neither, within seconds; transformers and timm would go on trying for
+            half a minute or more, and print each try.
+    """
+    file = try_to_load_from_cache(repo, filename, revision=revision)
+    if isinstance(file, str):
+        return file
+    try:
+        get_session().head(constants.ENDPOINT, timeout=5)  # any answer will do
+    except Exception as error:  # each HTTP library has a family of its own
+        raise KDLandmarksError(
+            f"{repo} is neither here nor in the Hub's cache, and the Hub cannot be asked: {error}"
+        ) from error
+    return None
 
 
 def check_same_landmarks(

@@ -1,6 +1,7 @@
 """Building a network from a recipe's section, with the weights that it starts from."""
 
 from pathlib import Path
+from typing import Any
 
 import timm
 import torch
@@ -17,7 +18,7 @@ from ..models import (
 )
 from ..recipes import NetworkSettings
 from ..schemes import LandmarkScheme
-from .loading import load_detector
+from .loading import cached_or_reachable, load_detector
 
 
 def build_network(
@@ -47,6 +48,7 @@ def build_network(
         model = KDLandmarksForKeypointDetection(config)
     except Exception as error:  # strict configs raise a family of their own
         raise KDLandmarksError(f"cannot build the {role}: {error}") from error
+    _check_forward(model)
     if settings.init:
         _start_from_checkpoint(model, settings.init)
     elif settings.backbone_weights != "none":
@@ -74,6 +76,20 @@ def to_pixel_values(images: Tensor, processor: KDLandmarksImageProcessor) -> Ten
     return (pixels - mean) / std
 
 
+def _check_forward(model: KDLandmarksForKeypointDetection) -> None:
+    """Some backbones take one size of picture only, others give feature maps channels last."""
+    config = model.config
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, config.image_size, config.image_size))
+    except Exception as error:
+        raise KDLandmarksError(
+            f"the backbone {config.backbone!r} does not run with image_size={config.image_size} "
+            f"and head={config.head!r} ({error}): choose another size, head or backbone"
+        ) from error
+    model.train()
+
+
 def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) -> None:
     """Copy a checkpoint's weights; a head for other landmarks is left out."""
     other, _ = load_detector(source)
@@ -95,7 +111,7 @@ def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) 
 def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: NetworkSettings) -> None:
     """Load ImageNet weights into the backbone: timm's own from the Hub, or a file's."""
     name, weights = settings.backbone, settings.backbone_weights
-    overlay = None
+    overlay: dict[str, Any] | None = None
     if weights != "imagenet":
         if not Path(weights).is_file():
             raise KDLandmarksError(
@@ -115,10 +131,14 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
     else:
         shape = {"features_only": True, "out_indices": model.backbone.feature_info.out_indices}
     try:
+        hub_id = timm.get_pretrained_cfg(name).hf_hub_id if weights == "imagenet" else None
+        cached = cached_or_reachable(hub_id, "model.safetensors") if hub_id else None
+        if cached:
+            overlay = {"state_dict": load_file(cached)}
         loaded = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **shape)
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        if overlay:
+        if weights != "imagenet":
             raise KDLandmarksError(
                 f"{weights} does not fit the backbone {name!r}: {reason}"
             ) from error
@@ -127,7 +147,7 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
             "network give a file (--student.backbone_weights FILE.safetensors), one of our "
             "checkpoints (--init FOLDER), or train from nothing (--student.backbone_weights none)"
         ) from error
-    if overlay and not _holds_first_layer(load_file(weights), loaded):
+    if weights != "imagenet" and not _holds_first_layer(load_file(weights), loaded):
         raise KDLandmarksError(
             f"{weights} holds none of the parameters of {name!r}: it needs timm's parameter names"
         )

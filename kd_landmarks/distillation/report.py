@@ -11,6 +11,7 @@ import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
 
+from ..data.crops import open_photo, undecoded_photos
 from ..models.crop_kd_landmarks import square_crop
 from ..plots import contact_sheet, draw_landmarks, plot_ced
 from ..recipes import Recipe
@@ -162,12 +163,13 @@ def draw_predictions(
         path: of the PNG to write.
     """
     chosen = np.linspace(0, len(rows) - 1, min(DRAWN_FACES, len(rows))).astype(int)
+    photos = undecoded_photos(rows)
     pictures = []
     for found in predictions.values():
         for index in chosen.tolist():
-            row = rows[index]
+            row, photo = rows[index], open_photo(photos[index]["image"])
             left, top, side = square_crop(row["box"], 1.2 * margin)
-            face = row["image"].crop((left, top, left + side, top + side)).convert("RGB")
+            face = photo.crop((left, top, left + side, top + side)).convert("RGB")
             corner = np.array([left, top])
             pictures.append(
                 draw_landmarks(

@@ -8,6 +8,7 @@ from typing import Any
 
 from ..errors import KDLandmarksError
 from ..recipes import Recipe, changed_values, load_recipe, save_recipe
+from ..shape_model import ShapeModel
 
 RECIPE = "recipe.yaml"
 RUN = "run.json"
@@ -53,13 +54,18 @@ def plan_run(
     return planned, resume
 
 
-def start_run(folder: Path, recipe: Recipe) -> None:
-    """Make the folder with its recipe and identity; leave those of a continued run alone."""
+def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel) -> None:
+    """Make the folder: recipe, shape model, identity. Those of a continued run are left alone.
+
+    Raises:
+        KDLandmarksError: if the folder cannot be written.
+    """
     if (folder / RUN).is_file():
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_recipe(recipe, folder / RECIPE)
+        shape_model.save_pretrained(folder / "shape_model")
         write_json(folder / RUN, {"run": uuid.uuid4().hex})
     except OSError as error:
         raise KDLandmarksError(f"cannot write to {folder}: {error}") from error

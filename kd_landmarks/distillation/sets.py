@@ -62,7 +62,11 @@ def load_sets(
         if settings.source == "generated":
             count = {"train": settings.generated_train, "test": settings.generated_test}
             return generated_dataset(
-                count[split], GENERATED_SEEDS[split], scheme.name, settings.generated_size
+                count[split],
+                GENERATED_SEEDS[split],
+                scheme.name,
+                settings.generated_size,
+                num_proc=os.cpu_count(),
             )
         rows = load_rows(
             settings.source,
@@ -85,7 +89,7 @@ def load_sets(
 
 def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
     """Fit the active shape model on the shapes of un-augmented crops, in crop units."""
-    return ShapeModel.fit(_crop_shapes(rows, margin), settings.retained_variance, settings.aligned)
+    return ShapeModel.fit(crop_shapes(rows, margin), settings.retained_variance, settings.aligned)
 
 
 def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:
@@ -94,9 +98,10 @@ def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Datas
     They are softened on the un-augmented crop, so that a face has one answer, which rides through
     its augmentations beside the ground truth.
     """
-    soft = model.soften(_crop_shapes(rows, margin))
+    soft = model.soften(crop_shapes(rows, margin))
     points = [
-        to_photo_pixels(face, crop) for face, crop in zip(soft, _squares(rows, margin), strict=True)
+        to_photo_pixels(face, crop)
+        for face, crop in zip(soft, crop_squares(rows, margin), strict=True)
     ]
     return add_point_column(rows, "soft_landmarks", np.stack(points))
 
@@ -107,12 +112,14 @@ def soft_landmarks_nme(rows: Dataset, scheme: LandmarkScheme) -> float:
     return float(nme(soft, hard, scheme).mean())
 
 
-def _squares(rows: Dataset, margin: float) -> list[tuple[int, int, int]]:
+def crop_squares(rows: Dataset, margin: float) -> list[tuple[int, int, int]]:
+    """Each row's square crop: left, top, side in photo pixels."""
     boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
     return [square_crop(box, margin) for box in boxes]
 
 
-def _crop_shapes(rows: Dataset, margin: float) -> np.ndarray:
+def crop_shapes(rows: Dataset, margin: float) -> np.ndarray:
+    """The rows' ground truth (rows, N, 2) in crop units."""
     points = point_array(rows, "landmarks")
-    crops = _squares(rows, margin)
+    crops = crop_squares(rows, margin)
     return np.stack([to_crop_units(face, crop) for face, crop in zip(points, crops, strict=True)])

@@ -93,7 +93,7 @@ def train_network(
     steps = max(1, math.ceil(settings.epochs * len(crops) / per_step))
     steps_per_epoch = len(crops) / per_step
     parameters = _decayed(model, settings.weight_decay)
-    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate)
+    optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, fused=True)
     schedule = _schedule(optimizer, settings, steps)
     progress = Progress()
     checkpoints = folder / "checkpoints" / stage
@@ -164,6 +164,8 @@ def train_network(
     if accelerator.is_main_process:
         _save_network(finished, processor, folder / stage, settings, progress)
         shutil.rmtree(checkpoints, ignore_errors=True)
+        if checkpoints.parent.is_dir() and not any(checkpoints.parent.iterdir()):
+            checkpoints.parent.rmdir()
     accelerator.wait_for_everyone()
     accelerator.free_memory()
     return finished.eval()

@@ -83,6 +83,10 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         Raises:
             ValueError: without boxes, or for boxes that are degenerate or do not fit the photos.
         """
+        if isinstance(images, list | tuple):
+            images = [_with_channels(image) for image in images]
+        else:
+            images = _with_channels(images)
         return super().preprocess(images, boxes_per_photo(images, boxes), **kwargs)
 
     def _preprocess_image_like_inputs(
@@ -171,6 +175,11 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
                 )
             results.append(rows)
         return results
+
+
+def _with_channels(image: Any) -> Any:
+    """Gray photos may come as (height, width), which transformers refuses."""
+    return image[None] if getattr(image, "ndim", 3) == 2 else image
 
 
 def boxes_per_photo(images: Any, boxes: Any) -> list[np.ndarray]:

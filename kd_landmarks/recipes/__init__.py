@@ -66,12 +66,14 @@ def load_recipe(spec: str | Path, overrides: Mapping[str, Any] | None = None) ->
     for key, value in (overrides or {}).items():
         _set(values, key, value)
     for section, base in INHERITS.items():
-        values[section] = _merged(values.get(base) or {}, values.get(section) or {})
+        own = values.get(section)
+        values[section] = _merged(values.get(base, {}), {} if own is None else own)
     values.setdefault("name", path.stem)
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        problems = "\n".join(f"  {_explain(item)}" for item in error.errors())
+        items = error.errors()
+        problems = "\n".join(f"  {_explain(item)}" for item in items if not _inherited(item, items))
         raise KDLandmarksError(f"the recipe {spec} has bad values:\n{problems}") from error
 
 
@@ -82,9 +84,9 @@ def save_recipe(recipe: Recipe, path: Path) -> None:
 
 
 def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
-    """`--student.epochs 3 --data.box=gt` to `{"student.epochs": 3, "data.box": "gt"}`.
+    """`--student.epochs 3 --data.box=gt` to `{"student.epochs": "3", "data.box": "gt"}`.
 
-    Values are YAML: numbers, true, null, [lists], text.
+    Values are text, null or [lists] of text: the recipe's types tell what is a number.
 
     Raises:
         KDLandmarksError: for an argument that is no known recipe key, or has no value.
@@ -101,10 +103,7 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             if not rest or rest[0].startswith("--"):
                 raise KDLandmarksError(f"--{key} needs a value: --{key} VALUE")
             text = rest.pop(0)
-        try:
-            overrides[key] = _number(yaml.safe_load(text))
-        except yaml.YAMLError:
-            overrides[key] = text
+        overrides[key] = _value(text)
     return overrides
 
 
@@ -138,12 +137,10 @@ def _set(values: dict[str, Any], key: str, value: Any) -> None:
     values[last] = value
 
 
-def _merged(base: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
-    result = dict(base)
-    for key, value in own.items():
-        both = isinstance(value, dict) and isinstance(base.get(key), dict)
-        result[key] = _merged(base[key], value) if both else value
-    return result
+def _merged(base: Any, own: Any) -> Any:
+    if not isinstance(base, dict) or not isinstance(own, dict):
+        return own
+    return {**base, **{key: _merged(base.get(key), value) for key, value in own.items()}}
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -156,21 +153,39 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _number(value: Any) -> Any:
-    """YAML 1.1 reads 1e-3 as text; people who type it mean the number."""
-    if isinstance(value, str):
-        try:
-            return float(value)
-        except ValueError:
-            return value
-    return value
+def _value(text: str) -> str | list[str] | None:
+    if text in ("null", "~", ""):
+        return None
+    try:
+        # The base loader leaves text alone: YAML 1.1 has no for false, 0123 for 83, 1e-4 for text.
+        return yaml.load(text, yaml.BaseLoader) if text.startswith("[") else text
+    except yaml.YAMLError:
+        return text
+
+
+def _inherited(item: Any, items: Sequence[Any]) -> bool:
+    """Whether the same problem is told of the section that this one takes its values from."""
+    section, *rest = item["loc"]
+    base, value = (INHERITS.get(section), *rest), repr(item["input"])
+    return any(other["loc"] == base and repr(other["input"]) == value for other in items)
 
 
 def _explain(item: Any) -> str:
     key = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{key}: unknown key{_near(key, recipe_keys())}"
-    return f"{key}: {item['msg']}, not {item['input']!r}"
+    if item["type"] == "tuple_type":
+        return f"{key}: give a list, [first, second], not {_shown(item['input'])}"
+    return f"{key}: {item['msg']}, not {_shown(item['input'])}"
+
+
+def _shown(value: Any) -> str:
+    """A number without quotes, though it came from the command line as text."""
+    try:
+        float(value)
+    except (TypeError, ValueError):
+        return repr(value)
+    return str(value)
 
 
 def _near(key: str, known: Mapping[str, str]) -> str:

@@ -4,26 +4,26 @@ The models refuse unknown keys and bad values by name; `kd_landmarks.recipes` tu
 into one readable message.
 """
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from ..data.augmentation import AugmentationSettings
 
 Stage = Literal["tough_teacher", "tolerant_teacher", "student", "baseline"]
-STAGE_LABELS: dict[Stage, str] = {
+STAGE_LABELS: dict[str, str] = {
     "tough_teacher": "Tough-Teacher",
     "tolerant_teacher": "Tolerant-Teacher",
     "student": "student",
     "baseline": "student, no teachers",
 }
-STAGES: tuple[Stage, ...] = tuple(STAGE_LABELS)
+STAGES: tuple[Stage, ...] = get_args(Stage)
 
 
 class Settings(BaseModel):
     """A part of a recipe: immutable, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class DataSettings(Settings):
@@ -136,6 +136,12 @@ class RunSettings(Settings):
     trackers: tuple[str, ...] = Field(
         (), description="of Accelerate: tensorboard, trackio, wandb, …"
     )
+
+    @field_validator("mixed_precision", mode="before")
+    @classmethod
+    def _bare_no(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare no as false."""
+        return "no" if value is False else value
 
 
 class Recipe(Settings):

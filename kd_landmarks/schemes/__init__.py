@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import yaml
 
-from kd_landmarks.errors import KDLandmarksError
+from ..errors import KDLandmarksError
 
 SCHEMES = ("ibug68", "wflw98", "cofw29")
 """Names of the built-in schemes."""

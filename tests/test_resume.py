@@ -1,0 +1,217 @@
+"""A run that is stopped at any moment continues to the very weights of a straight one."""
+
+import errno
+import json
+import os
+import shutil
+import signal
+import time
+
+import pytest
+import torch
+from accelerate import Accelerator
+from safetensors.torch import load_file
+from training import run_training, start_training, tiny_arguments
+from typer.testing import CliRunner
+
+from kd_landmarks.distillation.checkpoints import (
+    finished_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.recipes import STAGES
+from train_accelerate import app
+
+# Long enough to be caught in the middle.
+LONGER = {"student__epochs": 6, "tough_teacher__epochs": 1}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory):
+    """A run that nobody disturbs."""
+    folder = tmp_path_factory.mktemp("runs") / "straight"
+    status, output = run_training(*tiny_arguments("--output", folder, **LONGER))
+    assert status == 0, output
+    return folder
+
+
+@pytest.fixture(scope="module")
+def killed(tmp_path_factory):
+    """The same run, killed in the student's stage with a checkpoint behind it."""
+    folder = tmp_path_factory.mktemp("runs") / "killed"
+    checkpoints = folder / "checkpoints/student"
+    kill_when(folder, lambda: len(finished_checkpoints(checkpoints)) == 2)
+    assert not (folder / "student").exists()
+    return folder
+
+
+def kill_when(folder, condition, *words):
+    """Start the run (or continue it by `words`) and kill it without warning once it is so."""
+    process = start_training(*(words or tiny_arguments("--output", folder, **LONGER)))
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+
+def assert_same_networks(one, other):
+    for stage in STAGES:
+        first, second = (load_file(place / stage / "model.safetensors") for place in (one, other))
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            torch.testing.assert_close(value, second[name], rtol=0, atol=1e-6)
+
+
+def copy_of(folder, tmp_path):
+    """A copy to spoil."""
+    return shutil.copytree(folder, tmp_path / "run")
+
+
+def resume_in_process(folder, *words):
+    return CliRunner().invoke(app, ["--resume", str(folder), *words])
+
+
+def snapshot(folder):
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_killed_run_continues_to_the_same_weights(straight, killed, tmp_path):
+    folder = copy_of(killed, tmp_path)
+    status, output = run_training("--resume", folder)
+    assert status == 0, output
+    assert "tough_teacher is finished already" in output
+    assert "student continues from step_" in output
+    assert_same_networks(straight, folder)
+    errors = [
+        json.loads((place / "metrics.json").read_text())["networks"]["student"]["test"]["errors"]
+        for place in (straight, folder)
+    ]
+    assert errors[0] == pytest.approx(errors[1], abs=1e-4)
+
+
+def test_a_run_killed_while_it_writes_a_checkpoint_continues(straight, killed, tmp_path):
+    folder = copy_of(killed, tmp_path)
+    stages = folder / "checkpoints"
+    kill_when(folder, lambda: list(stages.glob("*/.step_*.partial")), "--resume", folder)
+    assert list(stages.glob("*/.step_*.partial")), "the kill came between two checkpoints"
+    status, output = run_training("--resume", folder)
+    assert status == 0, output
+    assert_same_networks(straight, folder)
+    assert not (folder / "checkpoints").exists()
+
+
+def test_a_finished_run_is_measured_again_and_not_trained(straight, tmp_path):
+    folder = copy_of(straight, tmp_path)
+    (folder / "metrics.json").unlink()
+    result = resume_in_process(folder)
+    assert result.exit_code == 0, result.output
+    assert (folder / "metrics.json").is_file()
+    assert_same_networks(straight, folder)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.bin", "manifest.json"])
+@pytest.mark.parametrize("damage", ["cut", "lost", "altered"])
+def test_a_damaged_checkpoint_is_named_and_nothing_is_overwritten(killed, tmp_path, name, damage):
+    folder = copy_of(killed, tmp_path)
+    latest = finished_checkpoints(folder / "checkpoints/student")[-1]
+    file = latest / name
+    content = file.read_bytes()
+    if damage == "lost":
+        file.unlink()
+    else:
+        spoilt = content[:-20] if damage == "cut" else content[:-20] + b"\xff" * 20
+        file.write_bytes(spoilt)
+    before = snapshot(folder)
+    result = resume_in_process(folder)
+    assert result.exit_code == 2, result.output
+    assert str(latest) in result.output
+    assert name in result.output
+    assert "Delete that folder to continue from the checkpoint before it" in result.output
+    assert snapshot(folder) == before
+
+
+def test_the_advice_for_a_damaged_checkpoint_works(straight, killed, tmp_path):
+    folder = copy_of(killed, tmp_path)
+    latest = finished_checkpoints(folder / "checkpoints/student")[-1]
+    shutil.rmtree(latest)
+    result = resume_in_process(folder)
+    assert result.exit_code == 0, result.output
+    assert_same_networks(straight, folder)
+
+
+def test_a_checkpoint_of_another_run_is_refused(killed, tmp_path):
+    folder = copy_of(killed, tmp_path)
+    (folder / "run.json").write_text(json.dumps({"run": "another"}))
+    before = snapshot(folder)
+    result = resume_in_process(folder)
+    assert result.exit_code == 2
+    assert "belongs to another run" in result.output
+    assert snapshot(folder) == before
+
+
+def test_a_recipe_that_changed_in_what_matters_is_refused(killed, tmp_path):
+    folder = copy_of(killed, tmp_path)
+    before = snapshot(folder)
+    result = resume_in_process(folder, "--student.learning_rate", "0.5", "--run.workers", "1")
+    assert result.exit_code == 2
+    assert "student.learning_rate: 0.002 in the run, 0.5 now" in result.output
+    assert "workers" not in result.output
+    assert snapshot(folder) == before
+
+
+def test_other_training_faces_are_refused(killed, tmp_path):
+    folder = copy_of(killed, tmp_path)
+    manifest = finished_checkpoints(folder / "checkpoints/student")[-1] / "manifest.json"
+    values = json.loads(manifest.read_text())
+    values["identity"]["data"] = "0" * 16
+    manifest.write_text(json.dumps(values))
+    result = resume_in_process(folder)
+    assert result.exit_code == 2
+    assert "its data is '0000000000000000'" in result.output
+
+
+@pytest.fixture
+def tiny_state():
+    """An accelerator with a model and its optimizer, and one step behind them."""
+    accelerator = Accelerator(cpu=True)
+    accelerator.free_memory()
+    accelerator._custom_objects.clear()
+    model = torch.nn.Linear(3, 2)
+    model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
+    model(torch.ones(1, 3)).sum().backward()
+    optimizer.step()
+    yield accelerator, model
+    accelerator.free_memory()
+
+
+def test_a_full_disk_keeps_the_earlier_checkpoint(tiny_state, tmp_path, monkeypatch):
+    accelerator, model = tiny_state
+    folder = tmp_path / "checkpoints/student"
+    save_checkpoint(accelerator, folder, 1, {"run": "a"}, keep=1)
+
+    def full(path):
+        (type(tmp_path)(path) / "model.safetensors").write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(accelerator, "save_state", full)
+    with pytest.raises(KDLandmarksError, match=r"No space left.*continue from step_00000001"):
+        save_checkpoint(accelerator, folder, 2, {"run": "a"}, keep=1)
+    assert [path.name for path in folder.iterdir()] == ["step_00000001"]
+    weights = model.weight.detach().clone()
+    torch.nn.init.zeros_(model.weight)
+    assert load_checkpoint(accelerator, folder / "step_00000001", {"run": "a"}) == 1
+    assert torch.equal(model.weight, weights)
+
+
+def test_only_the_latest_checkpoints_are_kept(tiny_state, tmp_path):
+    accelerator, _ = tiny_state
+    for step in (1, 2, 3):
+        save_checkpoint(accelerator, tmp_path, step, {}, keep=2)
+    assert [path.name for path in finished_checkpoints(tmp_path)] == [
+        "step_00000002",
+        "step_00000003",
+    ]
