@@ -1,0 +1,89 @@
+"""How far generated faces alone carry: networks that saw no photo, scored on 300W common.
+
+    accelerate launch train_accelerate.py --output runs/embedded
+    python benchmarks/generated_to_real.py runs/embedded --data 300W_FOLDER
+
+Beside each network stands the mean training shape, put into the same crops: whoever is not clearly
+better than it has learned nothing.
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from accelerate import Accelerator
+from datasets import Dataset
+from record import print_table, record
+
+from kd_landmarks.data.generated import generated_dataset
+from kd_landmarks.data.loading import load_rows
+from kd_landmarks.distillation.evaluation import Examiner
+from kd_landmarks.distillation.loading import load_detector
+from kd_landmarks.distillation.sets import GENERATED_SEEDS, crop_shapes, crop_squares
+from kd_landmarks.metrics import nme
+from kd_landmarks.models.crop_kd_landmarks import to_photo_pixels
+from kd_landmarks.recipes import STAGES, load_recipe
+from kd_landmarks.schemes import LandmarkScheme, get_scheme
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run of recipe embedded.")],
+    data: Annotated[Path, typer.Option(help="300W.")],
+) -> None:
+    """Score a run's networks on both sets, print and record."""
+    recipe = load_recipe(run / "recipe.yaml")
+    margin, scheme = recipe.data.crop_margin, get_scheme(recipe.scheme)
+    size = recipe.data.generated_size
+    train, held_back = (
+        generated_dataset(count, GENERATED_SEEDS[split], scheme.name, size)
+        for split, count in (
+            ("train", recipe.data.generated_train),
+            ("test", recipe.data.generated_test),
+        )
+    )
+    sets = {"generated": held_back, "300W common": load_rows(data, "common", scheme=scheme)}
+    mean_shape = crop_shapes(train, margin).mean(0)
+    scores = {
+        "mean shape": {
+            name: _mean_shape_nme(rows, mean_shape, margin, scheme) for name, rows in sets.items()
+        }
+    }
+    accelerator = Accelerator(cpu=True)
+    for stage in STAGES:
+        if (run / stage).is_dir():
+            model, processor = load_detector(run / stage)
+            scores[stage] = {
+                name: Examiner(accelerator, rows, scheme, model.config.image_size, margin)(
+                    model, processor
+                ).result.nme
+                for name, rows in sets.items()
+            }
+    print_table(
+        ("inter-ocular NME %", *sets),
+        [(name, *(f"{value:.2f}" for value in entry.values())) for name, entry in scores.items()],
+    )
+    minutes = sum(
+        json.loads((run / stage / "training.json").read_text())["seconds"] / 60
+        for stage in scores
+        if stage != "mean shape"
+    )
+    measured = {
+        "nme": scores,
+        "faces": {"train": len(train), **{name: len(rows) for name, rows in sets.items()}},
+        "training_minutes": minutes,
+        "box": "gt",
+    }
+    print(record("generated_to_real", measured, recipe.run.seed))
+
+
+def _mean_shape_nme(
+    rows: Dataset, mean_shape: np.ndarray, margin: float, scheme: LandmarkScheme
+) -> float:
+    points = np.stack([to_photo_pixels(mean_shape, crop) for crop in crop_squares(rows, margin)])
+    return float(nme(points, np.asarray(rows.with_format("numpy")["landmarks"]), scheme).mean())
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,63 @@
+"""How benchmarks print and record what they measured."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kd_landmarks.distillation.report import versions
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def record(name: str, measured: dict[str, Any], seed: int) -> Path:
+    """Write results/NAME.json: what was measured, and on what.
+
+    Args:
+        name: of the file.
+        measured: plain JSON types.
+        seed: that the measurement ran with.
+    """
+    entry = {
+        "measured": measured,
+        "seed": seed,
+        "date": datetime.now(UTC).date().isoformat(),
+        "commit": _git("rev-parse", "HEAD"),
+        "clean": not _git("status", "--porcelain", "--untracked-files=no"),
+        "machine": {
+            "processor": _processor(),
+            "threads": torch.get_num_threads(),
+            "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
+        },
+        "versions": versions(),
+    }
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print rows as a Markdown table."""
+    for row in (header, ["---"] * len(header), *rows):
+        print("| " + " | ".join(str(cell) for cell in row) + " |")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
