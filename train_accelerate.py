@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-# Before torch loads OpenMP: threads that spin while they wait cost a busy machine up to ten times
-# the time (measured on two cores), and a free one nothing.
-os.environ["OMP_WAIT_POLICY"] = os.environ.get("OMP_WAIT_POLICY", "PASSIVE")
+# Before torch loads OpenMP: its threads spin while they wait, so that one busy core more makes
+# training several times slower. Spinning less mends that, and not spinning at all would cost a free
+# machine up to half its speed (on two cores: benchmarks/openmp_waiting.py).
+os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "5000")
 
 import torch
 import typer

@@ -16,6 +16,7 @@ import typer
 from accelerate import Accelerator
 from datasets import Dataset
 from record import print_table, record
+from transformers.utils import logging as transformers_logging
 
 from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
@@ -33,6 +34,7 @@ def main(
     data: Annotated[Path, typer.Option(help="300W.")],
 ) -> None:
     """Score a run's networks on both sets, print and record."""
+    transformers_logging.disable_progress_bar()
     recipe = load_recipe(run / "recipe.yaml")
     margin, scheme = recipe.data.crop_margin, get_scheme(recipe.scheme)
     size = recipe.data.generated_size

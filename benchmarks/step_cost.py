@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # as train_accelerate.py does, before torch loads
+os.environ["GOMP_SPINCOUNT"] = "5000"  # as train_accelerate.py does, before torch loads
 
 import numpy as np
 import torch

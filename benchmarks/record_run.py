@@ -1,0 +1,36 @@
+"""Record what a finished run measured, with its recipe, as benchmarks/results/NAME.json.
+
+python benchmarks/record_run.py runs/300w NAME
+"""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from record import record
+
+from kd_landmarks.recipes import load_recipe
+
+
+def main(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    name: Annotated[str, typer.Argument(help="Of the JSON file.")],
+) -> None:
+    """Copy metrics, recipe and training times of a run into the results."""
+    recipe = load_recipe(run / "recipe.yaml")
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    for stage, entry in metrics["networks"].items():
+        training = json.loads((run / stage / "training.json").read_text(encoding="utf-8"))
+        entry["training"] = {key: training[key] for key in ("steps", "seconds", "history")}
+    values = recipe.model_dump(mode="json")
+    # Where data and weights lay is nobody's business, and means nothing elsewhere.
+    values["data"]["source"] = None if recipe.data.source != "generated" else "generated"
+    for section in ("tough_teacher", "tolerant_teacher", "student", "baseline"):
+        weights = values[section]["backbone_weights"]
+        values[section]["backbone_weights"] = Path(weights).name
+    print(record(name, {**metrics, "recipe": values}, recipe.run.seed))
+
+
+if __name__ == "__main__":
+    typer.run(main)
