@@ -255,3 +255,12 @@ def test_a_hostile_config_file_is_refused_without_spending_memory(tmp_path):
     file.write_text(file.read_text().replace('"num_landmarks": 7', '"num_landmarks": 100000000'))
     with pytest.raises(KDLandmarksError, match="num_landmarks=100000000 must lie between"):
         load_detector(tmp_path)
+
+
+@pytest.mark.parametrize("backbone", ["mobilenetv2_050", "mobilenetv3_small_050", "resnet10t"])
+def test_no_parameter_is_left_unused(backbone):
+    model = KDLandmarksForKeypointDetection(
+        KDLandmarksConfig(backbone=backbone, head_strides=[4, 8, 16], image_size=64)
+    )
+    model(torch.randn(2, 3, 64, 64), labels=torch.rand(2, 68, 2)).loss.backward()
+    assert [name for name, value in model.named_parameters() if value.grad is None] == []

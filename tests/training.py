@@ -22,6 +22,7 @@ TINY = {
     "student.batch_size": 8,
     "student.epochs": 2,
     "student.ema": 0.9,
+    "student.learning_rate": 0.002,
     "run.workers": 0,
     "run.threads": 1,
     "run.checkpoint_every": 0.25,

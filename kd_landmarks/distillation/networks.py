@@ -16,6 +16,7 @@ from ..models import (
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
 )
+from ..models.modeling_kd_landmarks import drop_unused_stages
 from ..recipes import NetworkSettings
 from ..schemes import LandmarkScheme
 from .loading import cached_or_reachable, load_detector
@@ -147,6 +148,8 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
             "network give a file (--student.backbone_weights FILE.safetensors), one of our "
             "checkpoints (--init FOLDER), or train from nothing (--student.backbone_weights none)"
         ) from error
+    if settings.head == "integral":
+        drop_unused_stages(loaded)
     if weights != "imagenet" and not _holds_first_layer(load_file(weights), loaded):
         raise KDLandmarksError(
             f"{weights} holds none of the parameters of {name!r}: it needs timm's parameter names"

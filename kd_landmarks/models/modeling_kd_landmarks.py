@@ -162,6 +162,7 @@ class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
             self.backbone = create_backbone(
                 config.backbone, features_only=True, out_indices=indices
             )
+            drop_unused_stages(self.backbone)
             self.head = IntegralHead(self.backbone.feature_info.channels(), config)
         self.post_init()
 
@@ -227,6 +228,17 @@ def feature_indices(name: str, strides: list[int]) -> tuple[int, ...]:
             f"{missing}: choose head_strides among them"
         )
     return tuple(available.index(stride) for stride in strides)
+
+
+def drop_unused_stages(backbone: nn.Module) -> None:
+    """Cut off what lies behind the last feature map.
+
+    timm does so for most architectures; its EfficientNet and MobileNet families would compute, and
+    keep, stages that nothing reads.
+    """
+    room, _, number = backbone.feature_info.module_name()[-1].partition(".")
+    if room == "blocks" and isinstance(getattr(backbone, "blocks", None), nn.Sequential):
+        backbone.blocks = backbone.blocks[: int(number.split(".")[0]) + 1]
 
 
 __all__ = [
