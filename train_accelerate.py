@@ -51,7 +51,22 @@ from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.recipes import STAGES, Recipe, parse_overrides
 from kd_landmarks.schemes import get_scheme
 
-app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+# The same words as above, laid out for a terminal: a line with \b keeps the next ones as they are.
+HELP = """Train facial landmark detectors by knowledge distillation.
+
+\b
+Generated faces, in minutes:   accelerate launch train_accelerate.py
+Real faces:                    … --recipe 300w --data DIR
+Continue after a stop:         … --resume runs/300w
+
+Stages: tough_teacher learns the ground truth, tolerant_teacher the Soft-landmarks, student with
+both, baseline is the same student without them.
+
+Every value of a recipe can be given by its dotted name, such as --student.epochs 40 or --data.box
+dataset; kd_landmarks/recipes/schema.py explains them all.
+"""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
 
 
 def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
@@ -148,9 +163,7 @@ def listen(
     return rows, max([settings.image_size, *sizes]), student_step(settings.loss, teachers)
 
 
-@app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, help=__doc__
-)
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, help=HELP)
 def main(
     context: typer.Context,
     recipe: Annotated[

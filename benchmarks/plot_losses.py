@@ -1,0 +1,10 @@
+"""Draw the assistive losses and KD-Loss of all variants: benchmarks/results/kd_loss.png.
+
+python benchmarks/plot_losses.py
+"""
+
+from record import RESULTS
+
+from kd_landmarks.plots import plot_kd_loss
+
+print(plot_kd_loss(RESULTS / "kd_loss.png", tough_distance=0.02, tolerant_distance=0.04))
