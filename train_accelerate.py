@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Annotated
 
-# Before torch loads OpenMP: its threads spin while they wait, so that one busy core more makes
-# training several times slower. Spinning less mends that, and not spinning at all would cost a free
-# machine up to half its speed (on two cores: benchmarks/openmp_waiting.py).
+# Before torch loads OpenMP: threads that spin long while they wait take the cores from the loader
+# and from whatever else runs, and on a crowded machine training crawls. Not spinning at all slows
+# a free one (benchmarks/openmp_waiting.py measures both).
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "5000")
 
 import torch
