@@ -9,6 +9,7 @@ Soft-landmarks, the student learns with both, the baseline is the same student w
 value of a recipe can be given on the command line by its dotted name: --student.epochs 40.
 """
 
+import errno
 import logging
 import os
 import sys
@@ -216,6 +217,11 @@ def main(
         share_cores(accelerator, planned.run.threads)
         train(accelerator, planned, folder)
         accelerator.print(f"{(time.monotonic() - began) / 60:.1f} minutes")
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        print(f"error: the disk of {folder} is full: make room, then --resume it", file=sys.stderr)
+        raise typer.Exit(2) from None
     except KDLandmarksError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None

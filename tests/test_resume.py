@@ -215,3 +215,23 @@ def test_only_the_latest_checkpoints_are_kept(tiny_state, tmp_path):
         "step_00000002",
         "step_00000003",
     ]
+
+
+def test_a_disk_that_fills_at_the_end_of_a_stage_loses_nothing(
+    straight, killed, tmp_path, monkeypatch
+):
+    folder = copy_of(killed, tmp_path)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr("kd_landmarks.distillation.trainer.replace_folder", full)
+        result = resume_in_process(folder)
+    assert result.exit_code == 2, result.output
+    assert "could not write the finished student" in result.output
+    assert finished_checkpoints(folder / "checkpoints/student")
+    result = resume_in_process(folder)
+    assert result.exit_code == 0, result.output
+    assert_same_networks(straight, folder)
+    assert not list(folder.glob(".*"))

@@ -50,11 +50,12 @@ def test_the_folder_holds_report_recipe_and_shape_model(finished):
     metrics = json.loads((folder / "metrics.json").read_text())
     assert list(metrics["networks"]) == list(STAGES)
     assert metrics["faces"] == {"train": 32, "validation": 8, "test": 12}
-    for entry in metrics["networks"].values():
+    for stage, entry in metrics["networks"].items():
         assert len(entry["test"]["errors"]) == 12
         assert entry["test"]["nme"] == pytest.approx(np.mean(entry["test"]["errors"]))
         assert f"{entry['test']['nme']:.2f}" in output
-        assert entry["parameters"] > 100_000
+        model = AutoModelForKeypointDetection.from_pretrained(folder / stage)
+        assert entry["parameters"] == sum(value.numel() for value in model.parameters())
     assert 0 < metrics["soft_landmarks_nme"] < 10
     recipe = load_recipe(folder / "recipe.yaml")
     assert (recipe.student.epochs, recipe.student.ema) == (2, 0.9)

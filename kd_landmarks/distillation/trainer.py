@@ -162,7 +162,13 @@ def train_network(
     bar.close()
     finished = ema.module if ema else accelerator.unwrap_model(network)
     if accelerator.is_main_process:
-        _save_network(finished, processor, folder / stage, settings, progress)
+        try:
+            _save_network(finished, processor, folder / stage, settings, progress)
+        except Exception as error:
+            raise KDLandmarksError(
+                f"could not write the finished {stage} to {folder / stage} ({error}): make room, "
+                "then run again with --resume, which repeats what came after its last checkpoint"
+            ) from error
         shutil.rmtree(checkpoints, ignore_errors=True)
         if checkpoints.parent.is_dir() and not any(checkpoints.parent.iterdir()):
             checkpoints.parent.rmdir()
