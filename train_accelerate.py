@@ -33,7 +33,13 @@ from kd_landmarks.data.crops import FaceCrops
 from kd_landmarks.distillation.evaluation import Examiner
 from kd_landmarks.distillation.networks import build_network
 from kd_landmarks.distillation.report import examine_networks, write_report
-from kd_landmarks.distillation.runs import plan_run, run_identity, stage_is_finished, start_run
+from kd_landmarks.distillation.runs import (
+    check_trackers,
+    plan_run,
+    run_identity,
+    stage_is_finished,
+    start_run,
+)
 from kd_landmarks.distillation.sets import (
     add_soft_landmarks,
     fit_shape_model,
@@ -205,6 +211,7 @@ def main(
         }
         overrides |= {key: value for key, value in shortcuts.items() if value is not None}
         planned, folder = plan_run(recipe, overrides, output, resume)
+        check_trackers(planned.run.trackers)
         accelerator = Accelerator(
             mixed_precision=planned.run.mixed_precision,
             gradient_accumulation_steps=planned.run.gradient_accumulation,

@@ -109,6 +109,7 @@ def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
         (["--tough_teacher.backbone", "mobilenetv2_53"], "did you mean mobilenetv2_"),
         (["--resume", "./nowhere"], "holds no run to continue"),
         (["--data.validation_faces", "999999"], "999999"),
+        (["--run.trackers", "[no_such_tracker]"], "'no_such_tracker' is not a tracker"),
         (["--tough_teacher.backbone_weights", "imagenet"], "backbone_weights"),
     ],
 )

@@ -2,9 +2,11 @@
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from accelerate.tracking import get_available_trackers
 
 from ..errors import KDLandmarksError
 from ..recipes import Recipe, changed_values, load_recipe, save_recipe
@@ -69,6 +71,21 @@ def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel) -> None:
         write_json(folder / RUN, {"run": uuid.uuid4().hex})
     except OSError as error:
         raise KDLandmarksError(f"cannot write to {folder}: {error}") from error
+
+
+def check_trackers(names: Sequence[str]) -> None:
+    """Refuse trackers that Accelerate does not know, or would leave out without a word.
+
+    Raises:
+        KDLandmarksError: naming the tracker and those that are installed.
+    """
+    available = [str(tracker) for tracker in get_available_trackers()]
+    for name in names:
+        if name not in available:
+            raise KDLandmarksError(
+                f"run.trackers: {name!r} is not a tracker of Accelerate, or is not installed (pip "
+                f"install {name}); installed: {', '.join(available) or 'none'}"
+            )
 
 
 def run_identity(folder: Path) -> str:
