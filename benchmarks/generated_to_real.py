@@ -18,11 +18,12 @@ from datasets import Dataset
 from record import print_table, record
 from transformers.utils import logging as transformers_logging
 
+from kd_landmarks.data.crops import crop_points, crop_squares, point_array
 from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.distillation.evaluation import Examiner
 from kd_landmarks.distillation.loading import load_detector
-from kd_landmarks.distillation.sets import GENERATED_SEEDS, crop_shapes, crop_squares
+from kd_landmarks.distillation.sets import GENERATED_SEEDS
 from kd_landmarks.metrics import nme
 from kd_landmarks.models.crop_kd_landmarks import to_photo_pixels
 from kd_landmarks.recipes import STAGES, load_recipe
@@ -46,7 +47,7 @@ def main(
         )
     )
     sets = {"generated": held_back, "300W common": load_rows(data, "common", scheme=scheme)}
-    mean_shape = crop_shapes(train, margin).mean(0)
+    mean_shape = crop_points(train, "landmarks", margin).mean(0)
     scores = {
         "mean shape": {
             name: _mean_shape_nme(rows, mean_shape, margin, scheme) for name, rows in sets.items()
@@ -84,7 +85,7 @@ def _mean_shape_nme(
     rows: Dataset, mean_shape: np.ndarray, margin: float, scheme: LandmarkScheme
 ) -> float:
     points = np.stack([to_photo_pixels(mean_shape, crop) for crop in crop_squares(rows, margin)])
-    return float(nme(points, np.asarray(rows.with_format("numpy")["landmarks"]), scheme).mean())
+    return float(nme(points, point_array(rows, "landmarks"), scheme).mean())
 
 
 if __name__ == "__main__":

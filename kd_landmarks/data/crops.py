@@ -104,7 +104,6 @@ class FaceCrops(Dataset):
         self.photos = undecoded_photos(rows)
         self.image_size = image_size
         self.seed = seed
-        boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
         self.augment: Callable[..., Any] | None = None
         self.cut_size = image_size
         if augmentation is not None:
@@ -115,16 +114,9 @@ class FaceCrops(Dataset):
                 augmentation, image_size, zoom, margin, flip_permutation
             )
         cut_margin = margin if augmentation is None else loose_margin
-        self.crops = [square_crop(box, cut_margin) for box in boxes]
+        self.crops = crop_squares(rows, cut_margin)
         self.points = {
-            column: torch.from_numpy(
-                np.stack(
-                    [
-                        to_crop_units(points, crop)
-                        for points, crop in zip(point_array(rows, column), self.crops, strict=True)
-                    ]
-                )
-            ).float()
+            column: torch.from_numpy(crop_points(rows, column, cut_margin)).float()
             for column in POINT_COLUMNS
             if column in rows.column_names
         }
@@ -178,6 +170,18 @@ class FaceCrops(Dataset):
 def point_array(rows: Rows, column: str) -> np.ndarray:
     """A column of points as float64 (rows, N, 2)."""
     return np.asarray(rows.with_format("numpy")[column], dtype=np.float64)
+
+
+def crop_squares(rows: Rows, margin: float) -> list[tuple[int, int, int]]:
+    """Each row's square crop: left, top, side in photo pixels."""
+    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    return [square_crop(box, margin) for box in boxes]
+
+
+def crop_points(rows: Rows, column: str, margin: float) -> np.ndarray:
+    """A column of points as float64 (rows, N, 2) in the units of each row's crop."""
+    faces = zip(point_array(rows, column), crop_squares(rows, margin), strict=True)
+    return np.stack([to_crop_units(points, crop) for points, crop in faces])
 
 
 def item_seed(seed: int, key: int) -> int:

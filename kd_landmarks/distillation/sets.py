@@ -8,17 +8,16 @@ import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
 
-from ..data.crops import point_array
+from ..data.crops import crop_points, point_array
 from ..data.generated import generated_dataset
 from ..data.loading import load_rows
 from ..data.rows import check_rows, split_by_photo
 from ..errors import KDLandmarksError
 from ..metrics import nme
-from ..models.crop_kd_landmarks import square_crop, to_crop_units, to_photo_pixels
 from ..recipes.schema import DataSettings, ShapeModelSettings
 from ..schemes import LandmarkScheme
 from ..shape_model import ShapeModel
-from .teachers import add_point_column
+from .teachers import add_points
 
 # Which generated faces: the splits share none.
 GENERATED_SEEDS = {"train": 1, "test": 2}
@@ -89,7 +88,8 @@ def load_sets(
 
 def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
     """Fit the active shape model on the shapes of un-augmented crops, in crop units."""
-    return ShapeModel.fit(crop_shapes(rows, margin), settings.retained_variance, settings.aligned)
+    shapes = crop_points(rows, "landmarks", margin)
+    return ShapeModel.fit(shapes, settings.retained_variance, settings.aligned)
 
 
 def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:
@@ -98,28 +98,11 @@ def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Datas
     They are softened on the un-augmented crop, so that a face has one answer, which rides through
     its augmentations beside the ground truth.
     """
-    soft = model.soften(crop_shapes(rows, margin))
-    points = [
-        to_photo_pixels(face, crop)
-        for face, crop in zip(soft, crop_squares(rows, margin), strict=True)
-    ]
-    return add_point_column(rows, "soft_landmarks", np.stack(points))
+    soft = model.soften(crop_points(rows, "landmarks", margin))
+    return add_points(rows, "soft_landmarks", soft, margin)
 
 
 def soft_landmarks_nme(rows: Dataset, scheme: LandmarkScheme) -> float:
     """Mean inter-ocular NME in percent of the Soft-landmarks against the ground truth."""
     soft, hard = (point_array(rows, column) for column in ("soft_landmarks", "landmarks"))
     return float(nme(soft, hard, scheme).mean())
-
-
-def crop_squares(rows: Dataset, margin: float) -> list[tuple[int, int, int]]:
-    """Each row's square crop: left, top, side in photo pixels."""
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
-    return [square_crop(box, margin) for box in boxes]
-
-
-def crop_shapes(rows: Dataset, margin: float) -> np.ndarray:
-    """The rows' ground truth (rows, N, 2) in crop units."""
-    points = point_array(rows, "landmarks")
-    crops = crop_squares(rows, margin)
-    return np.stack([to_crop_units(face, crop) for face, crop in zip(points, crops, strict=True)])

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from ..data.crops import FaceCrops
+from ..data.crops import FaceCrops, crop_squares
 from ..errors import KDLandmarksError
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.crop_kd_landmarks import square_crop, to_photo_pixels
+from ..models.crop_kd_landmarks import to_photo_pixels
 from ..recipes import Recipe
 from ..recipes.schema import STAGE_LABELS, LossSettings
 from ..schemes import LandmarkScheme, get_scheme
@@ -129,18 +129,16 @@ def precompute_targets(
         )
         device = teacher.accelerator.device
         keypoints = torch.cat([teacher(batch["image"].to(device)).cpu() for batch in batches])
-        rows = add_points(rows, TEACHER_COLUMNS[name], keypoints, teacher.crop_margin)
+        points = keypoints.double().numpy()
+        rows = add_points(rows, TEACHER_COLUMNS[name], points, teacher.crop_margin)
     return rows
 
 
-def add_points(rows: Dataset, column: str, keypoints: Tensor, margin: float) -> Dataset:
-    """Store keypoints (rows, N, 2) in crop units as a column in photo pixels."""
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
-    points = [
-        to_photo_pixels(face, square_crop(box, margin))
-        for face, box in zip(keypoints.double().numpy(), boxes, strict=True)
-    ]
-    return add_point_column(rows, column, np.stack(points))
+def add_points(rows: Dataset, column: str, points: np.ndarray, margin: float) -> Dataset:
+    """Store points (rows, N, 2) in crop units as a column in photo pixels."""
+    faces = zip(points, crop_squares(rows, margin), strict=True)
+    pixels = np.stack([to_photo_pixels(face, crop) for face, crop in faces])
+    return add_point_column(rows, column, pixels)
 
 
 def add_point_column(rows: Dataset, column: str, points: np.ndarray) -> Dataset:
