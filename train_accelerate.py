@@ -45,13 +45,14 @@ from kd_landmarks.distillation.sets import (
     fit_shape_model,
     load_sets,
     soft_landmarks_nme,
+    with_generated,
 )
 from kd_landmarks.distillation.steps import plain_step, student_step
+from kd_landmarks.distillation.targets import add_unlabeled, precompute_targets
 from kd_landmarks.distillation.teachers import (
     FrozenTeacher,
     find_teachers,
     load_teachers,
-    precompute_targets,
 )
 from kd_landmarks.distillation.trainer import StepLoss, train_network
 from kd_landmarks.errors import KDLandmarksError
@@ -86,15 +87,15 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     sets = load_sets(accelerator, recipe.data, scheme, recipe.run.seed)
     margin = recipe.data.crop_margin
     shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)
-    train_rows = add_soft_landmarks(sets.train, shape_model, margin)
-    measured = sets.test if sets.test is not None else sets.validation
+    train_rows = with_generated(accelerator, sets.train, recipe.data, scheme)
+    train_rows = add_soft_landmarks(train_rows, shape_model, margin)
+    measured = sets.measured
     soft_nme = soft_landmarks_nme(add_soft_landmarks(measured, shape_model, margin), scheme)
     if accelerator.is_main_process:
         start_run(folder, recipe, shape_model)
     accelerator.wait_for_everyone()
     say(
-        f"{len(sets.train)} training, {len(sets.validation)} validation, "
-        f"{len(sets.test) if sets.test is not None else 'no'} test faces; run folder {folder}\n"
+        f"{sets.describe()}; run folder {folder}\n"
         f"shape model: {shape_model.num_components} components, Soft-landmarks against the ground "
         f"truth {soft_nme:.2f} % NME"
     )
@@ -109,6 +110,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             say(f"{stage} is finished already")
             continue
         settings = getattr(recipe, stage)
+        if settings.init in STAGES:
+            settings = settings.model_copy(update={"init": str(folder / settings.init)})
         set_seed(recipe.run.seed)
         role = stage if stage.endswith("teacher") else "student"
         model, processor = build_network(settings, scheme, role, margin)
@@ -118,6 +121,16 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         elif stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = listen(recipe, teachers, rows)
+            if recipe.unlabeled.source or recipe.unlabeled.targets:
+                with accelerator.main_process_first():
+                    rows = add_unlabeled(
+                        rows,
+                        recipe.unlabeled,
+                        teachers,
+                        scheme,
+                        folder / "unlabeled",
+                        recipe.data.skip_bad_rows,
+                    )
         crops = FaceCrops(
             rows,
             image_size,
@@ -128,9 +141,11 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             keep=recipe.data.keep_crops,
             seed=recipe.run.seed,
         )
-        examiner = Examiner(
-            accelerator, sets.validation, scheme, settings.image_size, margin, keep=True
-        )
+        examiner = None
+        if sets.validation is not None:
+            examiner = Examiner(
+                accelerator, sets.validation, scheme, settings.image_size, margin, keep=True
+            )
         train_network(
             accelerator,
             stage,
@@ -164,7 +179,8 @@ def listen(
     """The student's rows, crop size and loss: teachers asked now once, or at every step."""
     settings = recipe.student
     if recipe.teachers.targets == "precomputed":
-        rows = precompute_targets(rows, teachers)
+        scheme = get_scheme(recipe.scheme)
+        rows = precompute_targets(rows, teachers, scheme, recipe.teachers.views)
         return rows, settings.image_size, student_step(settings.loss, None)
     sizes = [teacher.image_size for teacher in teachers.values()]
     return rows, max([settings.image_size, *sizes]), student_step(settings.loss, teachers)

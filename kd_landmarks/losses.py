@@ -191,10 +191,11 @@ def kd_loss(
     main_weight: float = 2.0,
     tough_weight: float = 1.0,
     tolerant_weight: float = 1.0,
+    weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """KD-Loss of a batch as its weighted parts; see `KDLoss`, which only stores the settings."""
     chosen = find_variant(variant)
-    _check_coordinates(pred=pred, gt=gt, tough=tough, tolerant=tolerant)
+    _check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
     truth = scale * gt.detach().float()
     error = (scale * pred.float() - truth).abs()
     far_tough, far_tolerant = (
@@ -205,10 +206,12 @@ def kd_loss(
     def assist(distance: Tensor | None, constants: AssistiveConstants, weight: float) -> Tensor:
         if distance is None:
             return error.new_zeros(())
-        return weight * assistive_loss(error, distance, constants, chosen.low_influence).mean()
+        values = assistive_loss(error, distance, constants, chosen.low_influence)
+        return weight * _weighted_mean(values, weights)
 
+    main = main_loss(error, far_tolerant, chosen.main, chosen.main_slope)
     parts = {
-        "main": main_weight * main_loss(error, far_tolerant, chosen.main, chosen.main_slope).mean(),
+        "main": main_weight * _weighted_mean(main, weights),
         "tough": assist(far_tough, chosen.tough, tough_weight),
         "tolerant": assist(far_tolerant, chosen.tolerant, tolerant_weight),
     }
@@ -242,15 +245,16 @@ class KDLoss(nn.Module):
         tough_weight: Weight of the Tough-Teacher's assistive loss (the paper's 1).
         tolerant_weight: Weight of the Tolerant-Teacher's assistive loss (the paper's 1).
 
-    `forward(pred, gt, tough=None, tolerant=None)` takes (batch, N, 2) tensors in crop units of any
-    floating type, computes in float32 and returns float32 scalars `loss`, `main`, `tough` and
-    `tolerant`, the parts already multiplied by their weights: loss = main + tough + tolerant. An
-    absent teacher contributes 0; without a Tolerant-Teacher the main loss is its L1 branch. Only
-    `pred` gets a gradient.
+    `forward(pred, gt, tough=None, tolerant=None, weights=None)` takes (batch, N, 2) tensors in crop
+    units of any floating type, computes in float32 and returns float32 scalars `loss`, `main`,
+    `tough` and `tolerant`, the parts already multiplied by their weights: loss = main + tough +
+    tolerant. An absent teacher contributes 0; without a Tolerant-Teacher the main loss is its L1
+    branch. `weights` (batch, N), 0 or more, says how much each landmark counts; the mean still runs
+    over all of them. Only `pred` gets a gradient.
 
     Raises:
         KDLandmarksError: Unknown variant, `scale` not positive, a negative weight, or tensors that
-            are not (batch, N, 2) all alike.
+            are not (batch, N, 2) all alike, or `weights` not (batch, N).
     """
 
     def __init__(
@@ -276,10 +280,17 @@ class KDLoss(nn.Module):
                 raise KDLandmarksError(f"{name} is {weight}: give a number of 0 or more")
 
     def forward(
-        self, pred: Tensor, gt: Tensor, tough: Tensor | None = None, tolerant: Tensor | None = None
+        self,
+        pred: Tensor,
+        gt: Tensor,
+        tough: Tensor | None = None,
+        tolerant: Tensor | None = None,
+        weights: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The weighted parts `loss`, `main`, `tough`, `tolerant`; see the class."""
-        return kd_loss(pred, gt, tough, tolerant, self.variant, self.scale, **self.weights)
+        return kd_loss(
+            pred, gt, tough, tolerant, self.variant, self.scale, **self.weights, weights=weights
+        )
 
     def extra_repr(self) -> str:
         """The settings, for `print(loss)`."""
@@ -312,11 +323,12 @@ PLAIN_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
-def landmark_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
-    """A plain loss by its name in a recipe: `landmark_loss("wing")(pred, gt)`.
+def landmark_loss(name: str) -> Callable[..., Tensor]:
+    """A plain loss by its name in a recipe: `landmark_loss("wing")(pred, gt, weights=None)`.
 
     The function takes two (batch, N, 2) tensors in crop units, computes in float32 and returns the
-    mean over all coordinates; only `pred` gets a gradient.
+    mean over all coordinates, each times its landmark's weight where `weights` (batch, N) are
+    given; only `pred` gets a gradient.
 
     Args:
         name: "l1", "l2" (squared error, what the teachers are trained with), "smooth_l1" (with
@@ -328,16 +340,24 @@ def landmark_loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     if name not in PLAIN_LOSSES:
         raise KDLandmarksError(f"there is no loss {name!r}: choose from {sorted(PLAIN_LOSSES)}")
 
-    def loss(pred: Tensor, gt: Tensor) -> Tensor:
-        _check_coordinates(pred=pred, gt=gt)
-        return PLAIN_LOSSES[name]((pred.float() - gt.detach().float()).abs()).mean()
+    def loss(pred: Tensor, gt: Tensor, weights: Tensor | None = None) -> Tensor:
+        _check_coordinates(weights, pred=pred, gt=gt)
+        values = PLAIN_LOSSES[name]((pred.float() - gt.detach().float()).abs())
+        return _weighted_mean(values, weights)
 
     return loss
 
 
-def _check_coordinates(**tensors: Tensor | None) -> None:
+def _weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+    """Mean over all coordinates (batch, N, 2), each times its landmark's weight (batch, N)."""
+    return (values if weights is None else values * weights.float().unsqueeze(-1)).mean()
+
+
+def _check_coordinates(weights: Tensor | None, **tensors: Tensor | None) -> None:
     shapes = {name: tuple(t.shape) for name, t in tensors.items() if t is not None}
     shape = shapes["pred"]
     if len(shape) != 3 or shape[2] != 2 or 0 in shape or len(set(shapes.values())) > 1:
         listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise KDLandmarksError(f"shapes are {listed}: all must be the same (batch, points, 2)")
+    if weights is not None and tuple(weights.shape) != shape[:2]:
+        raise KDLandmarksError(f"weights are {tuple(weights.shape)}, not {shape[:2]}: one a point")

@@ -115,6 +115,16 @@ def test_a_mirrored_face_keeps_its_scheme(faces):
             assert after[column][left, 0] < after[column][right, 0]
 
 
+def test_a_mirrored_faces_weights_go_with_their_points(faces):
+    values = np.tile(np.linspace(0, 1, 68, dtype=np.float32), (len(faces), 1))
+    weighted = faces.add_column("weights", values.tolist())
+    for flip in (0.0, 1.0):
+        item = crops_of(weighted, settings(flip=flip))[2]
+        order = list(SCHEME.flip_permutation) if flip else list(range(68))
+        assert item["weights"].tolist() == values[2][order].tolist()
+    assert crops_of(weighted)[1]["weights"].tolist() == values[1].tolist()
+
+
 def test_flip_is_a_probability(faces):
     crops = crops_of(faces, settings(flip=0.3), image_size=32)
     plain = crops_of(faces, settings(), image_size=32)

@@ -304,3 +304,35 @@ def test_plain_losses_in_half_precision(name):
 def test_unknown_plain_loss_is_refused():
     with pytest.raises(KDLandmarksError, match=r"'mse'.*'l1', 'l2', 'smooth_l1', 'wing'"):
         landmark_loss("mse")
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_a_landmark_counts_by_its_weight(variant):
+    gt, noise = torch.rand(3, 5, 2), 0.05 * torch.randn(3, 5, 2)
+    teachers = {"tough": gt + 0.01, "tolerant": gt - 0.02}
+    pred = (gt + noise).requires_grad_()
+    weights = torch.ones(3, 5)
+    plain, even = (
+        KDLoss(variant)(pred, gt, **teachers),
+        KDLoss(variant)(pred, gt, **teachers, weights=weights),
+    )
+    for name, value in plain.items():
+        torch.testing.assert_close(even[name], value)
+    weights[1, 3], weights[2, 2] = 0, 0.5
+    for loss in (
+        KDLoss(variant)(pred, gt, **teachers, weights=weights)["loss"],
+        landmark_loss("wing")(pred, gt, weights),
+    ):
+        (slope,) = torch.autograd.grad(loss, pred)
+        assert (slope[1, 3] == 0).all()
+        assert (slope[0, 3] != 0).all()
+    whole, half = (
+        torch.autograd.grad(landmark_loss("wing")(pred, gt, w), pred)[0] for w in (None, weights)
+    )
+    torch.testing.assert_close(half[2, 2], whole[2, 2] / 2)
+
+
+def test_weights_must_be_one_a_landmark():
+    gt = torch.rand(3, 5, 2)
+    with pytest.raises(KDLandmarksError, match=r"weights are \(3, 2\), not \(3, 5\)"):
+        KDLoss()(gt, gt, weights=torch.ones(3, 2))

@@ -83,6 +83,34 @@ def test_teachers_of_an_earlier_run_teach_a_new_student(finished, tmp_path):
     assert history[-1]["tough"] != 0
 
 
+def test_unlabeled_faces_join_a_students_training(finished, tmp_path):
+    folder, _ = finished
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(12):
+        face = generate_face(number, size=96)
+        Image.fromarray(face.image).save(photos / f"{number}.png")
+        corners = [*face.landmarks.min(0).tolist(), *face.landmarks.max(0).tolist()]
+        with (photos / "faces.jsonl").open("a") as lines:
+            lines.write(json.dumps({"image": f"{number}.png", "box": corners}) + "\n")
+    words = tiny_arguments("--output", tmp_path / "run", "--stages", "student")
+    words += ["--teachers.tough", folder / "tough_teacher", "--unlabeled.source", photos]
+    words += ["--teachers.tolerant", folder / "tolerant_teacher", "--unlabeled.tolerance", "1"]
+    # Nothing is held back, and twenty drawn faces join the forty.
+    words += ["--data.generated_extra", "20", "--data.validation_faces", "0"]
+    status, output = run_training(*words)
+    assert status == 0, output
+    assert "40 train, no validation, 12 test faces" in output
+    assert "the teacher agrees with itself on 12 of 12" in output
+    # (60 + 12) faces, 2 epochs, batches of 8
+    training = json.loads((tmp_path / "run/student/training.json").read_text())
+    assert training["steps"] == 18
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["networks"]["student"].keys() >= {"test"}
+    assert "validation" not in metrics["networks"]["student"]
+    assert (tmp_path / "run/unlabeled").is_dir()
+
+
 def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
     folder, _ = finished
     words = tiny_arguments("--output", tmp_path / "again", "--stages", "tough_teacher")
@@ -109,6 +137,7 @@ def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
         (["--tough_teacher.backbone", "mobilenetv2_53"], "did you mean mobilenetv2_"),
         (["--resume", "./nowhere"], "holds no run to continue"),
         (["--data.validation_faces", "999999"], "999999"),
+        (["--data.validation_faces", "0", "--data.test_split", "null"], "leave no faces"),
         (["--run.trackers", "[no_such_tracker]"], "'no_such_tracker' is not a tracker"),
         (["--tough_teacher.backbone_weights", "imagenet"], "backbone_weights"),
     ],

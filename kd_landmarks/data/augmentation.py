@@ -53,6 +53,10 @@ class AugmentationSettings(BaseModel):
         return sides
 
 
+class PointWeights(tv_tensors.TVTensor):
+    """One number per landmark (…, N): a mirrored face's are put into the scheme's order."""
+
+
 class RandomFaceAffine(v2.Transform):
     """Rotation, scale, stretch, shift and mirroring around the face, and the cut to the final crop.
 
@@ -119,6 +123,8 @@ class RandomFaceAffine(v2.Transform):
             if params["flipped"]:
                 moved = moved[..., self.flip_permutation, :]
             return tv_tensors.KeyPoints(moved, canvas_size=(self.size, self.size))
+        if isinstance(inpt, PointWeights) and params["flipped"]:
+            return PointWeights(inpt.as_subclass(Tensor)[..., self.flip_permutation])
         return inpt
 
 

@@ -16,13 +16,17 @@ from torch.utils.data import Dataset, Sampler
 from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvF
 
+from ..errors import KDLandmarksError
 from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_crop_units
-from .augmentation import AugmentationSettings, build_augmentation
+from .augmentation import AugmentationSettings, PointWeights, build_augmentation
 
 logger = logging.getLogger(__name__)
 
 # Columns of points, all in photo pixels, that ride through one augmentation together.
 POINT_COLUMNS = ("landmarks", "soft_landmarks", "tough_landmarks", "tolerant_landmarks")
+
+# The column that says how much each landmark counts in training, (N,) of 0 or more.
+WEIGHTS = "weights"
 
 # Kept crops of more than this are announced.
 NOTEWORTHY_BYTES = 500_000_000
@@ -72,7 +76,8 @@ class FaceCrops(Dataset):
     """Face crops with their points, augmented for training or plain for evaluation.
 
     Each item is a dict: `image` uint8 (3, image_size, image_size); for each column of
-    `POINT_COLUMNS` that the rows have, its points (N, 2) float32 in crop units; `index`, the row.
+    `POINT_COLUMNS` that the rows have, its points (N, 2) float32 in crop units; `weights` (N,), how
+    much each landmark counts, where the rows have them; `index`, the row.
 
     An augmented item is asked for by epoch · len + row: what is drawn depends on that number and
     the seed alone, whatever the number of workers or processes, and resumes exactly.
@@ -102,6 +107,9 @@ class FaceCrops(Dataset):
         seed: int = 0,
     ) -> None:
         self.photos = undecoded_photos(rows)
+        named = "source" in rows.column_names
+        numbers = range(len(rows))
+        self.sources = list(rows["source"]) if named else [f"row {number}" for number in numbers]
         self.image_size = image_size
         self.seed = seed
         self.augment: Callable[..., Any] | None = None
@@ -120,6 +128,9 @@ class FaceCrops(Dataset):
             for column in POINT_COLUMNS
             if column in rows.column_names
         }
+        self.weights: Tensor | None = None
+        if WEIGHTS in rows.column_names:
+            self.weights = torch.tensor(rows.with_format(None)[WEIGHTS][:])
         self.kept: Tensor | None = None
         if keep:
             self.kept = torch.empty(len(rows), 3, self.cut_size, self.cut_size, dtype=torch.uint8)
@@ -141,9 +152,13 @@ class FaceCrops(Dataset):
         index = key % len(self)
         image = self._cut(index) if self.kept is None else self.kept[index]
         points = {column: values[index] for column, values in self.points.items()}
+        weights = None if self.weights is None else self.weights[index]
         if self.augment is not None:
-            image, points = self._augmented(self.augment, key, image, points)
-        return {"image": image, **points, "index": index}
+            image, points, weights = self._augmented(self.augment, key, image, points, weights)
+        item: dict[str, Tensor | int] = {"image": image, **points, "index": index}
+        if weights is not None:
+            item[WEIGHTS] = weights
+        return item
 
     def __iter__(self) -> Iterator[dict[str, Tensor | int]]:
         """One epoch; keys beyond it are other epochs', so that indexing never ends by itself."""
@@ -151,20 +166,34 @@ class FaceCrops(Dataset):
 
     def _cut(self, index: int) -> Tensor:
         photo = open_photo(self.photos[index]["image"])
-        return cut_crop(photo, self.crops[index], self.cut_size)
+        try:
+            return cut_crop(photo, self.crops[index], self.cut_size)
+        except ValueError as error:
+            raise KDLandmarksError(f"{self.sources[index]}: {error}") from error
 
     def _augmented(
-        self, augment: Callable[..., Any], key: int, image: Tensor, points: dict[str, Tensor]
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+        self,
+        augment: Callable[..., Any],
+        key: int,
+        image: Tensor,
+        points: dict[str, Tensor],
+        weights: Tensor | None,
+    ) -> tuple[Tensor, dict[str, Tensor], Tensor | None]:
         side = self.cut_size
         stacked = torch.stack(list(points.values())) * side - 0.5
         keypoints = tv_tensors.KeyPoints(stacked, canvas_size=(side, side))
         with torch.random.fork_rng(devices=[]):
             # The CPU's generator alone: torch.manual_seed would queue work for CUDA at every item.
             torch.default_generator.manual_seed(item_seed(self.seed, key))
-            image, keypoints = augment(tv_tensors.Image(image), keypoints)
+            image, keypoints, weights = augment(
+                tv_tensors.Image(image),
+                keypoints,
+                None if weights is None else PointWeights(weights),
+            )
         moved = (keypoints.as_subclass(Tensor) + 0.5) / self.image_size
-        return image.as_subclass(Tensor), dict(zip(points, moved, strict=True))
+        if weights is not None:
+            weights = weights.as_subclass(Tensor)
+        return image.as_subclass(Tensor), dict(zip(points, moved, strict=True)), weights
 
 
 def point_array(rows: Rows, column: str) -> np.ndarray:

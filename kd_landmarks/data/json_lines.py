@@ -39,36 +39,57 @@ def read_json_lines(path: Path, split: str | None, scheme: LandmarkScheme) -> It
     Raises:
         KDLandmarksError: no such file or split; the message lists what there is.
     """
-    file = _file_of_split(path, split) if path.is_dir() else path
-    # A file that is named after the split is the split, whatever its lines say.
-    wanted = None if file.stem in (split, f"test_{split}") else split
-    splits: set[str] = set()
     unlabeled = yielded = 0
-    for source, line in _lines(file):
+    for source, line in _lines_of_split(path, split):
         if isinstance(line, KDLandmarksError):
             yield line
             continue
-        if wanted is not None:
-            splits.add(str(line.get("split")))
-            if line.get("split") != wanted:
-                continue
-        row = _raw_row(line, source, file.parent, scheme)
+        row = _raw_row(line, source, scheme)
         if row is None:
             unlabeled += 1
         else:
             yielded += 1
             yield row
-    if wanted is not None and wanted not in splits:
-        there_is = ", ".join(sorted(splits - {"None"})) or "none: leave the split out"
-        raise KDLandmarksError(f"{file} has no split {wanted!r}; splits there: {there_is}")
     if unlabeled:
         logger.info(
             "%s: left out %d faces without %d landmarks, kept %d",
-            file,
+            path,
             unlabeled,
             scheme.num_landmarks,
             yielded,
         )
+
+
+def read_unlabeled_lines(path: Path, split: str | None) -> Iterator[RawRow]:
+    """The faces of a `.jsonl` file, or of a folder's, whatever landmarks they have.
+
+    Yields:
+        `image`, `box` (None where the line has none), `photo` and `source`.
+
+    Raises:
+        KDLandmarksError: as `read_json_lines`.
+    """
+    for source, line in _lines_of_split(path, split):
+        yield line if isinstance(line, KDLandmarksError) else _face(line, source)
+
+
+def _lines_of_split(
+    path: Path, split: str | None
+) -> Iterator[tuple[Path, dict[str, Any] | KDLandmarksError]]:
+    """The lines of a split, each with its file and line number as a path, FILE:LINE."""
+    file = _file_of_split(path, split) if path.is_dir() else path
+    # A file that is named after the split is the split, whatever its lines say.
+    wanted = None if file.stem in (split, f"test_{split}") else split
+    splits: set[str] = set()
+    for source, line in _lines(file):
+        if wanted is not None and isinstance(line, dict):
+            splits.add(str(line.get("split")))
+            if line.get("split") != wanted:
+                continue
+        yield file.parent / source, line
+    if wanted is not None and wanted not in splits:
+        there_is = ", ".join(sorted(splits - {"None"})) or "none: leave the split out"
+        raise KDLandmarksError(f"{file} has no split {wanted!r}; splits there: {there_is}")
 
 
 def _file_of_split(folder: Path, split: str | None) -> Path:
@@ -109,10 +130,9 @@ def _lines(file: Path) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]
         raise KDLandmarksError(f"{file} is not UTF-8 text: {error}") from error
 
 
-def _raw_row(
-    line: dict[str, Any], source: str, folder: Path, scheme: LandmarkScheme
-) -> RawRow | None:
+def _raw_row(line: dict[str, Any], place: Path, scheme: LandmarkScheme) -> RawRow | None:
     """The row of a line; None where its landmarks are null."""
+    source = place.name
     fields = ("landmarks", f"landmarks_{scheme.num_landmarks}")
     field = next((name for name in fields if name in line), None)
     if field is None:
@@ -122,19 +142,29 @@ def _raw_row(
         )
     if line[field] is None:
         return None
-    image = line.get("image")
-    if not isinstance(image, str):
-        return KDLandmarksError(f"{source}: image is {image!r}: give a path")
+    face = _face(line, place)
+    if isinstance(face, KDLandmarksError):
+        return face
     attributes = line.get("attributes") or {}
     if not isinstance(attributes, dict):
         return KDLandmarksError(f"{source}: attributes are {attributes!r}: give a mapping")
     return {
-        "image": os.path.abspath(folder / image),
+        **face,
         "landmarks": line[field],
-        "box": next((line[name] for name in BOX_FIELDS if line.get(name) is not None), None),
         "subset": line.get("subset"),
-        "photo": line["photo"] if line.get("photo") is not None else photo_id(image),
-        "source": source,
         "visible": line.get("visible"),
         "attributes": attributes,
+    }
+
+
+def _face(line: dict[str, Any], place: Path) -> RawRow:
+    """What a line says of its face beside the landmarks."""
+    image = line.get("image")
+    if not isinstance(image, str):
+        return KDLandmarksError(f"{place.name}: image is {image!r}: give a path")
+    return {
+        "image": os.path.abspath(place.parent / image),
+        "box": next((line[name] for name in BOX_FIELDS if line.get(name) is not None), None),
+        "photo": line["photo"] if line.get("photo") is not None else photo_id(image),
+        "source": place.name,
     }

@@ -53,11 +53,7 @@ def load_rows(
             raise KDLandmarksError(f"revision {revision!r} is for Hub data sets; {path} is on disk")
         if path.suffix == ".jsonl" or any(path.glob("*.jsonl")):
             rows = read_json_lines(path, split, scheme)
-        elif (
-            path.suffix == ".parquet"
-            or any(path.glob("*.parquet"))
-            or any(path.glob("*/*.parquet"))
-        ):
+        elif holds_parquet(path):
             images = _load_parquet(path, split)
             rows = _stored_rows(images, path.name)
         else:
@@ -69,17 +65,40 @@ def load_rows(
                 "(WFLW_annotations, WFLW_images) or of COFW (COFW_train_color.mat, "
                 "COFW_test_color.mat)"
             )
-    elif isinstance(source, Path) or _looks_like_a_path(source):
-        raise KDLandmarksError(
-            f"there is no file or folder {source} (a data set on the Hub is called owner/name)"
-        )
     else:
-        origin = source
-        images = _load_from_hub(source, split, revision, token)
-        rows = _stored_rows(images, source)
+        origin = str(source)
+        images = load_stored(source, split, revision, token)
+        rows = _stored_rows(images, origin)
     return build_rows(
         rows, scheme, box=box, origin=origin, skip_bad_rows=skip_bad_rows, images=images
     )
+
+
+def holds_parquet(path: Path) -> bool:
+    """Whether a path is a `.parquet` file, or a folder with some in it or one level down."""
+    return path.suffix == ".parquet" or any(path.glob("*.parquet")) or any(path.glob("*/*.parquet"))
+
+
+def load_stored(
+    source: str | Path,
+    split: str | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+) -> datasets.Dataset:
+    """One split of Parquet on disk or of a data set on the Hub, just as it is stored.
+
+    Raises:
+        KDLandmarksError: nothing there, or an unknown split.
+    """
+    path = Path(source).expanduser()
+    if path.exists() and holds_parquet(path):
+        return _load_parquet(path, split)
+    if path.exists() or isinstance(source, Path) or _looks_like_a_path(source):
+        problem = f"{source} holds no faces"
+        if not path.exists():
+            problem = f"there is no file or folder {source}"
+        raise KDLandmarksError(f"{problem} (a data set on the Hub is called owner/name)")
+    return _load_from_hub(source, split, revision, token)
 
 
 def _looks_like_a_path(source: str) -> bool:

@@ -130,6 +130,8 @@ def _load(
 
 
 def _check_split(root: Path, split: str | None, splits: Collection[str]) -> str:
+    if split is None and len(splits) == 1:
+        return next(iter(splits))
     if split is None or split not in splits:
         problem = "name a split" if split is None else f"there is no split {split!r}"
         raise KDLandmarksError(f"{root}: {problem}; splits there: {', '.join(splits) or 'none'}")

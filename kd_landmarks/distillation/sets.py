@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from accelerate import Accelerator
-from datasets import Dataset
+from datasets import Dataset, concatenate_datasets
 
 from ..data.crops import crop_points, point_array
 from ..data.generated import generated_dataset
@@ -20,16 +20,28 @@ from ..shape_model import ShapeModel
 from .teachers import add_points
 
 # Which generated faces: the splits share none.
-GENERATED_SEEDS = {"train": 1, "test": 2}
+GENERATED_SEEDS = {"train": 1, "test": 2, "extra": 3}
 
 
 @dataclass(frozen=True)
 class FaceSets:
-    """Rows in the package's format; `test` is None where the recipe names no test split."""
+    """Rows in the package's format; `validation` or `test` is None where the recipe wants none."""
 
     train: Dataset
-    validation: Dataset
+    validation: Dataset | None
     test: Dataset | None
+
+    @property
+    def measured(self) -> Dataset:
+        """The faces that a run reports on: test, or else validation."""
+        rows = self.test if self.test is not None else self.validation
+        assert rows is not None, "load_sets refuses a run without both"
+        return rows
+
+    def describe(self) -> str:
+        """How many faces there are of each kind."""
+        counts = {name: "no" if rows is None else len(rows) for name, rows in vars(self).items()}
+        return ", ".join(f"{count} {name}" for name, count in counts.items()) + " faces"
 
     def digest(self) -> str:
         """What the training faces are, in 16 characters: a run continues on the same ones only."""
@@ -57,16 +69,15 @@ def load_sets(
             "(--recipe embedded needs none)"
         )
 
+    if settings.test_split is None and not settings.validation_faces:
+        raise KDLandmarksError(
+            "data.validation_faces 0 and data.test_split null leave no faces to measure on: give "
+            "one of them"
+        )
+
     def load(split: str) -> Dataset:
         if settings.source == "generated":
-            count = {"train": settings.generated_train, "test": settings.generated_test}
-            return generated_dataset(
-                count[split],
-                GENERATED_SEEDS[split],
-                scheme.name,
-                settings.generated_size,
-                num_proc=os.cpu_count(),
-            )
+            return _generated(split, settings, scheme)
         rows = load_rows(
             settings.source,
             split,
@@ -82,8 +93,35 @@ def load_sets(
         test = None
         if settings.test_split is not None:
             test = load("test" if settings.source == "generated" else settings.test_split)
-        train, validation = split_by_photo(faces, settings.validation_faces, seed)
+        train, validation = faces, None
+        if settings.validation_faces:
+            train, validation = split_by_photo(faces, settings.validation_faces, seed)
     return FaceSets(train, validation, test)
+
+
+def with_generated(
+    accelerator: Accelerator, rows: Dataset, settings: DataSettings, scheme: LandmarkScheme
+) -> Dataset:
+    """Training rows and behind them `settings.generated_extra` generated faces.
+
+    The shape model is fitted before: it knows the shapes of photos alone.
+    """
+    if not settings.generated_extra:
+        return rows
+    with accelerator.main_process_first():
+        extra = _generated("extra", settings, scheme)
+    both = [name for name in rows.column_names if name in extra.column_names]
+    return concatenate_datasets([part.select_columns(both) for part in (rows, extra)])
+
+
+def _generated(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+    return generated_dataset(
+        getattr(settings, f"generated_{split}"),
+        GENERATED_SEEDS[split],
+        scheme.name,
+        settings.generated_size,
+        num_proc=os.cpu_count(),
+    )
 
 
 def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
+from ..data.crops import WEIGHTS
 from ..losses import KDLoss, landmark_loss
 from ..recipes.schema import LossSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher
@@ -17,9 +18,11 @@ def plain_step(loss: LossSettings, target: str = "landmarks") -> StepLoss:
     """
     if loss.name == "kd":
         criterion = _kd_loss(loss)
-        return lambda keypoints, batch: criterion(keypoints, batch[target])
+        return lambda keypoints, batch: criterion(
+            keypoints, batch[target], weights=batch.get(WEIGHTS)
+        )
     plain = landmark_loss(loss.name)
-    return lambda keypoints, batch: {"loss": plain(keypoints, batch[target])}
+    return lambda keypoints, batch: {"loss": plain(keypoints, batch[target], batch.get(WEIGHTS))}
 
 
 def student_step(loss: LossSettings, teachers: Mapping[str, FrozenTeacher] | None) -> StepLoss:
@@ -39,7 +42,7 @@ def student_step(loss: LossSettings, teachers: Mapping[str, FrozenTeacher] | Non
             targets = {name: batch.get(column) for name, column in TEACHER_COLUMNS.items()}
         else:
             targets = {name: teacher(batch["image"]) for name, teacher in teachers.items()}
-        return criterion(keypoints, batch["landmarks"], **targets)
+        return criterion(keypoints, batch["landmarks"], **targets, weights=batch.get(WEIGHTS))
 
     return step
 

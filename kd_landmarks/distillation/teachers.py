@@ -1,6 +1,5 @@
 """Frozen teachers and the landmarks that they hand to a student."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,8 @@ import torch
 from accelerate import Accelerator
 from datasets import Array2D, Dataset
 from torch import Tensor
-from torch.utils.data import DataLoader
-from tqdm.auto import tqdm
 
-from ..data.crops import FaceCrops, crop_squares
+from ..data.crops import crop_squares
 from ..errors import KDLandmarksError
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.crop_kd_landmarks import to_photo_pixels
@@ -102,36 +99,6 @@ def load_teachers(
             )
         teachers[name] = FrozenTeacher(model, processor, accelerator)
     return teachers
-
-
-def precompute_targets(
-    rows: Dataset, teachers: Mapping[str, FrozenTeacher], batch_size: int = 32
-) -> Dataset:
-    """Predict each face once on its un-augmented crop and store the points as columns.
-
-    Args:
-        rows: in the package's row format.
-        teachers: by KD-Loss's names, `tough` and `tolerant`.
-        batch_size: faces per forward pass.
-
-    Returns:
-        `rows` with `tough_landmarks` and `tolerant_landmarks` (N, 2) in photo pixels: they ride
-        through every augmentation beside the ground truth, and cost a training step nothing.
-    """
-    for name, teacher in teachers.items():
-        crops = FaceCrops(rows, teacher.image_size, teacher.crop_margin, keep=False)
-        main = teacher.accelerator.is_main_process
-        batches = tqdm(
-            DataLoader(crops, batch_size),
-            f"{name} teacher's targets",
-            leave=False,
-            disable=not main,
-        )
-        device = teacher.accelerator.device
-        keypoints = torch.cat([teacher(batch["image"].to(device)).cpu() for batch in batches])
-        points = keypoints.double().numpy()
-        rows = add_points(rows, TEACHER_COLUMNS[name], points, teacher.crop_margin)
-    return rows
 
 
 def add_points(rows: Dataset, column: str, points: np.ndarray, margin: float) -> Dataset:

@@ -36,7 +36,9 @@ class DataSettings(Settings):
     train_split: str = "train"
     test_split: str | None = Field("test", description="null leaves the test faces alone")
     validation_faces: int = Field(
-        300, ge=1, description="held back from the training faces, whole photos at a time"
+        300,
+        ge=0,
+        description="held back from the training faces, whole photos at a time; 0 trains on all",
     )
     box: Literal["gt", "dataset"] = Field(
         "gt", description="the points' tight box, or the data's own"
@@ -50,6 +52,9 @@ class DataSettings(Settings):
     keep_crops: bool = Field(True, description="hold the training crops in memory, decoded")
     skip_bad_rows: bool = Field(
         False, description="leave broken rows out and list them, instead of stopping"
+    )
+    generated_extra: int = Field(
+        0, ge=0, description="generated faces that join the photos of the training faces"
     )
     generated_train: int = Field(1500, ge=8, description="training faces to generate")
     generated_test: int = Field(300, ge=8, description="test faces to generate")
@@ -84,7 +89,9 @@ class NetworkSettings(Settings):
         "timm's parameter names",
     )
     init: str | None = Field(
-        None, description="start from this checkpoint: a folder or Hub id (also --init)"
+        None,
+        description="start from this checkpoint: a folder, a Hub id, or the name of an earlier "
+        "stage of the run (also --init)",
     )
     head: Literal["integral", "linear"] = "integral"
     image_size: int = Field(128, ge=32, le=1024)
@@ -114,8 +121,37 @@ class TeacherSettings(Settings):
         "precomputed",
         description="ask the teachers on every augmented picture, or once per un-augmented face",
     )
+    views: int = Field(
+        2, ge=1, le=64, description="pictures of a face that precomputed targets are averaged over"
+    )
     tough: str | None = Field(None, description="a finished Tough-Teacher: folder or Hub id")
     tolerant: str | None = Field(None, description="a finished Tolerant-Teacher: folder or Hub id")
+
+
+class UnlabeledSettings(Settings):
+    """Faces without landmarks, on which the teachers' points are the student's targets."""
+
+    source: str | None = Field(
+        None,
+        description="a folder of photos, JSON lines, Parquet or a Hub data set id; null for none",
+    )
+    split: str | None = None
+    revision: str | None = Field(None, description="of a Hub data set")
+    weight: float = Field(1.0, ge=0, description="of such a face, where a labeled one counts 1")
+    views: int = Field(
+        8, ge=2, le=64, description="mirrored and slightly moved pictures that are averaged"
+    )
+    tolerance: float = Field(
+        0.01,
+        gt=0,
+        description="spread of a point over the views at which it counts half, in box sides",
+    )
+    least_agreement: float = Field(
+        0.3, ge=0, le=1, description="faces whose points count less in the mean are left out"
+    )
+    targets: str | None = Field(
+        None, description="folder `unlabeled` of an earlier run: its targets, instead of source"
+    )
 
 
 class RunSettings(Settings):
@@ -154,6 +190,7 @@ class Recipe(Settings):
     data: DataSettings = DataSettings()
     shape_model: ShapeModelSettings = ShapeModelSettings()
     teachers: TeacherSettings = TeacherSettings()
+    unlabeled: UnlabeledSettings = UnlabeledSettings()
     tough_teacher: NetworkSettings = NetworkSettings()
     tolerant_teacher: NetworkSettings = NetworkSettings()
     student: NetworkSettings = NetworkSettings()

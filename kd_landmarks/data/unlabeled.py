@@ -1,0 +1,112 @@
+"""Faces without landmarks from anywhere: what a teacher's points are the labels of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+from PIL import Image
+from tqdm.auto import tqdm
+
+from ..errors import KDLandmarksError
+from ..inference.detection import find_faces
+from ..models.crop_kd_landmarks import check_box
+from .bad_rows import BadRows, image_problem
+from .crops import open_photo
+from .json_lines import read_unlabeled_lines
+from .loading import holds_parquet, load_stored
+from .rows import RawRow, photo_id
+
+FEATURES = datasets.Features(
+    {
+        "image": datasets.Image(),
+        "box": datasets.List(datasets.Value("float32"), length=4),
+        "photo": datasets.Value("string"),
+        "source": datasets.Value("string"),
+    }
+)
+
+
+def load_unlabeled(
+    source: str | Path,
+    split: str | None = None,
+    *,
+    revision: str | None = None,
+    skip_bad_rows: bool = False,
+) -> datasets.Dataset:
+    """Faces without landmarks: `image`, `box`, `photo` and `source`, one face a row.
+
+    Args:
+        source: a folder of photos (searched to any depth); a `.jsonl` file or a folder of them
+            with `image` and, where known, `box`, `detector_box` or `face_box`; Parquet or the id of
+            a data set on the Hub with `image` and, where known, `box`. Faces without a box are
+            found by the package's face detector, all of a photo.
+        split: which part, as in `load_rows`.
+        revision: branch, tag or commit of a Hub data set.
+        skip_bad_rows: leave out photos that cannot be decoded and boxes that are none, and list
+            them in the log.
+
+    Raises:
+        KDLandmarksError: nothing there, a bad row (named), no face at all.
+    """
+    path = Path(source).expanduser()
+    rows: Iterator[RawRow]
+    if path.suffix == ".jsonl" or (path.is_dir() and any(path.glob("*.jsonl"))):
+        rows = read_unlabeled_lines(path, split)
+    elif path.is_dir() and not holds_parquet(path):
+        rows = _photos(path)
+    else:
+        rows = _stored(load_stored(source, split, revision), str(source))
+    faces: list[dict[str, Any]] = []
+    bad = BadRows(str(source), skip_bad_rows)
+    for row in tqdm(rows, "unlabeled faces", unit="photo", leave=False):
+        if isinstance(row, KDLandmarksError):
+            bad.add(str(row))
+            continue
+        image = row["image"]
+        stored = {"path": image, "bytes": None} if isinstance(image, str) else image
+        problem = image_problem(stored)
+        try:
+            if problem:
+                raise ValueError(f"{row['source']}: {problem}")
+            boxes = _boxes(row, stored)
+        except ValueError as error:
+            bad.add(str(error))
+            continue
+        known = {"image": image, "photo": row["photo"], "source": row["source"]}
+        faces += [{**known, "box": box.astype(np.float32)} for box in boxes]
+    bad.close(len(faces))
+    columns = {name: [face[name] for face in faces] for name in FEATURES}
+    return datasets.Dataset.from_dict(columns, features=FEATURES)
+
+
+def _boxes(row: Mapping[str, Any], stored: Mapping[str, Any]) -> np.ndarray:
+    """A row's own box, or its photo's faces."""
+    if row["box"] is not None:
+        return check_box(row["box"], f"{row['source']}: ")[None]
+    return find_faces(np.array(open_photo(stored).convert("RGB")))[0]
+
+
+def _photos(folder: Path) -> Iterator[RawRow]:
+    """Every picture below a folder, in the order of their names."""
+    known = Image.registered_extensions()
+    for file in sorted(folder.rglob("*")):
+        if file.suffix.lower() in known and file.is_file():
+            name = file.relative_to(folder).as_posix()
+            yield {"image": str(file.absolute()), "box": None, "photo": name, "source": name}
+
+
+def _stored(rows: datasets.Dataset, origin: str) -> Iterator[RawRow]:
+    """The rows of a stored data set."""
+    if "image" not in rows.column_names:
+        raise KDLandmarksError(
+            f"{origin} has no column 'image' (pictures), but {', '.join(rows.column_names)}"
+        )
+    raw = rows.with_format(None).cast_column("image", datasets.Image(decode=False))
+    for number, row in enumerate(raw, start=1):
+        source = row.get("source") or f"{origin}:{number}"
+        photo = row.get("photo") or photo_id(source)
+        yield {"image": row["image"], "box": row.get("box"), "photo": photo, "source": source}
