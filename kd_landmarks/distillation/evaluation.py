@@ -9,8 +9,10 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset
 from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
 
 from ..data.crops import FaceCrops, point_array
+from ..data.rows import COLUMNS, TARGETS
 from ..metrics import EvaluationResult, LandmarkEvaluator
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.crop_kd_landmarks import to_photo_pixels
@@ -40,6 +42,8 @@ class Examiner:
         margin: of the detectors' crop.
         batch_size: faces per process and forward pass.
         keep: hold the crops in memory between examinations.
+        normalizer: what errors are divided by; see `kd_landmarks.metrics.nme`.
+        progress: label of a progress bar on stderr; none without.
     """
 
     def __init__(
@@ -51,14 +55,18 @@ class Examiner:
         margin: float,
         batch_size: int = 64,
         keep: bool = False,
+        normalizer: str = "inter_ocular",
+        progress: str = "",
     ) -> None:
         self.accelerator = accelerator
         self.scheme = scheme
         self.crops = FaceCrops(rows, image_size, margin, keep=keep)
         self.targets = point_array(rows, "landmarks")
         self.squares = self.crops.crops
-        self.subsets = list(rows["subset"]) if "subset" in rows.column_names else None
+        self.groups = group_columns(rows)
         self.batch_size = batch_size
+        self.normalizer = normalizer
+        self.progress = progress
 
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module, processor: KDLandmarksImageProcessor) -> Predictions:
@@ -68,9 +76,12 @@ class Examiner:
         count = len(self.crops)
         processes, rank = self.accelerator.num_processes, self.accelerator.process_index
         mine = torch.utils.data.Subset(self.crops, range(rank, count, processes))
-        evaluator = LandmarkEvaluator(self.scheme)
+        evaluator = LandmarkEvaluator(self.scheme, self.normalizer)
         points: dict[int, np.ndarray] = {}
-        for batch in DataLoader(mine, self.batch_size):
+        hidden = not (self.progress and rank == 0)
+        for batch in tqdm(
+            DataLoader(mine, self.batch_size), self.progress, unit="batch", disable=hidden
+        ):
             pixels = to_pixel_values(batch["image"].to(self.accelerator.device), processor)
             with self.accelerator.autocast():
                 keypoints = model(pixel_values=pixels).keypoints
@@ -80,7 +91,7 @@ class Examiner:
                 for row, face in zip(index, keypoints.double().cpu().numpy(), strict=True)
             ]
             points.update(zip(index, found, strict=True))
-            groups = {"subset": [self.subsets[row] for row in index]} if self.subsets else None
+            groups = {name: [column[row] for row in index] for name, column in self.groups.items()}
             evaluator.update(np.array(index), np.stack(found), self.targets[index], groups)
         model.train(training)
         if processes > 1:
@@ -90,6 +101,22 @@ class Examiner:
             points = dict(gather_object(list(points.items())))
         result = evaluator.compute(expected=count)
         return Predictions(np.stack([points[row] for row in range(count)]), result)
+
+
+def group_columns(rows: Dataset) -> dict[str, list[str] | list[int]]:
+    """The columns by whose values faces are grouped: `subset`, and the attributes that are flags.
+
+    Attributes are the whole numbers that the row format does not know. Those with other values
+    than 0 and 1, such as an age or somebody's own id, make no groups.
+    """
+    groups = {"subset": list(rows["subset"])} if "subset" in rows.column_names else {}
+    for name, kind in rows.features.items():
+        whole = (getattr(kind, "dtype", None) or "").startswith(("int", "uint", "bool"))
+        if whole and name not in (*COLUMNS, *TARGETS, "visible"):
+            values = list(rows[name])
+            if set(values) <= {0, 1}:
+                groups[name] = [int(value) for value in values]
+    return groups
 
 
 def milliseconds_per_face(model: KDLandmarksForKeypointDetection, repeats: int = 30) -> float:

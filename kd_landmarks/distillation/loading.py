@@ -6,13 +6,16 @@ from huggingface_hub import constants, get_session, try_to_load_from_cache
 
 from ..errors import KDLandmarksError
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..schemes import LandmarkScheme
+from ..schemes import LandmarkScheme, get_scheme
 
 
 def load_detector(
     source: str | Path, revision: str | None = None
 ) -> tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]:
     """A detector in evaluation mode and its image processor.
+
+    Weights that are stored as float16, to take half the room, are float32 here: the arithmetic of
+    float16 is slow on CPUs, and less exact.
 
     Args:
         source: a folder written by `save_pretrained`, or a Hub id.
@@ -22,18 +25,19 @@ def load_detector(
         KDLandmarksError: if there is no such checkpoint, or it is another kind of model.
     """
     source = str(source)
-    looks_local = source.startswith((".", "/", "~")) or source.count("/") > 1
-    if looks_local and not (Path(source).expanduser() / "config.json").is_file():
+    folder = Path(source).expanduser()
+    local = source.startswith((".", "/", "~")) or source.count("/") > 1 or folder.is_dir()
+    if local and not (folder / "config.json").is_file():
         raise KDLandmarksError(f"no checkpoint at {source}: it needs config.json and weights")
-    source = str(Path(source).expanduser()) if looks_local else source
+    source = str(folder) if local else source
     try:
-        if not Path(source).is_dir():
+        if not local:
             cached_or_reachable(source, "config.json", revision)
         model = KDLandmarksForKeypointDetection.from_pretrained(source, revision=revision)
         processor = KDLandmarksImageProcessor.from_pretrained(source, revision=revision)
     except Exception as error:
         raise KDLandmarksError(f"cannot load a detector from {source!r}: {error}") from error
-    return model.eval(), processor
+    return model.float().eval(), processor
 
 
 def cached_or_reachable(repo: str, filename: str, revision: str | None = None) -> str | None:
@@ -55,10 +59,24 @@ def cached_or_reachable(repo: str, filename: str, revision: str | None = None) -
     return None
 
 
+def detector_scheme(model: KDLandmarksForKeypointDetection, source: str | Path) -> LandmarkScheme:
+    """The landmark scheme that a detector carries in its configuration.
+
+    Raises:
+        KDLandmarksError: if it carries none, or a broken one.
+    """
+    if model.config.scheme is None:
+        raise KDLandmarksError(
+            f"{source} does not say what its {model.config.num_landmarks} landmarks are: set "
+            "config.scheme = get_scheme(NAME).to_dict() and save it again"
+        )
+    return get_scheme(model.config.scheme)
+
+
 def check_same_landmarks(
     model: KDLandmarksForKeypointDetection, scheme: LandmarkScheme, source: str | Path
 ) -> None:
-    """Refuse a detector of other landmarks than the run's.
+    """Refuse a detector of other landmarks than the scheme's.
 
     Raises:
         KDLandmarksError: naming both schemes.
@@ -66,6 +84,6 @@ def check_same_landmarks(
     theirs = (model.config.scheme or {}).get("name", f"{model.config.num_landmarks} points")
     if list((model.config.scheme or {}).get("names", ())) != list(scheme.names):
         raise KDLandmarksError(
-            f"{source} detects the landmarks of {theirs}, this run's are {scheme.name}: "
-            "give a checkpoint of the same scheme"
+            f"{source} detects the landmarks of {theirs}, not of {scheme.name}: give a checkpoint "
+            "of that scheme"
         )

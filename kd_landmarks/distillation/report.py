@@ -1,19 +1,22 @@
 """What a run leaves to look at: metrics.json, a table, the CED plot and drawn predictions."""
 
-import importlib.metadata
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
 
-from ..data.crops import open_photo, undecoded_photos
-from ..models.crop_kd_landmarks import square_crop
-from ..plots import contact_sheet, draw_landmarks, plot_ced
+from ..evaluation_report import (
+    SCORE_COLUMNS,
+    face_pictures,
+    score_cells,
+    spread,
+    text_table,
+    versions,
+)
+from ..plots import contact_sheet, plot_ced
 from ..recipes import Recipe
 from ..recipes.schema import STAGE_LABELS, STAGES
 from ..schemes import LandmarkScheme
@@ -22,7 +25,6 @@ from .loading import load_detector
 from .runs import METRICS, stage_is_finished, write_json
 from .sets import FaceSets
 
-COLUMNS = ("network", "NME %", "FR8 %", "FR10 %", "AUC8", "AUC10", "parameters", "ms per face")
 # Sheet of predictions: this many faces, spread over the test set.
 DRAWN_FACES = 6
 
@@ -99,51 +101,23 @@ def write_report(
     )
 
 
-def versions() -> dict[str, str]:
-    """Of Python and of the libraries that a figure may depend on."""
-    names = (
-        "kd-landmarks",
-        "torch",
-        "torchvision",
-        "timm",
-        "transformers",
-        "accelerate",
-        "datasets",
-    )
-    return {"python": platform.python_version()} | {
-        name: importlib.metadata.version(name) for name in names
-    }
-
-
 def results_table(networks: Mapping[str, Mapping[str, Any]]) -> str:
     """The networks of a run side by side, as text.
 
     Args:
         networks: stage to its entry in metrics.json.
     """
-    rows: list[Sequence[str]] = [COLUMNS]
-    for stage, entry in networks.items():
-        scores = entry.get("test", entry["validation"])
-        rows.append(
-            (
-                STAGE_LABELS[stage],
-                f"{scores['nme']:.2f}",
-                f"{scores['failure_rate_8']:.2f}",
-                f"{scores['failure_rate_10']:.2f}",
-                f"{scores['auc_8']:.3f}",
-                f"{scores['auc_10']:.3f}",
-                f"{entry['parameters'] / 1e6:.2f} M",
-                f"{entry['torch_ms_per_face']:.2f}",
-            )
+    rows = [("network", *SCORE_COLUMNS, "parameters", "ms per face")]
+    rows += [
+        (
+            STAGE_LABELS[stage],
+            *score_cells(entry["test"] if "test" in entry else entry["validation"]),
+            f"{entry['parameters'] / 1e6:.2f} M",
+            f"{entry['torch_ms_per_face']:.2f}",
         )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
+        for stage, entry in networks.items()
+    ]
+    return text_table(rows)
 
 
 def draw_predictions(
@@ -159,35 +133,19 @@ def draw_predictions(
         rows: the faces measured.
         predictions: stage to its points on them.
         scheme: of the points.
-        margin: of the networks' crop; pictures show a little more.
+        margin: of the networks' crop.
         path: of the PNG to write.
     """
-    chosen = np.linspace(0, len(rows) - 1, min(DRAWN_FACES, len(rows))).astype(int)
-    photos = undecoded_photos(rows)
-    pictures = []
-    for found in predictions.values():
-        for index in chosen.tolist():
-            row, photo = rows[index], open_photo(photos[index]["image"])
-            left, top, side = square_crop(row["box"], 1.2 * margin)
-            face = photo.crop((left, top, left + side, top + side)).convert("RGB")
-            corner = np.array([left, top])
-            pictures.append(
-                draw_landmarks(
-                    face,
-                    found.points[index] - corner,
-                    scheme,
-                    reference=np.asarray(row["landmarks"]) - corner,
-                    min_size=256,
-                )
-            )
-    contact_sheet(_same_size(pictures, 256), columns=len(chosen)).save(path)
+    chosen = spread(len(rows), DRAWN_FACES)
+    pictures = [
+        picture
+        for found in predictions.values()
+        for picture in face_pictures(rows, found.points, chosen, scheme, margin)
+    ]
+    contact_sheet(pictures, columns=len(chosen)).save(path)
 
 
 def draw_ced(predictions: Mapping[str, Predictions], title: str, path: Path) -> None:
     """Cumulative error curves of the run's networks."""
     curves = {STAGE_LABELS[stage]: found.result.errors for stage, found in predictions.items()}
     plot_ced(curves, path, title=title)
-
-
-def _same_size(pictures: list[Any], side: int) -> list[Any]:
-    return [picture.resize((side, side)) for picture in pictures]

@@ -1,0 +1,179 @@
+"""What is shown of measured detectors: tables of scores and pictures of faces."""
+
+import importlib.metadata
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from datasets import Dataset
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .data.crops import open_photo, undecoded_photos
+from .evaluation import Evaluation
+from .models.crop_kd_landmarks import square_crop
+from .plots import BACKGROUND, contact_sheet, draw_landmarks, plot_ced
+from .schemes import LandmarkScheme
+
+SCORE_COLUMNS = ("NME %", "FR8 %", "FR10 %", "AUC8", "AUC10")
+# Faces that are listed, and drawn in the sheets.
+LISTED_FACES = 5
+WORST_FACES = 20
+SAMPLE_FACES = 12
+# Pixels of a drawn face, and of the line of text below it.
+FACE_SIDE = 256
+CAPTION_HEIGHT = 20
+# Pictures show this much more than the detector's crop.
+SURROUNDINGS = 1.2
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of the libraries that a figure may depend on."""
+    names = (
+        "kd-landmarks",
+        "torch",
+        "torchvision",
+        "timm",
+        "transformers",
+        "accelerate",
+        "datasets",
+    )
+    return {"python": platform.python_version()} | {
+        name: importlib.metadata.version(name) for name in names
+    }
+
+
+def score_cells(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    """The cells of `SCORE_COLUMNS`, from the fields of an `ErrorSummary`."""
+    return (
+        f"{scores['nme']:.2f}",
+        f"{scores['failure_rate_8']:.2f}",
+        f"{scores['failure_rate_10']:.2f}",
+        f"{scores['auc_8']:.3f}",
+        f"{scores['auc_10']:.3f}",
+    )
+
+
+def text_table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns, the first to the left and the others to the right; a line below the first.
+
+    Args:
+        rows: the header and the rest, all of the same length.
+    """
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
+
+
+def evaluation_text(evaluation: Evaluation, title: str) -> str:
+    """The scores of all faces and of each group, and the worst faces, to print.
+
+    Args:
+        evaluation: of one detector.
+        title: the first line, such as the detector and the data.
+    """
+    result = evaluation.result
+    groups = [
+        ("all faces", result),
+        *evaluation.subsets.items(),
+        *evaluation.attributes.items(),
+    ]
+    cells = [(name, str(group.faces), *score_cells(vars(group))) for name, group in groups]
+    table = text_table([("", "faces", *SCORE_COLUMNS), *cells])
+    low, high = evaluation.interval
+    worst = evaluation.worst(LISTED_FACES)
+    listed = "\n".join(f"  {result.errors[row]:6.2f} %  {evaluation.sources[row]}" for row in worst)
+    return (
+        f"{title}\n\n{table}\n\n95 % interval of the NME: {low:.2f} to {high:.2f} %\n"
+        f"Worst faces:\n{listed}"
+    )
+
+
+def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: str) -> None:
+    """Write ced.png, worst.png and sample.png.
+
+    Args:
+        evaluation: of one detector.
+        rows: the faces that it was measured on.
+        folder: that exists.
+        title: above the curves.
+    """
+    errors = np.asarray(evaluation.result.errors)
+    curves = {"all faces": errors}
+    if len(evaluation.subsets) > 1:
+        members = np.asarray(evaluation.subset_of)
+        curves |= {name: errors[members == name] for name in evaluation.subsets}
+    plot_ced(curves, folder / "ced.png", title=title)
+    sheets = {
+        "worst": (evaluation.worst(WORST_FACES), 5),
+        "sample": (spread(len(rows), SAMPLE_FACES), 4),
+    }
+    for name, (chosen, columns) in sheets.items():
+        pictures = face_pictures(
+            rows, evaluation.points, chosen, evaluation.scheme, evaluation.crop_margin
+        )
+        captioned = [
+            _captioned(picture, f"{errors[row]:.2f} %", evaluation.sources[row])
+            for row, picture in zip(chosen, pictures, strict=True)
+        ]
+        contact_sheet(captioned, columns).save(folder / f"{name}.png")
+
+
+def spread(total: int, count: int) -> list[int]:
+    """`count` row numbers evenly spread over `total` rows, or all of them where there are fewer."""
+    return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
+
+
+def face_pictures(
+    rows: Dataset,
+    points: NDArray[np.float64],
+    chosen: Sequence[int],
+    scheme: LandmarkScheme,
+    margin: float,
+) -> list[Image.Image]:
+    """Square pictures of faces: a detector's landmarks over the ground truth.
+
+    Args:
+        rows: in the row format.
+        points: (rows, N, 2) the detector's landmarks in photo pixels.
+        chosen: the rows to draw.
+        scheme: of the landmarks.
+        margin: of the detector's crop; pictures show a little more.
+    """
+    photos = undecoded_photos(rows)
+    faces = rows.with_format(None).select_columns(["box", "landmarks"])
+    pictures = []
+    for index in chosen:
+        photo, face_row = open_photo(photos[index]["image"]), faces[index]
+        left, top, side = square_crop(face_row["box"], SURROUNDINGS * margin)
+        face = photo.crop((left, top, left + side, top + side)).convert("RGB")
+        corner = np.array([left, top])
+        drawn = draw_landmarks(
+            face,
+            points[index] - corner,
+            scheme,
+            reference=np.asarray(face_row["landmarks"]) - corner,
+            min_size=FACE_SIDE,
+        )
+        pictures.append(drawn.resize((FACE_SIDE, FACE_SIDE)))
+    return pictures
+
+
+def _captioned(picture: Image.Image, error: str, source: str) -> Image.Image:
+    """The picture with a line of text below it; of a long source only its end."""
+    font = ImageFont.load_default(13)
+    while font.getlength(f"{error}  {source}") > picture.width - 8 and len(source) > 1:
+        source = "…" + source.removeprefix("…")[1:]
+    framed = Image.new("RGB", (picture.width, picture.height + CAPTION_HEIGHT), BACKGROUND)
+    framed.paste(picture)
+    ImageDraw.Draw(framed).text(
+        (4, picture.height + 2), f"{error}  {source}", font=font, fill="white"
+    )
+    return framed
