@@ -21,8 +21,8 @@ from transformers.utils import logging as transformers_logging
 from kd_landmarks.data.crops import crop_points, crop_squares, point_array
 from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
+from kd_landmarks.detectors import load_detector
 from kd_landmarks.distillation.evaluation import Examiner
-from kd_landmarks.distillation.loading import load_detector
 from kd_landmarks.distillation.sets import GENERATED_SEEDS
 from kd_landmarks.metrics import nme
 from kd_landmarks.models.crop_kd_landmarks import to_photo_pixels

@@ -1,7 +1,8 @@
 """Small, fast, accurate facial landmark detectors by knowledge distillation.
 
-Names load on first use, so that `import kd_landmarks` is quick. The Auto classes of transformers
-know the detector once the package is imported, whichever of the two comes first.
+Names load on first use, so that `import kd_landmarks` is quick. transformers' Auto classes know the
+detector, and its `pipeline` the task `keypoint-detection`, once the package is imported, whichever
+of the two comes first.
 """
 
 from importlib import import_module
@@ -13,6 +14,7 @@ from ._registration import register_on_demand
 __version__ = version("kd-landmarks")
 
 _ROOMS = {
+    "FaceLandmarkPipeline": "inference.pipeline",
     "KDLandmarksConfig": "models",
     "KDLandmarksForKeypointDetection": "models",
     "KDLandmarksImageProcessor": "models",
@@ -22,6 +24,7 @@ _ROOMS = {
     "LandmarkEvaluator": "metrics",
     "LandmarkScheme": "schemes",
     "ShapeModel": "shape_model",
+    "default_checkpoint": "weights",
     "get_scheme": "schemes",
     "load_rows": "data.loading",
     "nme": "metrics",
@@ -30,6 +33,7 @@ _ROOMS = {
 if TYPE_CHECKING:
     from .data.loading import load_rows
     from .errors import KDLandmarksError
+    from .inference.pipeline import FaceLandmarkPipeline
     from .losses import KDLoss
     from .metrics import LandmarkEvaluator, nme
     from .models import (
@@ -40,8 +44,10 @@ if TYPE_CHECKING:
     )
     from .schemes import LandmarkScheme, get_scheme
     from .shape_model import ShapeModel
+    from .weights import default_checkpoint
 
 __all__ = [
+    "FaceLandmarkPipeline",
     "KDLandmarksConfig",
     "KDLandmarksError",
     "KDLandmarksForKeypointDetection",
@@ -51,6 +57,7 @@ __all__ = [
     "LandmarkEvaluator",
     "LandmarkScheme",
     "ShapeModel",
+    "default_checkpoint",
     "get_scheme",
     "load_rows",
     "nme",

@@ -1,10 +1,10 @@
-"""Tells the Auto classes of transformers about the detector, without importing it or transformers.
+"""Tells transformers about the detector and its pipeline, without importing them or transformers.
 
 transformers keeps two tables by which `from_pretrained` finds classes: configurations by the
-`model_type` in config.json, image processors by their class's name in preprocessor_config.json.
-Stand-ins go into both, at once where a table is there already, else as soon as transformers has
-made it. The first one used imports `kd_landmarks.models`, which registers the real classes, the
-model among them.
+`model_type` in config.json, image processors by their class's name in preprocessor_config.json; and
+one by which `pipeline` finds the pipeline of a task. Stand-ins go into them, at once where a table
+is there already, else as soon as transformers has made it. The first one used imports the real
+class, and with it `kd_landmarks.models`, which registers the real classes, the model among them.
 """
 
 import sys
@@ -16,11 +16,14 @@ from types import ModuleType
 from typing import Any
 from warnings import warn
 
+from .weights import DEFAULT_FOLDER
+
 _AUTO = "transformers.models.auto."
+_TASK = "keypoint-detection"
 
 
 class _StandIn(type):
-    """Classes that hand everything on to the class of their own name in `kd_landmarks.models`."""
+    """Classes that hand everything on to the class of their own name in `kd_landmarks`."""
 
     def __getattr__(cls, name: str) -> Any:
         if name.startswith("__"):  # what Python and its tools ask of any class
@@ -31,7 +34,7 @@ class _StandIn(type):
         return cls._real()(*args, **kwargs)
 
     def _real(cls) -> Any:
-        return getattr(import_module("kd_landmarks.models"), cls.__name__)
+        return getattr(import_module("kd_landmarks"), cls.__name__)
 
 
 class KDLandmarksConfig(metaclass=_StandIn):
@@ -40,6 +43,10 @@ class KDLandmarksConfig(metaclass=_StandIn):
 
 class KDLandmarksImageProcessor(metaclass=_StandIn):
     """Stands in for `kd_landmarks.models.KDLandmarksImageProcessor`."""
+
+
+class FaceLandmarkPipeline(metaclass=_StandIn):
+    """Stands in for `kd_landmarks.inference.pipeline.FaceLandmarkPipeline`."""
 
 
 def _enter_config(module: ModuleType) -> None:
@@ -51,19 +58,34 @@ def _enter_image_processor(module: ModuleType) -> None:
     module.IMAGE_PROCESSOR_MAPPING.register(KDLandmarksConfig, classes, exist_ok=True)
 
 
+def _enter_pipeline(module: ModuleType) -> None:
+    # Imported already by this module, which has just been executed.
+    from transformers.models.auto.modeling_auto import AutoModelForKeypointDetection
+
+    if _TASK not in module.PIPELINE_REGISTRY.supported_tasks:  # transformers' own would come first
+        module.PIPELINE_REGISTRY.register_pipeline(
+            _TASK,
+            pipeline_class=FaceLandmarkPipeline,
+            pt_model=AutoModelForKeypointDetection,
+            default={"model": (str(DEFAULT_FOLDER), None)},
+            type="image",
+        )
+
+
 _TABLES = {
     _AUTO + "configuration_auto": _enter_config,
     _AUTO + "image_processing_auto": _enter_image_processor,
+    "transformers.pipelines": _enter_pipeline,
 }
 
 
 def _enter(module: ModuleType) -> None:
     try:
         _TABLES[module.__name__](module)
-    except (AttributeError, TypeError) as error:
+    except (AttributeError, ImportError, TypeError) as error:
         warn(
-            f"the Auto classes of this transformers work differently ({error}): import "
-            "kd_landmarks.models before you load a detector with them",
+            f"the Auto classes or pipelines of this transformers work differently ({error}): "
+            "import kd_landmarks.models before you load a detector with them",
             stacklevel=2,
         )
 
@@ -89,7 +111,7 @@ class _AfterImport(MetaPathFinder):
 
 
 def register_on_demand() -> None:
-    """Make the Auto classes know the detector, now or when transformers is imported."""
+    """Make transformers know detector and pipeline, now or when it is imported."""
     for name in _TABLES:
         if name in sys.modules:
             _enter(sys.modules[name])

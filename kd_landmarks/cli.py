@@ -109,7 +109,7 @@ def evaluate(
 
     from .data.loading import load_rows
     from .data.rows import check_rows
-    from .distillation.loading import detector_scheme, load_detector
+    from .detectors import detector_scheme, load_detector
     from .distillation.runs import write_json
     from .evaluation import evaluate_detector
     from .evaluation_report import evaluation_text, versions, write_pictures

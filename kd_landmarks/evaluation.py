@@ -10,8 +10,8 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from .data.crops import point_array
+from .detectors import check_same_landmarks
 from .distillation.evaluation import Examiner
-from .distillation.loading import check_same_landmarks
 from .errors import KDLandmarksError
 from .metrics import NORMALIZERS, ErrorSummary, EvaluationResult, bootstrap_interval, nme
 from .models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.distillation.loading import load_detector
+from kd_landmarks.detectors import load_detector
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.evaluation import evaluate_detector
 from kd_landmarks.schemes import get_scheme

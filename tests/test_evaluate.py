@@ -11,7 +11,7 @@ from PIL import Image
 import kd_landmarks
 from kd_landmarks.data.generated import generate_face
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.distillation.loading import load_detector
+from kd_landmarks.detectors import load_detector
 from kd_landmarks.evaluation import evaluate_detector
 from kd_landmarks.metrics import bootstrap_interval
 from kd_landmarks.models.crop_kd_landmarks import square_crop, to_crop_units, to_photo_pixels

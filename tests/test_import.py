@@ -1,8 +1,9 @@
-"""`import kd_landmarks` costs next to nothing, and still the Auto classes know the detector."""
+"""`import kd_landmarks` costs next to nothing, and still transformers knows the detector."""
 
 import subprocess
 import sys
 import textwrap
+from types import SimpleNamespace
 
 import pytest
 
@@ -12,6 +13,7 @@ from kd_landmarks import (
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
 )
+from kd_landmarks._registration import _enter_pipeline
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +105,37 @@ def test_auto_classes_know_the_detector_in_any_order(checkpoint, order, classes)
         "AutoModelForKeypointDetection": "modeling_kd_landmarks KDLandmarksForKeypointDetection",
     }
     assert printed == " ".join(f"kd_landmarks.models.{files[name]}" for name in classes).split()
+
+
+@pytest.mark.parametrize(
+    "order", ["kd_landmarks, transformers", "transformers.pipelines, kd_landmarks"]
+)
+def test_transformers_knows_the_task_in_any_order(checkpoint, order):
+    printed = python(
+        f"""
+        import sys
+        import {order}
+        from transformers import pipeline
+        assert "kd_landmarks.models" not in sys.modules
+        made = pipeline("keypoint-detection", model=sys.argv[1], device="cpu")
+        print(type(made).__module__, type(made).__name__, type(made.model).__name__)
+        """,
+        checkpoint,
+    )
+    assert printed == [
+        "kd_landmarks.inference.pipeline",
+        "FaceLandmarkPipeline",
+        "KDLandmarksForKeypointDetection",
+    ]
+
+
+def test_a_pipeline_of_transformers_own_would_come_first():
+    from transformers.pipelines import PipelineRegistry
+
+    for task, stays in (("keypoint-detection", True), ("object-detection", False)):
+        tasks = {task: {"impl": "transformers' own"}}
+        _enter_pipeline(SimpleNamespace(PIPELINE_REGISTRY=PipelineRegistry(tasks, {})))
+        assert (tasks["keypoint-detection"]["impl"] == "transformers' own") is stays
 
 
 def test_another_transformers_gets_a_warning_instead_of_a_failed_import():

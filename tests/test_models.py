@@ -7,7 +7,7 @@ from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import AutoConfig, AutoModelForKeypointDetection
 
-from kd_landmarks.distillation.loading import load_detector
+from kd_landmarks.detectors import load_detector
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.models import (
     KDLandmarksConfig,

@@ -8,7 +8,7 @@ import torch
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
-from kd_landmarks.distillation.loading import load_detector
+from kd_landmarks.detectors import load_detector
 from kd_landmarks.distillation.networks import build_network
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.models import (

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
+from ..detectors import cached_or_reachable, load_detector
 from ..errors import KDLandmarksError
 from ..models import (
     KDLandmarksConfig,
@@ -19,7 +20,6 @@ from ..models import (
 from ..models.modeling_kd_landmarks import drop_unused_stages
 from ..recipes import NetworkSettings
 from ..schemes import LandmarkScheme
-from .loading import cached_or_reachable, load_detector
 
 
 def build_network(

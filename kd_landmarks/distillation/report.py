@@ -8,6 +8,7 @@ from typing import Any
 from accelerate import Accelerator
 from datasets import Dataset
 
+from ..detectors import load_detector
 from ..evaluation_report import (
     SCORE_COLUMNS,
     face_pictures,
@@ -21,7 +22,6 @@ from ..recipes import Recipe
 from ..recipes.schema import STAGE_LABELS, STAGES
 from ..schemes import LandmarkScheme
 from .evaluation import Examiner, Predictions, milliseconds_per_face
-from .loading import load_detector
 from .runs import METRICS, stage_is_finished, write_json
 from .sets import FaceSets
 

@@ -9,13 +9,13 @@ from datasets import Array2D, Dataset
 from torch import Tensor
 
 from ..data.crops import crop_squares
+from ..detectors import check_same_landmarks, load_detector
 from ..errors import KDLandmarksError
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.crop_kd_landmarks import to_photo_pixels
 from ..recipes import Recipe
 from ..recipes.schema import STAGE_LABELS, LossSettings
 from ..schemes import LandmarkScheme, get_scheme
-from .loading import check_same_landmarks, load_detector
 from .networks import to_pixel_values
 from .runs import stage_is_finished
 

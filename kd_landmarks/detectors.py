@@ -4,9 +4,9 @@ from pathlib import Path
 
 from huggingface_hub import constants, get_session, try_to_load_from_cache
 
-from ..errors import KDLandmarksError
-from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..schemes import LandmarkScheme, get_scheme
+from .errors import KDLandmarksError
+from .models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from .schemes import LandmarkScheme, get_scheme
 
 
 def load_detector(
@@ -33,10 +33,17 @@ def load_detector(
     try:
         if not local:
             cached_or_reachable(source, "config.json", revision)
-        model = KDLandmarksForKeypointDetection.from_pretrained(source, revision=revision)
+        model, report = KDLandmarksForKeypointDetection.from_pretrained(
+            source, revision=revision, output_loading_info=True
+        )
         processor = KDLandmarksImageProcessor.from_pretrained(source, revision=revision)
     except Exception as error:
         raise KDLandmarksError(f"cannot load a detector from {source!r}: {error}") from error
+    if report["missing_keys"]:  # transformers would make them up
+        raise KDLandmarksError(
+            f"{source} is no detector of ours: it lacks {len(report['missing_keys'])} of its "
+            f"tensors, such as {min(report['missing_keys'])}"
+        )
     return model.float().eval(), processor
 
 
