@@ -165,6 +165,18 @@ def test_turning_the_head_moves_the_nose_towards_the_side_it_turns_to():
     assert abs(places[2]) < 0.02
 
 
+def test_turned_heads_are_turned_to_both_sides():
+    yaws = np.rad2deg([draw_face(seed, 64, head_turned=True).parameters.yaw for seed in range(12)])
+    assert (np.abs(yaws) >= 25).all()
+    assert (np.abs(yaws) <= 75).all()
+    assert {-1.0, 1.0} == set(np.sign(yaws))
+    straight, away = (generate_face(5, size=64, head_turned=turned) for turned in (False, True))
+    assert not np.allclose(straight.landmarks, away.landmarks, atol=2)
+    rows = generated_dataset(2, 0, "ibug68", 64, cache=False, heads_turned=True)
+    again = [generate_face(seed, size=64, head_turned=True).landmarks for seed in range(2)]
+    np.testing.assert_array_equal(rows["landmarks"], again)
+
+
 def test_what_lies_before_a_face_hides_points_and_a_clean_face_shows_all(drawings):
     frontal = clean_face(3)
     assert all(flags.all() for flags in frontal.visible.values())

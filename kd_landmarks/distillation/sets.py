@@ -102,7 +102,7 @@ def load_sets(
 def with_generated(
     accelerator: Accelerator, rows: Dataset, settings: DataSettings, scheme: LandmarkScheme
 ) -> Dataset:
-    """Training rows and behind them `settings.generated_extra` generated faces.
+    """Training rows and behind them `settings.generated_extra` generated faces, heads turned.
 
     The shape model is fitted before: it knows the shapes of photos alone.
     """
@@ -121,6 +121,7 @@ def _generated(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Da
         scheme.name,
         settings.generated_size,
         num_proc=os.cpu_count(),
+        heads_turned=split == "extra",
     )
 
 

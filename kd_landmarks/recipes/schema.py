@@ -54,7 +54,10 @@ class DataSettings(Settings):
         False, description="leave broken rows out and list them, instead of stopping"
     )
     generated_extra: int = Field(
-        0, ge=0, description="generated faces that join the photos of the training faces"
+        0,
+        ge=0,
+        description="generated faces, heads turned by 25 to 75 degrees, that join the training "
+        "photos",
     )
     generated_train: int = Field(1500, ge=8, description="training faces to generate")
     generated_test: int = Field(300, ge=8, description="test faces to generate")

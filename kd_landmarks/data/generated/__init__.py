@@ -47,7 +47,9 @@ class GeneratedFace:
     visible: npt.NDArray[np.uint8]
 
 
-def generate_face(seed: int, scheme: str = "ibug68", size: int = 160) -> GeneratedFace:
+def generate_face(
+    seed: int, scheme: str = "ibug68", size: int = 160, head_turned: bool = False
+) -> GeneratedFace:
     """Draw the face of a seed: the same seed and size give the same picture, whatever the scheme.
 
     The box of the landmarks takes about 1/1.8 of the picture's side, so that there is room to
@@ -57,12 +59,14 @@ def generate_face(seed: int, scheme: str = "ibug68", size: int = 160) -> Generat
         seed: whole number >= 0.
         scheme: "ibug68", "wflw98" or "cofw29".
         size: side of the square picture in pixels, 32 to 1024.
+        head_turned: turn the head by 25 to 75 degrees to one side, rather than mostly to the
+            camera.
 
     Raises:
         KDLandmarksError: for an unknown scheme, a negative seed or a size out of range.
     """
     _check(seed, scheme, size)
-    drawing = draw_face(seed, size)
+    drawing = draw_face(seed, size, head_turned=head_turned)
     return GeneratedFace(drawing.image, drawing.landmarks[scheme], drawing.visible[scheme])
 
 
@@ -73,6 +77,7 @@ def generated_dataset(
     size: int = 160,
     num_proc: int | None = None,
     cache: bool = True,
+    heads_turned: bool = False,
 ) -> "Dataset":
     """Draw a data set of faces in the package's row format.
 
@@ -89,6 +94,7 @@ def generated_dataset(
         num_proc: processes to draw with; None draws in this one.
         cache: keep the drawn faces in the cache folder of `datasets` and read them from there the
             next time, until the drawing program changes.
+        heads_turned: as `generate_face`'s `head_turned`, for every face.
 
     Raises:
         KDLandmarksError: for a value out of range, by name.
@@ -103,6 +109,7 @@ def generated_dataset(
     if num_proc is not None and (not _is_whole(num_proc) or num_proc < 1):
         raise KDLandmarksError(f"num_proc={num_proc!r}: give a whole number >= 1, or None")
     points = SCHEME_SIZES[scheme]
+    request = f"{scheme}-{size}-{seed}-{count}{'-turned' if heads_turned else ''}"
     features = Features(
         {
             "image": Image(),
@@ -123,14 +130,14 @@ def generated_dataset(
     cv2.setNumThreads(1)
     try:
         return seeds.map(
-            partial(_row, scheme=scheme, size=size),
+            partial(_row, scheme=scheme, size=size, head_turned=heads_turned),
             remove_columns=["face_seed"],
             features=features,
             num_proc=None if num_proc is None else min(num_proc, count),
             load_from_cache_file=cache,
-            cache_file_name=_cache_file(f"{scheme}-{size}-{seed}-{count}") if cache else None,
+            cache_file_name=_cache_file(request) if cache else None,
             # The default would hash this module's functions alone, not what they call.
-            new_fingerprint=_program_digest(f"{scheme}-{size}-{seed}-{count}"),
+            new_fingerprint=_program_digest(request),
             desc="Drawing faces",
         )
     finally:
@@ -157,9 +164,9 @@ def _cache_file(request: str) -> str | None:
     return str(folder / f"{request}-{_program_digest(request)}.arrow")
 
 
-def _row(example: dict[str, int], scheme: str, size: int) -> dict[str, Any]:
+def _row(example: dict[str, int], scheme: str, size: int, head_turned: bool) -> dict[str, Any]:
     seed = example["face_seed"]
-    face = generate_face(seed, scheme, size)
+    face = generate_face(seed, scheme, size, head_turned)
     _, code = cv2.imencode(".png", face.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     box = np.concatenate([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])
     return {

@@ -10,7 +10,7 @@ from .geometry import Camera, Floats, HeadSurface, map_coordinates
 from .landmarks import CONTOUR_SIZES, FaceCurves, landmark_addresses
 from .looks import Looks, sample_looks
 from .noise import cut_noise
-from .parameters import FaceParameters, sample_parameters
+from .parameters import FaceParameters, sample_parameters, turned
 from .photograph import photograph
 from .props import paint_background, paint_edge, paint_occluder
 from .rendering import View, hidden, look
@@ -34,7 +34,12 @@ class Drawing:
 
 
 def draw_face(
-    seed: int, size: int, *, clean: bool = False, parameters: FaceParameters | None = None
+    seed: int,
+    size: int,
+    *,
+    clean: bool = False,
+    head_turned: bool = False,
+    parameters: FaceParameters | None = None,
 ) -> Drawing:
     """Draw the face of a seed.
 
@@ -43,11 +48,14 @@ def draw_face(
         size: side of the square picture in pixels.
         clean: leave out everything that hides or degrades features (hats, glasses, hair over the
             face, occluders and the camera's faults): for tests and teaching.
+        head_turned: turn the head by 25 to 75 degrees, whatever the seed's pose.
         parameters: shape, expression and pose to draw instead of the seed's own.
     """
     streams = [np.random.default_rng((seed, stream)) for stream in range(5)]
     drawn = sample_parameters(streams[_SHAPE])
     parameters = drawn if parameters is None else parameters
+    if head_turned:
+        parameters = turned(parameters, streams[_SHAPE])
     looks = sample_looks(streams[_LOOKS])
     if clean:
         looks = replace(

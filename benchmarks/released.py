@@ -1,0 +1,141 @@
+"""The released models on real faces: README's headline table.
+
+    python benchmarks/released.py --data "$KD_LANDMARKS_DATA"
+
+Scores every network of `checkpoints/` and the one inside the package on 300W common (all faces,
+ground-truth box and the iBUG detector's box) and on the 106 WFLW faces with 68 points, times each
+beside the first trial's network (MobileNetV2, 128 pixels, integral head, untrained), and says what
+teachers bought the student.
+"""
+
+import statistics
+import time
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+import typer
+from record import RESULTS, print_table, record
+from scipy.stats import wilcoxon
+from transformers.utils import logging as transformers_logging
+
+import kd_landmarks
+from kd_landmarks import KDLandmarksConfig, KDLandmarksForKeypointDetection, load_rows
+from kd_landmarks.detectors import detector_scheme, load_detector
+from kd_landmarks.evaluation import Evaluation, evaluate_detector
+from kd_landmarks.metrics import bootstrap_interval
+from kd_landmarks.plots import plot_ced
+
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+STUDENT, ALONE = "mobilenetv2-300w", "mobilenetv2-300w-no-teachers"
+# Name, path below --data, split, box.
+TESTS = (
+    ("300W common", "300w", "common", "gt"),
+    ("300W common, iBUG detector's box", "300w", "common", "dataset"),
+    ("WFLW, 106 faces", "wflw/faces.jsonl", None, "gt"),
+)
+SEED = 0
+
+
+def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")]) -> None:
+    """Score, time, print, draw and record."""
+    transformers_logging.disable_progress_bar()
+    folders = {STUDENT: Path(kd_landmarks.default_checkpoint())}
+    folders |= {path.parent.name: path.parent for path in sorted(CHECKPOINTS.glob("*/config.json"))}
+    detectors = {name: load_detector(folder) for name, folder in folders.items()}
+    scores: dict[str, dict[str, Evaluation]] = {}
+    for name, (model, processor) in detectors.items():
+        scheme = detector_scheme(model, name)
+        scores[name] = {
+            test: evaluate_detector(
+                model,
+                processor,
+                load_rows(data / path, split, scheme=scheme, box=box),
+                scheme,
+            )
+            for test, path, split, box in TESTS
+        }
+    times = milliseconds({name: model for name, (model, _) in detectors.items()})
+    trial = times.pop("trial")
+    first, detected, wflw = (test for test, *_ in TESTS)
+    rows = []
+    for name, found in scores.items():
+        common = found[first].result
+        rows.append(
+            (
+                name,
+                f"{found[first].parameters / 1e6:.2f} M",
+                detectors[name][0].config.image_size,
+                f"{common.nme:.2f}",
+                f"{common.failure_rate_8:.2f}",
+                f"{common.failure_rate_10:.2f}",
+                f"{common.auc_10:.3f}",
+                f"{found[detected].result.nme:.2f}",
+                f"{found[wflw].result.nme:.2f}",
+                f"{times[name] / trial:.2f}",
+            )
+        )
+    header = ("model", "parameters", "input", "NME %", "FR8 %", "FR10 %", "AUC10")
+    print_table((*header, "NME %, detector's box", "WFLW NME %", "time"), rows)
+    entries: dict[str, Any] = {
+        name: {
+            "tests": {test: evaluation.to_dict() for test, evaluation in found.items()},
+            "bytes": (folders[name] / "model.safetensors").stat().st_size,
+            "milliseconds": times[name],
+            "image_size": detectors[name][0].config.image_size,
+        }
+        for name, found in scores.items()
+    }
+    measured: dict[str, Any] = {"models": entries, "trial_milliseconds": trial}
+    if ALONE in scores:
+        measured["gain"] = gain(*(scores[name][first].result.errors for name in (ALONE, STUDENT)))
+        print(
+            "bought by the teachers: {mean:.3f} points of NME ({percent:.1f} %), 95 % interval "
+            "{interval_low:.3f} to {interval_high:.3f}, Wilcoxon p {wilcoxon_p:.1g}".format(
+                **measured["gain"]
+            )
+        )
+    for test, file in ((first, "released_ced"), (wflw, "released_ced_wflw")):
+        curves = {name: found[test].result.errors for name, found in scores.items()}
+        faces = scores[STUDENT][test].result.faces
+        plot_ced(curves, RESULTS / f"{file}.png", title=f"{test}, {faces} faces, ground-truth box")
+    print(record("released", measured, SEED))
+
+
+def gain(alone: list[float], taught: list[float]) -> dict[str, float]:
+    """How much smaller the errors are with teachers, face by face."""
+    difference = np.subtract(alone, taught)
+    mean, low, high = bootstrap_interval(difference, seed=SEED)
+    return {
+        "mean": mean,
+        "interval_low": low,
+        "interval_high": high,
+        "percent": 100 * mean / float(np.mean(alone)),
+        "wilcoxon_p": float(wilcoxon(difference).pvalue),
+    }
+
+
+def milliseconds(
+    models: dict[str, KDLandmarksForKeypointDetection], rounds: int = 100
+) -> dict[str, float]:
+    """Median time of one face on one thread, all networks and the trial's taking turns."""
+    torch.manual_seed(SEED)
+    trial = KDLandmarksForKeypointDetection(KDLandmarksConfig()).eval()
+    networks = {"trial": trial, **models}
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode():
+        for name, model in chain.from_iterable(networks.items() for _ in range(rounds)):
+            face = torch.zeros(1, 3, model.config.image_size, model.config.image_size)
+            start = time.perf_counter()
+            model(pixel_values=face)
+            times[name].append(1000 * (time.perf_counter() - start))
+    torch.set_num_threads(threads)
+    return {name: statistics.median(values[rounds // 10 :]) for name, values in times.items()}
+
+
+if __name__ == "__main__":
+    typer.run(main)
