@@ -115,9 +115,9 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         set_seed(recipe.run.seed)
         role = stage if stage.endswith("teacher") else "student"
         model, processor = build_network(settings, scheme, role, margin)
-        rows, image_size, step_loss = train_rows, settings.image_size, plain_step(settings.loss)
+        rows, image_size, step_loss = train_rows, settings.image_size, plain_step(settings)
         if stage == "tolerant_teacher":
-            step_loss = plain_step(settings.loss, target="soft_landmarks")
+            step_loss = plain_step(settings, target="soft_landmarks")
         elif stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = listen(recipe, teachers, rows)
@@ -181,9 +181,9 @@ def listen(
     if recipe.teachers.targets == "precomputed":
         scheme = get_scheme(recipe.scheme)
         rows = precompute_targets(rows, teachers, scheme, recipe.teachers.views)
-        return rows, settings.image_size, student_step(settings.loss, None)
+        return rows, settings.image_size, student_step(settings, None)
     sizes = [teacher.image_size for teacher in teachers.values()]
-    return rows, max([settings.image_size, *sizes]), student_step(settings.loss, teachers)
+    return rows, max([settings.image_size, *sizes]), student_step(settings, teachers)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, help=HELP)

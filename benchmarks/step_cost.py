@@ -35,6 +35,8 @@ from kd_landmarks.distillation.teachers import TEACHER_COLUMNS, FrozenTeacher, a
 from kd_landmarks.recipes import NetworkSettings, load_recipe
 from kd_landmarks.schemes import get_scheme
 
+# As `accelerate launch --dynamo_backend inductor` does.
+COMPILED = "precomputed, compiled"
 SEED = 0
 ROUNDS, STEPS, WARM_UP = 5, 12, 3
 
@@ -61,6 +63,7 @@ def main(
         points = point_array(rows, column="landmarks")
         rows = add_point_column(rows, column, points + rng.normal(0, 2, points.shape))
     crops["precomputed"] = _crops(rows, student)
+    crops[COMPILED] = crops["precomputed"]
     crops["online"] = crops["no teachers"]
 
     accelerator = Accelerator(cpu=True)
@@ -69,15 +72,16 @@ def main(
         name: FrozenTeacher(*_network(teacher_settings), accelerator) for name in TEACHER_COLUMNS
     }
     steps = {
-        "no teachers": plain_step(student.loss),
-        "precomputed": student_step(student.loss, None),
-        "online": student_step(student.loss, teachers),
+        "no teachers": plain_step(student),
+        "precomputed": student_step(student, None),
+        COMPILED: student_step(student, None),
+        "online": student_step(student, teachers),
     }
     loader_rate = _loader_rate(crops["precomputed"], student.batch_size)
     times: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(ROUNDS):
         for name, step_loss in steps.items():
-            times[name] += _step_times(crops[name], step_loss, student)
+            times[name] += _step_times(crops[name], step_loss, student, name == COMPILED)
     medians = {name: statistics.median(values) for name, values in times.items()}
     base = medians["no teachers"]
     print_table(
@@ -130,16 +134,20 @@ def _loader_rate(crops: FaceCrops, batch_size: int, batches: int = 60) -> float:
     return batches * batch_size / (time.perf_counter() - began)
 
 
-def _step_times(crops: FaceCrops, step_loss: StepLoss, settings: NetworkSettings) -> list[float]:
+def _step_times(
+    crops: FaceCrops, step_loss: StepLoss, settings: NetworkSettings, compiled: bool
+) -> list[float]:
     model, processor = _network(settings)
     model.train().to(memory_format=torch.channels_last)
+    network = torch.compile(model) if compiled else model
+    maps = settings.loss.map_weight > 0
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
     times = []
     began = time.perf_counter()
     for batch in islice(_loader(crops, settings.batch_size), WARM_UP + STEPS):
         pixels = to_pixel_values(batch["image"], processor)
         pixels = pixels.contiguous(memory_format=torch.channels_last)
-        step_loss(model(pixel_values=pixels).keypoints, batch)["loss"].backward()
+        step_loss(network(pixel_values=pixels, output_maps=maps), batch)["loss"].backward()
         optimizer.step()
         optimizer.zero_grad()
         times.append(time.perf_counter() - began)

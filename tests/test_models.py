@@ -126,6 +126,18 @@ def test_a_point_lies_between_cells_where_its_map_says_so():
     torch.testing.assert_close(keypoints, torch.tensor([[(4.25 + 0.5) / 8, 2.5 / 8]]))
 
 
+def test_maps_are_log_probabilities_and_only_there_when_asked_for():
+    maps = torch.randn(2, 8, 8)
+    model = detector(num_landmarks=2, image_size=64)
+    model.head.maps = Fixed(maps[None])
+    assert model(torch.zeros(1, 3, 64, 64)).maps is None
+    output = model(torch.zeros(1, 3, 64, 64), output_maps=True)
+    torch.testing.assert_close(output.maps.exp().sum((-1, -2)), torch.ones(1, 2))
+    difference = output.maps[0] - maps
+    torch.testing.assert_close(difference, difference[:, :1, :1].expand_as(maps))
+    assert detector("linear")(pictures(), output_maps=True).maps is None
+
+
 def test_scores_fall_as_maps_spread_down_to_none_for_an_even_map():
     grid = torch.arange(16.0) - 7.5
     squares = grid[:, None] ** 2 + grid[None] ** 2

@@ -73,13 +73,14 @@ def test_teachers_of_an_earlier_run_teach_a_new_student(finished, tmp_path):
     )
     words += ["--teachers.tough", folder / "tough_teacher"]
     words += ["--teachers.tolerant", folder / "tolerant_teacher", "--teachers.targets", "online"]
+    words += ["--student.loss.map_weight", "0.1"]
     status, output = run_training(*words)
     assert status == 0, output
     assert list(json.loads((tmp_path / "student/metrics.json").read_text())["networks"]) == [
         "student"
     ]
     history = json.loads((tmp_path / "student/student/training.json").read_text())["history"]
-    assert {"loss", "main", "tough", "tolerant", "validation_nme"} <= history[-1].keys()
+    assert {"loss", "main", "tough", "tolerant", "maps", "validation_nme"} <= history[-1].keys()
     assert history[-1]["tough"] != 0
 
 
@@ -134,6 +135,7 @@ def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
         (["--stages", "student"], "add the stage tough_teacher, name a finished one"),
         (["--teachers.tough", "./nowhere"], "no checkpoint at ./nowhere"),
         (["--scheme", "ibug67"], "ibug67"),
+        (["--student.head", "linear", "--student.loss.map_weight", "1"], "map_weight 1.0 needs"),
         (["--tough_teacher.backbone", "mobilenetv2_53"], "did you mean mobilenetv2_"),
         (["--resume", "./nowhere"], "holds no run to continue"),
         (["--data.validation_faces", "999999"], "999999"),

@@ -6,45 +6,75 @@ from torch import Tensor
 
 from ..data.crops import WEIGHTS
 from ..losses import KDLoss, landmark_loss
+from ..map_loss import map_divergence
+from ..models import KDLandmarksOutput
+from ..recipes import NetworkSettings
 from ..recipes.schema import LossSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher
 from .trainer import StepLoss
 
 
-def plain_step(loss: LossSettings, target: str = "landmarks") -> StepLoss:
+def plain_step(settings: NetworkSettings, target: str = "landmarks") -> StepLoss:
     """A loss to one set of points: the ground truth, or Soft-landmarks for the Tolerant-Teacher.
 
     With `loss.name` "kd" it is KD-Loss with no teacher: its main term alone.
     """
+    loss = settings.loss
     if loss.name == "kd":
         criterion = _kd_loss(loss)
-        return lambda keypoints, batch: criterion(
-            keypoints, batch[target], weights=batch.get(WEIGHTS)
-        )
-    plain = landmark_loss(loss.name)
-    return lambda keypoints, batch: {"loss": plain(keypoints, batch[target], batch.get(WEIGHTS))}
+
+        def step(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+            return criterion(output.keypoints, batch[target], weights=batch.get(WEIGHTS))
+    else:
+        plain = landmark_loss(loss.name)
+
+        def step(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+            return {"loss": plain(output.keypoints, batch[target], batch.get(WEIGHTS))}
+
+    return _with_maps(step, settings, target)
 
 
-def student_step(loss: LossSettings, teachers: Mapping[str, FrozenTeacher] | None) -> StepLoss:
+def student_step(
+    settings: NetworkSettings, teachers: Mapping[str, FrozenTeacher] | None
+) -> StepLoss:
     """KD-Loss to the ground truth with whichever teachers there are.
 
     Args:
-        loss: the recipe's section; a plain loss ignores the teachers.
+        settings: the student's section of the recipe; a plain loss ignores the teachers.
         teachers: by `tough` and `tolerant`, asked on every augmented crop; None where the batch
             carries their precomputed points.
     """
-    if loss.name != "kd":
-        return plain_step(loss)
-    criterion = _kd_loss(loss)
+    if settings.loss.name != "kd":
+        return plain_step(settings)
+    criterion = _kd_loss(settings.loss)
 
-    def step(keypoints: Tensor, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def step(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         if teachers is None:
             targets = {name: batch.get(column) for name, column in TEACHER_COLUMNS.items()}
         else:
             targets = {name: teacher(batch["image"]) for name, teacher in teachers.items()}
-        return criterion(keypoints, batch["landmarks"], **targets, weights=batch.get(WEIGHTS))
+        return criterion(
+            output.keypoints, batch["landmarks"], **targets, weights=batch.get(WEIGHTS)
+        )
 
-    return step
+    return _with_maps(step, settings, "landmarks")
+
+
+def _with_maps(step: StepLoss, settings: NetworkSettings, target: str) -> StepLoss:
+    """Add the maps' divergence from spots at the target, where the recipe gives it a weight."""
+    loss = settings.loss
+    if not loss.map_weight:
+        return step
+
+    def both(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        parts = step(output, batch)
+        divergence = map_divergence(
+            output.maps, batch[target], settings.head_range, loss.map_sigma, batch.get(WEIGHTS)
+        )
+        maps = loss.map_weight * divergence
+        return {**parts, "maps": maps, "loss": parts["loss"] + maps}
+
+    return both
 
 
 def _kd_loss(loss: LossSettings) -> KDLoss:

@@ -20,7 +20,11 @@ from tqdm.auto import tqdm
 
 from ..data.crops import FaceCrops, TrainingOrder
 from ..errors import KDLandmarksError
-from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..models import (
+    KDLandmarksForKeypointDetection,
+    KDLandmarksImageProcessor,
+    KDLandmarksOutput,
+)
 from ..recipes import NetworkSettings
 from ..recipes.schema import RunSettings
 from .checkpoints import finished_checkpoints, load_checkpoint, replace_folder, save_checkpoint
@@ -29,8 +33,8 @@ from .networks import to_pixel_values
 
 logger = logging.getLogger(__name__)
 
-# A training step's loss: (keypoints, batch) to its parts, `loss` among them.
-StepLoss = Callable[[Tensor, Mapping[str, Tensor]], Mapping[str, Tensor]]
+# A training step's loss: (the network's output, batch) to its parts, `loss` among them.
+StepLoss = Callable[[KDLandmarksOutput, Mapping[str, Tensor]], Mapping[str, Tensor]]
 
 
 @dataclass
@@ -76,7 +80,7 @@ def train_network(
         model: the network, with its starting weights.
         processor: its image processor, saved beside it.
         crops: augmented training crops.
-        step_loss: keypoints and batch to the loss's parts.
+        step_loss: the network's output and the batch to the loss's parts.
         settings: the network's section of the recipe.
         run: the recipe's `run` section.
         examiner: measures on validation faces, or None.
@@ -130,8 +134,8 @@ def train_network(
         with accelerator.accumulate(network):
             pixels = to_pixel_values(batch["image"], processor)
             pixels = pixels.contiguous(memory_format=torch.channels_last)
-            keypoints = network(pixel_values=pixels).keypoints
-            parts = step_loss(keypoints, batch)
+            output = network(pixel_values=pixels, output_maps=settings.loss.map_weight > 0)
+            parts = step_loss(output, batch)
             accelerator.backward(parts["loss"])
             if settings.clip_norm and accelerator.sync_gradients:
                 accelerator.clip_grad_norm_(network.parameters(), settings.clip_norm)

@@ -24,11 +24,15 @@ class KDLandmarksOutput(ModelOutput):
         scores (`torch.FloatTensor` of shape `(batch_size, num_landmarks)`, *optional*):
             0 to 1, how concentrated each landmark's map is: 1 − its standard deviation / that of an
             even map. Not calibrated. The linear head has none.
+        maps (`torch.FloatTensor` of shape `(batch_size, num_landmarks, height, width)`):
+            only with `output_maps=True`: log-probabilities of each landmark over the cells of a map
+            that spans `config.head_range` crop sides. The linear head has none.
     """
 
     loss: Tensor | None = None
     keypoints: Tensor | None = None
     scores: Tensor | None = None
+    maps: Tensor | None = None
 
 
 class LinearHead(nn.Module):
@@ -39,9 +43,9 @@ class LinearHead(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
         self.linear = nn.Linear(in_features, 2 * config.num_landmarks)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, None]:
-        """(batch, in_features) to keypoints (batch, N, 2) in crop units, and no scores."""
-        return self.linear(self.dropout(features)).unflatten(-1, (-1, 2)), None
+    def forward(self, features: Tensor) -> tuple[Tensor, None, None]:
+        """(batch, in_features) to keypoints (batch, N, 2) in crop units; no scores, no maps."""
+        return self.linear(self.dropout(features)).unflatten(-1, (-1, 2)), None, None
 
 
 class IntegralHead(nn.Module):
@@ -67,8 +71,8 @@ class IntegralHead(nn.Module):
         )
         self.maps = nn.Conv2d(width, config.num_landmarks, 1)
 
-    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor]:
-        """Feature maps, finest first, to keypoints (batch, N, 2) and scores (batch, N).
+    def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Feature maps, finest first, to keypoints (batch, N, 2), scores (batch, N) and raw maps.
 
         Softmax and expectation run in float32 whatever the features are.
         """
@@ -85,7 +89,7 @@ class IntegralHead(nn.Module):
         keypoints = 0.5 + self.span * (torch.stack([mean_x, mean_y], -1) - 0.5)
         even = (1 - 1 / width**2) / 12 + (1 - 1 / height**2) / 12
         scores = 1 - ((var_x + var_y) / max(even, 1e-6)).clamp(1e-12, 1.0).sqrt()
-        return keypoints, scores
+        return keypoints, scores, maps
 
 
 def _moments(weights: Tensor, cells: int) -> tuple[Tensor, Tensor]:
@@ -170,6 +174,7 @@ class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
         self,
         pixel_values: Tensor,
         labels: Tensor | None = None,
+        output_maps: bool = False,
         return_dict: bool | None = None,
     ) -> KDLandmarksOutput | tuple:
         """Detect the landmarks of face crops.
@@ -179,15 +184,20 @@ class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
                 them.
             labels: (batch, N, 2) ground truth in crop units; the loss is their mean absolute
                 difference. KD-Loss lives in `kd_landmarks.losses`.
+            output_maps: whether to return the integral head's maps as well.
             return_dict: False for a plain tuple.
 
         Returns:
             `KDLandmarksOutput`: keypoints (batch, N, 2) in crop units, scores (batch, N) or None.
         """
-        keypoints, scores = self.head(self.backbone(pixel_values))
+        keypoints, scores, maps = self.head(self.backbone(pixel_values))
         keypoints = keypoints.float()
         loss = None if labels is None else F.l1_loss(keypoints, labels.float())
-        output = KDLandmarksOutput(loss=loss, keypoints=keypoints, scores=scores)
+        if not output_maps or maps is None:
+            log_maps = None
+        else:
+            log_maps = maps.flatten(2).log_softmax(-1).unflatten(-1, maps.shape[-2:])
+        output = KDLandmarksOutput(loss=loss, keypoints=keypoints, scores=scores, maps=log_maps)
         return_dict = self.config.return_dict if return_dict is None else return_dict
         return output if return_dict else output.to_tuple()
 

@@ -4,9 +4,9 @@ The models refuse unknown keys and bad values by name; `kd_landmarks.recipes` tu
 into one readable message.
 """
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ..data.augmentation import AugmentationSettings
 
@@ -80,6 +80,12 @@ class LossSettings(Settings):
     main_weight: float = Field(2.0, ge=0)
     tough_weight: float = Field(1.0, ge=0)
     tolerant_weight: float = Field(1.0, ge=0)
+    map_weight: float = Field(
+        0.0,
+        ge=0,
+        description="of the divergence of the integral head's maps from round spots, beside `name`",
+    )
+    map_sigma: float = Field(1.0, gt=0, description="of such a spot, in cells of the map")
 
 
 class NetworkSettings(Settings):
@@ -115,6 +121,15 @@ class NetworkSettings(Settings):
     )
     loss: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
+
+    @model_validator(mode="after")
+    def _maps_need_a_head_that_has_them(self) -> Self:
+        if self.loss.map_weight and self.head != "integral":
+            raise ValueError(
+                f"loss.map_weight {self.loss.map_weight} needs landmark maps, which head "
+                f"{self.head} has none of: give head integral, or map_weight 0"
+            )
+        return self
 
 
 class TeacherSettings(Settings):

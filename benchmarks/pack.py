@@ -1,0 +1,43 @@
+"""Put a trained network where released ones live, float16 on disk.
+
+    python benchmarks/pack.py runs/300w/student mobilenetv2-300w
+
+The student goes into the package, every other network into `checkpoints/NAME/`. Cards are written
+by `benchmarks/cards.py`, once `benchmarks/released.py` has measured.
+"""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kd_landmarks.detectors import load_detector
+from kd_landmarks.weights import DEFAULT_FOLDER
+from kd_landmarks.weights.compact import save_compact
+
+CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+TRAINING = Path(__file__).parent / "results" / "training"
+
+
+def main(
+    source: Annotated[Path, typer.Argument(help="A stage's folder in a finished run.")],
+    name: Annotated[str, typer.Argument(help="Of the released network.")],
+) -> None:
+    """Copy a network in half the room, and keep how it was trained among the results."""
+    folder = DEFAULT_FOLDER if name == DEFAULT_FOLDER.name else CHECKPOINTS / name
+    model, processor = load_detector(source)
+    shutil.rmtree(folder, ignore_errors=True)
+    save_compact(model, processor, folder)
+    training = json.loads((source / "training.json").read_text(encoding="utf-8"))
+    for key in ("backbone_weights", "init"):  # where files lay means nothing elsewhere
+        if training["settings"][key]:
+            training["settings"][key] = Path(training["settings"][key]).name
+    TRAINING.mkdir(parents=True, exist_ok=True)
+    (TRAINING / f"{name}.json").write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
+    print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.2f} MB")
+
+
+if __name__ == "__main__":
+    typer.run(main)
