@@ -1,6 +1,7 @@
 """Shared fixtures: everything runs offline and on fixed seeds."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
@@ -10,6 +11,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 
 import numpy as np
 import pytest
+from hub.clients import LocalHub
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +29,10 @@ def data_root() -> Path:
 def rng() -> np.random.Generator:
     """A seeded generator, fresh for every test."""
     return np.random.default_rng(20221)
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
+    """A Hub of this machine's own, to which the test's clients are logged in; see tests/hub."""
+    with LocalHub(tmp_path / "hub", monkeypatch) as local:
+        yield local
