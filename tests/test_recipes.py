@@ -15,7 +15,7 @@ from kd_landmarks.recipes import (
 )
 from kd_landmarks.schemes import get_scheme
 
-BUILT_IN = ("embedded", "300w", "wflw", "cofw")
+BUILT_IN = ("embedded", "300w", "300w_released", "wflw", "cofw")
 
 
 @pytest.fixture
