@@ -53,6 +53,14 @@ def open_photo(stored: Mapping[str, Any]) -> Image.Image:
     return photo
 
 
+def as_rgb(photo: Image.Image) -> Image.Image:
+    """A picture of any mode in RGB; transparency shows white, as it does in the processor."""
+    if photo.mode == "RGB":
+        return photo
+    white = Image.new("RGBA", photo.size, "white")
+    return Image.alpha_composite(white, photo.convert("RGBA")).convert("RGB")
+
+
 def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tensor:
     """A square of a photo, black outside it, resized to uint8 (3, size, size).
 
@@ -63,11 +71,8 @@ def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tenso
     """
     left, top, side = crop
     check_crop_size(crop, photo.width, photo.height)
-    if photo.mode != "RGB":  # before the cut: 0 is not black in every mode
-        # Transparency shows white, as it does in the processor.
-        white = Image.new("RGBA", photo.size, "white")
-        photo = Image.alpha_composite(white, photo.convert("RGBA")).convert("RGB")
-    face = photo.crop((left, top, left + side, top + side))
+    # To RGB before the cut: 0 is not black in every mode.
+    face = as_rgb(photo).crop((left, top, left + side, top + side))
     pixels = torch.from_numpy(np.array(face)).permute(2, 0, 1)
     return tvF.resize(pixels, [size, size], antialias=True)
 

@@ -73,6 +73,38 @@ def read_unlabeled_lines(path: Path, split: str | None) -> Iterator[RawRow]:
         yield line if isinstance(line, KDLandmarksError) else _face(line, source)
 
 
+def splits_of_lines(file: Path) -> list[str]:
+    """What the lines of a file have in the field `split`, sorted; none where no line has it.
+
+    Raises:
+        KDLandmarksError: only some lines have it, or it is the file's name too, which stands for
+            all lines.
+    """
+    found = [line.get("split") for _, line in _lines(file) if isinstance(line, dict)]
+    if all(split is None for split in found):
+        return []
+    splits: set[str] = set()
+    for split in found:
+        if not isinstance(split, str):
+            raise KDLandmarksError(
+                f"{file}: the field 'split' of a line is {split!r}: give it a name in all lines or "
+                "in none"
+            )
+        splits.add(split)
+    if len(splits) > 1 and splits & {file.stem, file.stem.removeprefix("test_")}:
+        raise KDLandmarksError(
+            f"{file} has the splits {', '.join(sorted(splits))}, but is called like one of them: "
+            "rename the file"
+        )
+    return sorted(splits)
+
+
+def lines_have_boxes(file: Path) -> bool:
+    """Whether a line of a file has a box."""
+    lines = (line for _, line in _lines(file) if isinstance(line, dict))
+    return any(line.get(name) is not None for line in lines for name in BOX_FIELDS)
+
+
 def _lines_of_split(
     path: Path, split: str | None
 ) -> Iterator[tuple[Path, dict[str, Any] | KDLandmarksError]]:

@@ -31,6 +31,9 @@ from .rows import RawRow, build_rows, photo_id
 
 logger = logging.getLogger("kd_landmarks")
 
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
+"""Of the photos that lie beside `.pts` files, in lower case."""
+
 _Reader = Callable[[Path, str | None], Iterator[RawRow]]
 
 _300W_PARTS = {
@@ -148,32 +151,39 @@ def _read_300w(root: Path, split: str | None) -> Iterator[RawRow]:
     if absent:
         logger.warning("%s: split %r is not whole: no folder %s", root, split, ", ".join(absent))
     for part in parts:
-        folder = root / part
-        files = sorted(folder.iterdir()) if folder.is_dir() else []
-        images = {
-            file.stem: file
-            for file in files
-            if file.suffix.lower() in (".jpg", ".jpeg", ".png", ".bmp")
+        if (root / part).is_dir():
+            yield from pts_faces(root / part, root, part.partition("/")[0])
+
+
+def pts_faces(folder: Path, root: Path, subset: str) -> Iterator[RawRow]:
+    """The faces of a folder, not of those below it: a `.pts` file with an image beside it each.
+
+    Args:
+        folder: where they are.
+        root: `photo` and `source` are paths below it.
+        subset: theirs.
+    """
+    files = sorted(folder.iterdir())
+    images = {file.stem: file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+    for file in files:
+        if file.suffix.lower() != ".pts":
+            continue
+        source = file.relative_to(root).as_posix()
+        if file.stem not in images:
+            yield KDLandmarksError(f"{source}: there is no image {file.stem}.jpg or .png by it")
+            continue
+        try:
+            landmarks = read_pts(file)
+        except KDLandmarksError as error:
+            yield error
+            continue
+        yield {
+            "image": os.path.abspath(images[file.stem]),
+            "landmarks": landmarks,
+            "subset": subset,
+            "photo": photo_id(source),
+            "source": source,
         }
-        for file in files:
-            if file.suffix.lower() != ".pts":
-                continue
-            source = f"{part}/{file.name}"
-            if file.stem not in images:
-                yield KDLandmarksError(f"{source}: there is no image {file.stem}.jpg or .png by it")
-                continue
-            try:
-                landmarks = read_pts(file)
-            except KDLandmarksError as error:
-                yield error
-                continue
-            yield {
-                "image": os.path.abspath(images[file.stem]),
-                "landmarks": landmarks,
-                "subset": part.partition("/")[0],
-                "photo": photo_id(f"{part}/{file.name}"),
-                "source": source,
-            }
 
 
 def read_pts(path: str | Path) -> np.ndarray:

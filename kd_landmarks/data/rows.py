@@ -135,7 +135,7 @@ def build_rows(
         try:
             if isinstance(row, KDLandmarksError):
                 raise row
-            good.append(_cells(row, scheme, box))
+            good.append(row_cells(row, scheme, box))
             kept.append(index)
         except KDLandmarksError as error:
             bad.add(str(error))
@@ -153,8 +153,8 @@ def build_rows(
     return datasets.concatenate_datasets([images, built], axis=1)
 
 
-def _cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[str, Any]:
-    """A raw row's cells by column.
+def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[str, Any]:
+    """A raw row's cells by column, looked at; `box` as in `build_rows`.
 
     Raises:
         KDLandmarksError: something does not fit; the message begins with the row's source.
@@ -270,7 +270,7 @@ def check_rows(
                 try:
                     if problem:
                         raise KDLandmarksError(f"{row['source']}: {problem}")
-                    _cells(row, scheme, "dataset")
+                    row_cells(row, scheme, "dataset")
                     kept.append(first + offset)
                 except KDLandmarksError as error:
                     bad.add(str(error))

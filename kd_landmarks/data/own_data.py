@@ -1,0 +1,89 @@
+"""One's own faces on disk, split by split: JSON lines, or a folder of photos and `.pts` files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme
+from .json_lines import lines_have_boxes, read_json_lines, splits_of_lines
+from .official import pts_faces
+from .rows import RawRow
+
+Faces = Callable[[], Iterator[RawRow]]
+"""Reads the faces of a split from the start."""
+
+
+def own_splits(path: Path, scheme: LandmarkScheme) -> dict[str, Faces]:
+    """The splits of one's own data, training first, then by name.
+
+    Args:
+        path: one of
+
+            - a folder of `.jsonl` files (their fields: `kd_landmarks.data.json_lines`), each a
+              split of its name without a leading `test_`; or one such file, a split of that name
+              or, where its lines have a field `split`, those splits;
+            - a folder of folders, one per split, with a photo and a `.pts` file of the same name
+              for each face, at any depth. The folder right below the split is the faces'
+              `subset`. A folder with `.pts` files of its own is one split, `train`. A `.pts` file
+              counts pixels from 1 and holds `n_points: N` and N lines "x y" in braces.
+        scheme: its number of points chooses the field of JSON lines.
+
+    Raises:
+        KDLandmarksError: nothing of that kind is there.
+    """
+    splits: Mapping[str, Faces] = {}
+    if path.suffix == ".jsonl" and path.is_file():
+        splits = _splits_of_file(path, scheme)
+    elif path.is_dir():
+        files = sorted(path.glob("*.jsonl"))
+        if len(files) == 1:
+            splits = _splits_of_file(files[0], scheme)
+        elif files:
+            short = [file.stem.removeprefix("test_") for file in files]
+            names = short if len(set(short)) == len(files) else [file.stem for file in files]
+            splits = {
+                name: partial(read_json_lines, file, None, scheme)
+                for name, file in zip(names, files, strict=True)
+            }
+        elif any(path.glob("*.pts")):
+            splits = {"train": partial(_pts_tree, path, path)}
+        else:
+            folders = [folder for folder in sorted(path.iterdir()) if any(folder.rglob("*.pts"))]
+            splits = {folder.name: partial(_pts_tree, folder, path) for folder in folders}
+    if not splits:
+        raise KDLandmarksError(
+            f"{path} holds no faces of your own: give a .jsonl file, a folder of .jsonl files, or "
+            "a folder with a folder of photos and .pts files for each split"
+        )
+    # What data sets on the Hub may call a split.
+    odd = [name for name in splits if not re.fullmatch(r"\w+(\.\w+)*", name)]
+    if odd:
+        raise KDLandmarksError(
+            f"{path}: a split cannot be called {odd[0]!r}: use letters, digits and underscores"
+        )
+    return dict(sorted(splits.items(), key=lambda item: (item[0] != "train", item[0])))
+
+
+def own_boxes(path: Path) -> bool:
+    """Whether there are boxes in one's own data, which only JSON lines can have."""
+    files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
+    return any(map(lines_have_boxes, files))
+
+
+def _splits_of_file(file: Path, scheme: LandmarkScheme) -> dict[str, Faces]:
+    named = splits_of_lines(file)
+    if not named:
+        return {file.stem.removeprefix("test_"): partial(read_json_lines, file, None, scheme)}
+    return {split: partial(read_json_lines, file, split, scheme) for split in named}
+
+
+def _pts_tree(folder: Path, root: Path) -> Iterator[RawRow]:
+    """The faces of a split's folder and of all below it."""
+    below = sorted(place for place in folder.rglob("*") if place.is_dir())
+    for place in (folder, *below):
+        parts = place.relative_to(folder).parts
+        yield from pts_faces(place, root, parts[0] if parts else "")
