@@ -11,7 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .data.crops import open_photo, undecoded_photos
+from .data.photos import Photos
 from .evaluation import Evaluation
 from .models.crop_kd_landmarks import square_crop
 from .plots import BACKGROUND, contact_sheet, draw_landmarks, plot_ced
@@ -147,11 +147,11 @@ def face_pictures(
         scheme: of the landmarks.
         margin: of the detector's crop; pictures show a little more.
     """
-    photos = undecoded_photos(rows)
+    photos = Photos(rows)
     faces = rows.with_format(None).select_columns(["box", "landmarks"])
     pictures = []
     for index in chosen:
-        photo, face_row = open_photo(photos[index]["image"]), faces[index]
+        photo, face_row = photos.open(index), faces[index]
         left, top, side = square_crop(face_row["box"], SURROUNDINGS * margin)
         face = photo.crop((left, top, left + side, top + side)).convert("RGB")
         corner = np.array([left, top])

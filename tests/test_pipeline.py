@@ -36,7 +36,7 @@ class BrightSpot(nn.Module):
         total = brightness.sum((1, 2)).clamp(min=1e-6)
         centers = (torch.arange(pixels.shape[-1]) + 0.5) / pixels.shape[-1]
         x, y = (brightness.sum(1) @ centers) / total, (brightness.sum(2) @ centers) / total
-        return torch.stack([x, y], -1)[:, None], total[:, None]
+        return torch.stack([x, y], -1)[:, None], total[:, None], None
 
 
 def network(head="integral", **settings):
@@ -406,7 +406,7 @@ def test_models_that_do_not_fit_are_refused(checkpoint, tmp_path):
     KDLandmarksImageProcessor().save_pretrained(tmp_path)
     for arguments, complaint in (
         ((tmp_path / "nothing",), "no checkpoint at .*nothing"),
-        ((tmp_path,), "is no detector of ours: it lacks"),
+        ((tmp_path,), "is no detector of ours: its model_type is .superpoint."),
         ((other,), "model is a superpoint"),
         ((3,), "model is a int"),
         ((network(),), "image_processor is missing: the model came from no checkpoint"),

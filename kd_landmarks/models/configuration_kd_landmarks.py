@@ -11,6 +11,9 @@ from transformers import PreTrainedConfig
 MAX_LANDMARKS = 2048
 MAX_IMAGE_SIZE = 2048
 MAX_HEAD_CHANNELS = 4096
+# The landmark maps of one face; 478 landmarks on maps of 128 cells a side have 8 million.
+MAX_MAP_CELLS = 2**24
+MAX_NAME_LENGTH = 128
 
 
 @strict
@@ -79,13 +82,15 @@ class KDLandmarksConfig(PreTrainedConfig):
             value = getattr(self, field)
             if not 1 <= value <= upper:
                 raise ValueError(f"{field}={value} must lie between 1 and {upper}")
+        if len(self.backbone) > MAX_NAME_LENGTH:
+            raise ValueError(f"backbone={self.backbone[:32]!r}… is no name of a timm architecture")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must lie in 0 (included) to 1 (excluded)")
         if not 0.5 <= self.head_range <= 4:
             raise ValueError(f"head_range={self.head_range} must lie between 0.5 and 4")
 
     def validate_strides(self) -> None:
-        """Refuse head strides that do not double, or an input that they do not divide.
+        """Refuse head strides that do not double, an input that they do not divide, vast maps.
 
         Raises:
             ValueError: naming the field and its value.
@@ -98,6 +103,13 @@ class KDLandmarksConfig(PreTrainedConfig):
             raise ValueError(
                 f"image_size={self.image_size} must be a multiple of the coarsest of "
                 f"head_strides={strides}"
+            )
+        cells = self.num_landmarks * (self.image_size // strides[0]) ** 2
+        if self.head == "integral" and cells > MAX_MAP_CELLS:
+            raise ValueError(
+                f"image_size={self.image_size}, num_landmarks={self.num_landmarks} and "
+                f"head_strides={strides} make landmark maps of {cells} cells a face: they may have "
+                f"{MAX_MAP_CELLS}"
             )
 
     def validate_scheme(self) -> None:

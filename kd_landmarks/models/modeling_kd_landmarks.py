@@ -1,6 +1,7 @@
 """Facial landmark detector: a timm backbone and a linear or integral (soft-argmax) head."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import timm
 import torch
@@ -108,6 +109,21 @@ class KDLandmarksPreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ("image",)
     supports_gradient_checkpointing = False
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
+        """As transformers does it, from safetensors alone: pickled weights may run code.
+
+        Raises:
+            ValueError: for `use_safetensors=False`.
+            OSError: if there are no safetensors.
+        """
+        if kwargs.get("use_safetensors") is False:
+            raise ValueError(
+                "use_safetensors=False would unpickle weights, which may run code: convert them "
+                "to safetensors"
+            )
+        return super().from_pretrained(*args, **kwargs | {"use_safetensors": True})
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:

@@ -1,0 +1,187 @@
+"""What a card tells of a checkpoint, from its own files and those of its run."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+from ..checkpoint_files import WEIGHTS, find_checkpoint
+from ..detectors import load_config, load_processor
+from ..distillation.runs import METRICS, RECIPE
+from ..errors import KDLandmarksError
+from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection
+from ..recipes import Recipe, load_recipe
+from ..recipes.schema import STAGES
+from ..schemes import LandmarkScheme, get_scheme
+from .measurements import Measurement, named_measurements, run_measurement
+from .released import ReleasedTexts, released_texts
+
+TRAINING = "training.json"
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a network was trained, as far as its files tell.
+
+    Attributes:
+        settings: its section of the recipe.
+        seconds, steps: what it took.
+        recipe: of the whole run.
+        faces: number of training, validation and test faces.
+        soft_landmarks_nme: of the Soft-landmarks, in percent.
+        versions: of Python and the libraries.
+    """
+
+    settings: Mapping[str, Any]
+    seconds: float | None = None
+    steps: int | None = None
+    recipe: Recipe | None = None
+    faces: Mapping[str, int] | None = None
+    soft_landmarks_nme: float | None = None
+    versions: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished detector on disk.
+
+    Attributes:
+        folder: where it is.
+        name: what it is called.
+        config: of the network.
+        crop_margin: side of its square crop in longer sides of the face box.
+        scheme: its landmarks.
+        parameters: their number.
+        megabytes: of the weights file.
+        precision: of the weights in the file, such as float16.
+        tests: what it scored.
+        milliseconds: for one face on one CPU thread.
+        machine: that `milliseconds` were measured on.
+        training: how it was trained.
+        texts: what people wrote about it, where it is a released one.
+    """
+
+    folder: Path
+    name: str
+    config: KDLandmarksConfig
+    crop_margin: float
+    scheme: LandmarkScheme
+    parameters: int
+    megabytes: float
+    precision: str
+    tests: tuple[Measurement, ...] = ()
+    milliseconds: float | None = None
+    machine: str | None = None
+    training: Training | None = None
+    texts: ReleasedTexts | None = None
+
+
+def read_checkpoint(folder: str | Path) -> Checkpoint:
+    """Everything there is to tell, without loading the weights.
+
+    Raises:
+        KDLandmarksError: for what is no folder of a detector of ours, or has broken files.
+    """
+    folder = Path(folder).expanduser()
+    if not folder.is_dir():
+        raise KDLandmarksError(f"{folder} is no folder: give a stage's folder in a finished run")
+    files = find_checkpoint(folder.resolve())
+    config, processor = load_config(files), load_processor(files)
+    if config.scheme is None:
+        raise KDLandmarksError(
+            f"{folder} does not say what its {config.num_landmarks} landmarks are: set "
+            "config.scheme = get_scheme(NAME).to_dict() and save it again"
+        )
+    weights = folder / WEIGHTS
+    try:
+        with torch.device("meta"):
+            network = KDLandmarksForKeypointDetection(config)
+        with safe_open(weights, framework="pt") as tensors:
+            first = next(iter(dict(network.named_parameters())))
+            precision = str(tensors.get_tensor(first).dtype).removeprefix("torch.")
+    except Exception as error:  # timm's, the disk's, the parser's
+        raise KDLandmarksError(f"cannot read {weights}: {error}") from error
+    told: dict[str, Any] = {"name": folder.resolve().name}
+    told |= _of_run(folder.resolve())
+    told |= _beside_weights(folder, told.get("training"))
+    return Checkpoint(
+        folder=folder,
+        config=config,
+        crop_margin=processor.crop_margin,
+        scheme=get_scheme(config.scheme),
+        parameters=sum(value.numel() for value in network.parameters()),
+        megabytes=weights.stat().st_size / 1e6,
+        precision=precision,
+        texts=released_texts(told["name"]),
+        **told,
+    )
+
+
+def _of_run(folder: Path) -> dict[str, Any]:
+    """What the run knows of its stage, or nothing where the folder is no stage of a run."""
+    run, stage = folder.parent, folder.name
+    if stage not in STAGES or not (run / RECIPE).is_file():
+        return {}
+    recipe = load_recipe(run / RECIPE)
+    told: dict[str, Any] = {"name": f"{run.name}-{stage.replace('_', '-')}"}
+    settings = getattr(recipe, stage).model_dump(mode="json")
+    training = Training(settings=settings, recipe=recipe)
+    values = _read_json(run / METRICS)
+    if values:
+        entry = values.get("networks", {}).get(stage, {})
+        if entry:
+            data = recipe.data
+            told["tests"] = (
+                run_measurement(
+                    entry,
+                    values.get("protocol", {}),
+                    str(data.source),
+                    data.test_split,
+                    run / METRICS,
+                ),
+            )
+            told["milliseconds"] = entry.get("torch_ms_per_face")
+        training = replace(
+            training,
+            faces=values.get("faces"),
+            soft_landmarks_nme=values.get("soft_landmarks_nme"),
+            versions=values.get("versions"),
+        )
+    return {**told, "training": training}
+
+
+def _beside_weights(folder: Path, training: Training | None) -> dict[str, Any]:
+    """What metrics.json and training.json in the folder itself say, which goes before the run."""
+    told: dict[str, Any] = {}
+    values = _read_json(folder / METRICS)
+    if values:
+        told["tests"] = named_measurements(values, folder / METRICS)
+        told |= {name: values[name] for name in ("milliseconds", "machine") if name in values}
+        time = told.get("milliseconds")
+        if time is not None and not (isinstance(time, int | float) and time > 0):
+            raise KDLandmarksError(f"{folder / METRICS}: milliseconds is {time!r}, no time")
+    history = values.get("training") or _read_json(folder / TRAINING)
+    if history:
+        training = training or Training(settings={})
+        names = ("settings", "seconds", "steps")
+        told["training"] = replace(
+            training, **{name: history[name] for name in names if name in history}
+        )
+    return told
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file; empty where there is no file."""
+    if not path.is_file():
+        return {}
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise KDLandmarksError(f"cannot read {path}: {error}") from error
+    if not isinstance(values, dict):
+        raise KDLandmarksError(f"{path} is no mapping of names to values")
+    return values

@@ -1,0 +1,80 @@
+"""What people wrote about the released models, in `released.yaml`."""
+
+from functools import cache
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ..errors import KDLandmarksError
+from .measurements import Measurement
+
+FILE = Path(__file__).parent / "released.yaml"
+
+
+class ReleasedTexts(BaseModel):
+    """Markdown about one released model; none of it may be empty once its card is written.
+
+    Figures in it come from the tests: `{tests[300W common].nme:.2f}`.
+
+    Attributes:
+        summary: what it is, in a few sentences.
+        training: how it came about: data and what they lacked, teachers, what was chosen how.
+        commands: that train it.
+        measure: the command that measured it.
+        limits: a list of what it fails on.
+        license_id, license_name, license_link: as the Hub calls licenses.
+        license: of the weights, in words.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    summary: str
+    training: str
+    commands: str
+    measure: str
+    limits: str
+    license_id: str
+    license_name: str
+    license_link: str
+    license: str
+
+    def checked(self, name: str, tests: tuple[Measurement, ...]) -> "ReleasedTexts":
+        """The texts with the figures in their places.
+
+        Raises:
+            KDLandmarksError: for a text that is still empty, and a figure that is not measured.
+        """
+        known = {test.name: test for test in tests}
+        filled = {}
+        for field, text in self.model_dump().items():
+            if not text.strip():
+                raise KDLandmarksError(f"{FILE.name}: {name}.{field} is empty: write it first")
+            try:
+                filled[field] = text.format(tests=known).strip()
+            except (AttributeError, IndexError, KeyError, ValueError) as error:
+                raise KDLandmarksError(
+                    f"{FILE.name}: {name}.{field} names a figure that is not measured ({error!r}); "
+                    f"tests: {', '.join(known) or 'none'}"
+                ) from error
+        return ReleasedTexts(**filled)
+
+
+def released_names() -> tuple[str, ...]:
+    """The released models, the package's own first."""
+    return tuple(_texts())
+
+
+def released_texts(name: str) -> ReleasedTexts | None:
+    """The texts of a released model, still to be `checked`; None for other names."""
+    return _texts().get(name)
+
+
+@cache
+def _texts() -> dict[str, ReleasedTexts]:
+    values = yaml.safe_load(FILE.read_text(encoding="utf-8"))
+    shared = values.pop("shared")
+    try:
+        return {name: ReleasedTexts(**{**shared, **own}) for name, own in values.items()}
+    except (TypeError, ValidationError) as error:
+        raise KDLandmarksError(f"{FILE}: {error}") from error

@@ -1,0 +1,216 @@
+"""Pushing a finished detector to the Hub: weights, configuration, code and card in one commit."""
+
+import json
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, hf_hub_download
+from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
+from huggingface_hub.utils import validate_repo_id
+
+from .cards import Checkpoint, Links, check_figures, metadata_with, read_checkpoint, render_card
+from .cards.picture import can_be_drawn, picture_name, save_scheme_picture
+from .cards.results import eval_results_files
+from .checkpoint_files import CONFIG, WEIGHTS
+from .detectors import AUTO_CLASSES, load_detector
+from .errors import KDLandmarksError
+from .hub_errors import clear_hub_errors
+from .models import KDLandmarksConfig
+
+CARD = "README.md"
+# What an earlier push may have left and this one may have no file of the same name for.
+_STALE = [".eval_results/*", "*_kd_landmarks.py"]
+# Seconds until a Hub that is silent counts as down.
+_PATIENCE = 10.0
+# Of a repository that somebody has made and not filled yet.
+_BARE = {".gitattributes", CARD, "LICENSE"}
+
+
+@dataclass(frozen=True)
+class Push:
+    """What was pushed, or would be.
+
+    Attributes:
+        files: path in the repository to bytes.
+        commit_url: of the commit; None where nothing was pushed.
+    """
+
+    files: dict[str, int]
+    commit_url: str | None = None
+
+
+def push_checkpoint(
+    folder: str | Path,
+    links: Links,
+    *,
+    private: bool = False,
+    revision: str | None = None,
+    dry_run: bool = False,
+) -> Push:
+    """Upload a checkpoint so that it loads by its id, with this package and without.
+
+    Args:
+        folder: a stage's folder of a finished run, or a released checkpoint's.
+        links: its id on the Hub, which is made where it is not there, and those of its kin.
+        private: make it private; refused where it is there and public.
+        revision: branch to push to, made where it is not there; None for main.
+        dry_run: prepare and check everything, and ask the Hub nothing.
+
+    Raises:
+        KDLandmarksError: a folder that is no detector's, a card that says other figures than were
+            measured, an id that is taken, or a Hub that cannot be reached or refuses.
+    """
+    check_links(links)
+    if links.repo_id is None:
+        raise KDLandmarksError("there is no id to push to: give NAMESPACE/NAME")
+    repo_id = links.repo_id
+    checkpoint = read_checkpoint(folder)
+    api = HfApi()
+    if not dry_run:  # before the work rather than after it
+        with clear_hub_errors(repo_id):
+            _check_target(api, repo_id, private)
+    with tempfile.TemporaryDirectory() as scratch:
+        staged = Path(scratch) / "repository"
+        stage_repository(checkpoint, links, staged)
+        files = {
+            path.relative_to(staged).as_posix(): path.stat().st_size
+            for path in sorted(staged.rglob("*"))
+            if path.is_file()
+        }
+        if dry_run:
+            return Push(files)
+        with clear_hub_errors(repo_id):
+            api.create_repo(repo_id, private=private, exist_ok=True)
+            if revision is not None and revision != "main":
+                api.create_branch(repo_id, branch=revision, exist_ok=True)
+            commit = api.upload_folder(
+                repo_id=repo_id,
+                folder_path=staged,
+                revision=revision,
+                commit_message=f"Push {checkpoint.name} with kd-landmarks",
+                delete_patterns=_STALE,
+            )
+    return Push(files, str(commit.commit_url))
+
+
+def check_links(links: Links) -> None:
+    """Refuse what are no ids.
+
+    Raises:
+        KDLandmarksError: naming the first.
+    """
+    ids = (links.repo_id, *links.base_models, *links.datasets, *links.students)
+    for name in (name for name in ids if name is not None):
+        try:
+            validate_repo_id(name)
+        except HFValidationError as error:
+            raise KDLandmarksError(f"{name!r} is no id on the Hub: {error}") from error
+        if name.count("/") != 1:
+            raise KDLandmarksError(f"{name!r} is no id on the Hub: give NAMESPACE/NAME")
+
+
+def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None:
+    """Write the repository's files into a new folder.
+
+    Raises:
+        KDLandmarksError: as `push_checkpoint`, but for the Hub.
+    """
+    card = card_to_push(checkpoint, links)
+    source = checkpoint.folder.resolve()
+    model, processor = load_detector(source)
+    with _code_goes_along():
+        model.save_pretrained(folder)
+        processor.save_pretrained(folder)
+    # As they are, to the last bit: they may be float16 on disk.
+    shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
+    if can_be_drawn(checkpoint.scheme):
+        save_scheme_picture(checkpoint.scheme, folder / picture_name(checkpoint.scheme))
+    texts = {CARD: card, **eval_results_files(checkpoint.tests, links.datasets)}
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(exist_ok=True)
+        (folder / path).write_text(text, encoding="utf-8", newline="\n")
+
+
+def card_to_push(checkpoint: Checkpoint, links: Links) -> str:
+    """The card: README.md of the checkpoint's folder where somebody has edited it, else a new one.
+
+    Raises:
+        KDLandmarksError: if README.md says other figures than were measured, or nothing of the id.
+    """
+    picture = picture_name(checkpoint.scheme) if can_be_drawn(checkpoint.scheme) else None
+    rendered = render_card(checkpoint, links, picture)
+    own = checkpoint.folder / CARD
+    if not own.is_file():
+        return rendered
+    try:
+        text = own.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise KDLandmarksError(f"cannot read {own}: {error}") from error
+    check_figures(text, checkpoint.tests, str(own))
+    if _wording(text) == _wording(render_card(checkpoint, picture=picture)):
+        return rendered
+    if f'"{links.repo_id}"' not in text:
+        raise KDLandmarksError(
+            f"{own} does not tell how to load {links.repo_id}: remove it, or write it anew "
+            f"(kd-landmarks card {checkpoint.folder} --repo-id {links.repo_id} --out {own}) and "
+            "edit that"
+        )
+    if picture is not None:  # it may lie elsewhere on disk; in the repository it is beside the card
+        text = re.sub(rf"\]\([^()\s]*/{re.escape(picture)}\)", f"]({picture})", text)
+    return metadata_with(text, links)
+
+
+def _wording(card: str) -> str:
+    """A card but for what depends on where it lies: the picture's link and the loaded folder."""
+    card = re.sub(r"\]\([^()\s]*\.png\)", "](.png)", card)
+    return re.sub(r"FaceLandmarkPipeline\(.*\)", "FaceLandmarkPipeline()", card)
+
+
+@contextmanager
+def _code_goes_along() -> Iterator[None]:
+    """While this lasts, `save_pretrained` writes the code files and names them in `auto_map`."""
+    for auto, real in AUTO_CLASSES.items():
+        real.register_for_auto_class(auto)
+    try:
+        yield
+    finally:
+        for real in AUTO_CLASSES.values():
+            real._auto_class = None
+
+
+def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
+    """Refuse early what would be refused late, and what would bury somebody's other work.
+
+    Raises:
+        KDLandmarksError: for a token that may only read, a public repository that is to be
+            private, and one that holds anything but a detector.
+    """
+    try:
+        info = api.model_info(repo_id, timeout=_PATIENCE)
+    except RepositoryNotFoundError:
+        info = None
+    token = api.whoami().get("auth", {}).get("accessToken", {})
+    if token.get("role") == "read":
+        raise KDLandmarksError(f"the token may only read: pushing {repo_id} needs one that writes")
+    if info is None:
+        return
+    if private and not info.private:
+        raise KDLandmarksError(
+            f"{repo_id} is there and public: make it private, or give another name"
+        )
+    files = {file.rfilename for file in info.siblings or ()}
+    kind = None
+    if CONFIG in files:
+        config = Path(hf_hub_download(repo_id, CONFIG, revision=info.sha))
+        values = json.loads(config.read_text(encoding="utf-8"))
+        kind = values.get("model_type") if isinstance(values, dict) else None
+    if files - _BARE and kind != KDLandmarksConfig.model_type:
+        raise KDLandmarksError(
+            f"{repo_id} is taken: it holds {kind or 'something else'}, no detector of ours; give "
+            "another name"
+        )
