@@ -138,7 +138,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             augmentation=settings.augmentation,
             flip_permutation=scheme.flip_permutation,
             loose_margin=recipe.data.loose_margin,
-            keep=recipe.data.keep_crops,
+            keep=recipe.data.keep_crops and not recipe.data.streaming,
             seed=recipe.run.seed,
         )
         examiner = None
@@ -206,6 +206,9 @@ def main(
     stages: Annotated[
         str | None, typer.Option(help=f"Comma-separated, of {', '.join(STAGES)}.")
     ] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Fetch photos as they are needed; of Parquet, Hub.")
+    ] = False,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip_bad_rows", help="Leave broken rows out instead of stopping.")
     ] = False,
@@ -223,6 +226,7 @@ def main(
             "data.source": data,
             "student.init": init,
             "stages": stages.split(",") if stages else None,
+            "data.streaming": streaming or None,
             "data.skip_bad_rows": skip_bad_rows or None,
         }
         overrides |= {key: value for key, value in shortcuts.items() if value is not None}
@@ -246,7 +250,9 @@ def main(
         print(f"error: the disk of {folder} is full: make room, then --resume it", file=sys.stderr)
         raise typer.Exit(2) from None
     except KDLandmarksError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # A worker of the loader puts its traceback before the message.
+        message = str(error).rpartition("KDLandmarksError: ")[2].strip()
+        print(f"error: {message}", file=sys.stderr)
         raise typer.Exit(2) from None
 
 

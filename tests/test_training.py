@@ -14,8 +14,9 @@ from typer.testing import CliRunner
 import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
 from kd_landmarks.data.generated import generate_face
 from kd_landmarks.distillation.runs import plan_run
+from kd_landmarks.distillation.trainer import _schedule
 from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.recipes import STAGES, load_recipe
+from kd_landmarks.recipes import STAGES, NetworkSettings, load_recipe
 from kd_landmarks.shape_model import ShapeModel
 from train_accelerate import app
 
@@ -236,3 +237,16 @@ def test_bad_rows_stop_a_run_or_are_listed_and_left_out(own_faces, tmp_path, cap
         assert line in caplog.text
     metrics = json.loads((tmp_path / "left_out/metrics.json").read_text())
     assert metrics["faces"] == {"train": 13, "validation": 8, "test": 6}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8, 9, 10, 19, 200])
+def test_a_run_of_any_length_has_a_learning_rate(steps):
+    settings = NetworkSettings(learning_rate=0.1, warmup=0.1)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    schedule = _schedule(optimizer, settings, steps)
+    rates = []
+    for _ in range(steps):
+        rates += schedule.get_last_lr()
+        optimizer.step()
+        schedule.step()
+    assert all(0 < rate <= 0.1 for rate in rates)

@@ -34,7 +34,9 @@ class Teacher:
 
     image_size = 96
     crop_margin = 1.25
-    accelerator = SimpleNamespace(is_main_process=False, device="cpu")
+    accelerator = SimpleNamespace(
+        is_main_process=False, device="cpu", num_processes=1, process_index=0
+    )
 
     def __init__(self, points=1, wander=0.0):
         self.points, self.wander = points, wander

@@ -1,12 +1,10 @@
 """From rows (photos, landmarks, boxes) to the square crops that networks see."""
 
 import hashlib
-import io
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
-import datasets
 import numpy as np
 import torch
 from datasets import Dataset as Rows
@@ -19,6 +17,7 @@ from torchvision.transforms.v2 import functional as tvF
 from ..errors import KDLandmarksError
 from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_crop_units
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
+from .photos import Photos
 
 logger = logging.getLogger(__name__)
 
@@ -34,23 +33,6 @@ NOTEWORTHY_BYTES = 500_000_000
 # Loose crops are kept this much finer than the final crop, so that resampling them once more
 # costs no sharpness.
 SUPERSAMPLING = 1.25
-
-
-def undecoded_photos(rows: Rows) -> Rows:
-    """The column `image` alone, for `open_photo`, whatever the format of the rows."""
-    photos = rows.with_format(None).select_columns(["image"])
-    return photos.cast_column("image", datasets.Image(decode=False))
-
-
-def open_photo(stored: Mapping[str, Any]) -> Image.Image:
-    """The picture of an undecoded `image`, just as it is stored.
-
-    datasets itself turns a picture by its EXIF orientation; landmarks refer to the unturned one.
-    """
-    data = stored["bytes"]
-    photo = Image.open(stored["path"] if data is None else io.BytesIO(data))
-    photo.load()  # and close the file
-    return photo
 
 
 def as_rgb(photo: Image.Image) -> Image.Image:
@@ -111,10 +93,7 @@ class FaceCrops(Dataset):
         keep: bool = True,
         seed: int = 0,
     ) -> None:
-        self.photos = undecoded_photos(rows)
-        named = "source" in rows.column_names
-        numbers = range(len(rows))
-        self.sources = list(rows["source"]) if named else [f"row {number}" for number in numbers]
+        self.photos = Photos(rows)
         self.image_size = image_size
         self.seed = seed
         self.augment: Callable[..., Any] | None = None
@@ -170,11 +149,11 @@ class FaceCrops(Dataset):
         return (self[index] for index in range(len(self)))
 
     def _cut(self, index: int) -> Tensor:
-        photo = open_photo(self.photos[index]["image"])
+        photo = self.photos.open(index)
         try:
             return cut_crop(photo, self.crops[index], self.cut_size)
         except ValueError as error:
-            raise KDLandmarksError(f"{self.sources[index]}: {error}") from error
+            raise KDLandmarksError(f"{self.photos.sources[index]}: {error}") from error
 
     def _augmented(
         self,
@@ -245,13 +224,17 @@ class TrainingOrder(Sampler[int]):
     def __len__(self) -> int:
         return max(0, self.total - self.start)
 
+    def epoch_order(self, epoch: int) -> list[int]:
+        """The rows of an epoch, each once."""
+        generator = torch.Generator().manual_seed(item_seed(self.seed, epoch))
+        return torch.randperm(self.length, generator=generator).tolist()
+
     def __iter__(self) -> Iterator[int]:
         epoch, behind = divmod(self.start, self.length)
         remaining = len(self)
         while remaining > 0:
-            generator = torch.Generator().manual_seed(item_seed(self.seed, epoch))
-            order = torch.randperm(self.length, generator=generator)[behind:]
-            for index in order[:remaining].tolist():
+            order = self.epoch_order(epoch)[behind:]
+            for index in order[:remaining]:
                 yield epoch * self.length + index
             remaining -= len(order)
             epoch, behind = epoch + 1, 0

@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeVar
 
 import datasets
+from datasets.packaged_modules.parquet.parquet import ParquetConfig
+from huggingface_hub import constants, get_session
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
 from .json_lines import read_json_lines
 from .official import official_rows
 from .rows import COLUMNS, TARGETS, RawRow, build_rows
+from .streaming import features_of, streamed_rows
+
+_Part = TypeVar("_Part")
+
+# Seconds until a Hub that is silent counts as down: datasets itself goes on asking for minutes.
+_PATIENCE = 5.0
 
 
 def load_rows(
@@ -24,6 +34,7 @@ def load_rows(
     revision: str | None = None,
     skip_bad_rows: bool = False,
     token: str | bool | None = None,
+    streaming: bool = False,
 ) -> datasets.Dataset:
     """Loads faces into the row format of `kd_landmarks.data.rows`; decodes no picture.
 
@@ -40,10 +51,17 @@ def load_rows(
         revision: branch, tag or commit of a Hub data set.
         skip_bad_rows: leave out rows that cannot be read and list them in the log.
         token: access token for the Hub; True for the stored one.
+        streaming: leave the photos of Parquet, here or on the Hub, where they are; those who want
+            one fetch it by `kd_landmarks.data.photos.Photos`, with the stored token.
 
     Raises:
         KDLandmarksError: nothing there, an unknown split, a bad row (named by file and line).
     """
+    if streaming and token not in (None, True):
+        raise KDLandmarksError(
+            "photos are streamed long after this call, with the stored token: run `hf auth login` "
+            "or set HF_TOKEN instead of giving one"
+        )
     path = Path(source).expanduser()
     rows: Iterator[RawRow] | None
     images = None
@@ -51,10 +69,16 @@ def load_rows(
         origin = str(path)
         if revision is not None:
             raise KDLandmarksError(f"revision {revision!r} is for Hub data sets; {path} is on disk")
-        if path.suffix == ".jsonl" or any(path.glob("*.jsonl")):
+        is_lines = path.suffix == ".jsonl" or any(path.glob("*.jsonl"))
+        if streaming and (is_lines or not holds_parquet(path)):
+            raise KDLandmarksError(
+                f"{path} cannot be streamed, as only Parquet and data sets on the Hub can: make "
+                "Parquet of it with `kd-landmarks convert`, or leave streaming out"
+            )
+        if is_lines:
             rows = read_json_lines(path, split, scheme)
         elif holds_parquet(path):
-            images = _load_parquet(path, split)
+            images = _load_parquet(path, split, streaming)
             rows = _stored_rows(images, path.name)
         else:
             rows = official_rows(path, split, scheme)
@@ -67,7 +91,7 @@ def load_rows(
             )
     else:
         origin = str(source)
-        images = load_stored(source, split, revision, token)
+        images = load_stored(source, split, revision, token, streaming)
         rows = _stored_rows(images, origin)
     return build_rows(
         rows, scheme, box=box, origin=origin, skip_bad_rows=skip_bad_rows, images=images
@@ -84,21 +108,24 @@ def load_stored(
     split: str | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
+    streaming: bool = False,
 ) -> datasets.Dataset:
     """One split of Parquet on disk or of a data set on the Hub, just as it is stored.
+
+    Args: as `load_rows`; of a stream only the columns that rows are made of.
 
     Raises:
         KDLandmarksError: nothing there, or an unknown split.
     """
     path = Path(source).expanduser()
     if path.exists() and holds_parquet(path):
-        return _load_parquet(path, split)
+        return _load_parquet(path, split, streaming)
     if path.exists() or isinstance(source, Path) or _looks_like_a_path(source):
         problem = f"{source} holds no faces"
         if not path.exists():
             problem = f"there is no file or folder {source}"
         raise KDLandmarksError(f"{problem} (a data set on the Hub is called owner/name)")
-    return _load_from_hub(source, split, revision, token)
+    return _load_from_hub(source, split, revision, token, streaming)
 
 
 def _looks_like_a_path(source: str) -> bool:
@@ -112,10 +139,46 @@ def _looks_like_a_path(source: str) -> bool:
 
 
 def _load_from_hub(
-    name: str, split: str | None, revision: str | None, token: str | bool | None
+    name: str,
+    split: str | None,
+    revision: str | None,
+    token: str | bool | None,
+    streaming: bool,
 ) -> datasets.Dataset:
+    with _clear_errors(name, revision):
+        if streaming:
+            _ask_the_hub()
+            builder = datasets.load_dataset_builder(name, revision=revision, token=token)
+        else:
+            parts = datasets.load_dataset(name, revision=revision, token=token)
+    return _stream(builder, split, name) if streaming else _part(parts, split, name)
+
+
+def _ask_the_hub() -> None:
     try:
-        parts = datasets.load_dataset(name, revision=revision, token=token)
+        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)  # any answer will do
+    except Exception as error:  # each HTTP library has a family of its own
+        raise ConnectionError(f"{error}; streaming needs the Hub itself") from error
+
+
+def _stream(builder: datasets.DatasetBuilder, split: str | None, origin: str) -> datasets.Dataset:
+    """The rows of a builder's split, their photos left where they are."""
+    if not isinstance(builder.config, ParquetConfig):
+        raise KDLandmarksError(
+            f"{origin} cannot be streamed, for it is not stored as Parquet: `kd-landmarks convert "
+            "own` makes Parquet of a copy; or leave streaming out"
+        )
+    files = _part(builder.config.data_files or {}, split, origin)
+    features = builder.info.features or features_of(files[0])
+    known, attributes = _row_columns(features)
+    return streamed_rows(files, features, [*known, *attributes])
+
+
+@contextmanager
+def _clear_errors(name: str, revision: str | None) -> Iterator[None]:
+    """What can go wrong with a data set on the Hub, with the mend."""
+    try:
+        yield
     except datasets.exceptions.DatasetNotFoundError as error:
         raise KDLandmarksError(
             f"{name}: no such data set on the Hub, or no access to it ({error}): check the id"
@@ -129,26 +192,28 @@ def _load_from_hub(
         ) from error
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise KDLandmarksError(f"cannot load the data set {name} from the Hub: {error}") from error
-    return _part(parts, split, name)
 
 
-def _load_parquet(path: Path, split: str | None) -> datasets.Dataset:
+def _load_parquet(path: Path, split: str | None, streaming: bool = False) -> datasets.Dataset:
     """Local Parquet; a file's split is called by its name up to the first hyphen."""
+    load = datasets.load_dataset_builder if streaming else datasets.load_dataset
     try:
         if path.is_dir():
-            parts = datasets.load_dataset(str(path))
+            loaded = load(str(path))
         else:
             name = re.sub(r"\W", "_", path.stem.partition("-")[0])
-            parts = datasets.load_dataset("parquet", data_files={name: str(path)})
+            loaded = load("parquet", data_files={name: str(path)})
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise KDLandmarksError(f"cannot read {path} as Parquet: {error}") from error
-    return _part(parts, split, str(path))
+    if streaming:
+        return _stream(loaded, split, str(path))
+    return _part(loaded, split, str(path))
 
 
-def _part(parts: datasets.DatasetDict, split: str | None, origin: str) -> datasets.Dataset:
+def _part(parts: Mapping[str, _Part], split: str | None, origin: str) -> _Part:
     if split is None and len(parts) == 1:
         return next(iter(parts.values()))
-    if split not in parts:
+    if split is None or split not in parts:
         problem = "name a split" if split is None else f"there is no split {split!r}"
         raise KDLandmarksError(f"{origin}: {problem}; splits there: {', '.join(parts)}")
     return parts[split]
@@ -165,12 +230,7 @@ def _stored_rows(stored: datasets.Dataset, origin: str) -> Iterator[RawRow]:
             raise KDLandmarksError(
                 f"{origin} has no column {name!r} ({what}), but {', '.join(stored.column_names)}"
             )
-    known = [name for name in (*COLUMNS, *TARGETS, "visible") if name in stored.column_names]
-    attributes = [
-        name
-        for name, kind in stored.features.items()
-        if name not in known and re.match(r"u?int|bool", getattr(kind, "dtype", None) or "")
-    ]
+    known, attributes = _row_columns(stored.features)
     known.remove("image")
     rows = stored.with_format(None).select_columns([*known, *attributes])
     for number, row in enumerate(rows, start=1):
@@ -181,3 +241,14 @@ def _stored_rows(stored: datasets.Dataset, origin: str) -> Iterator[RawRow]:
             "photo": row.get("photo") or source,
             "source": source,
         }
+
+
+def _row_columns(features: datasets.Features) -> tuple[list[str], list[str]]:
+    """The columns that rows are made of: those that the format knows, and attributes."""
+    known = [name for name in (*COLUMNS, *TARGETS, "visible") if name in features]
+    attributes = [
+        name
+        for name, kind in features.items()
+        if name not in known and re.match(r"u?int|bool", getattr(kind, "dtype", None) or "")
+    ]
+    return known, attributes

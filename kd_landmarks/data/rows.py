@@ -31,6 +31,7 @@ import numpy as np
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
 from .bad_rows import BadRows, box_problem, image_problem, points_problem
+from .photos import Photos
 
 BOXES = ("gt", "dataset")
 """Boxes that a row can have: around its landmarks, or its data set's own."""
@@ -256,16 +257,18 @@ def check_rows(
         raise KDLandmarksError("the data set is empty: give a split that has rows")
     targets = [name for name in TARGETS if name in dataset.column_names]
     visible = "visible" in dataset.column_names
-    raw = dataset.with_format(None).cast_column("image", datasets.Image(decode=False))
-    raw = raw.select_columns([*COLUMNS, *targets, *(["visible"] if visible else [])])
+    photos = Photos(dataset)
+    known = [*COLUMNS, *targets, *(["visible"] if visible else [])]
+    raw = dataset.with_format(None).select_columns([name for name in known if name != "image"])
     bad = BadRows("the data set", skip_bad_rows)
     kept: list[int] = []
     first = 0
     with ThreadPoolExecutor(num_proc or 1) as pool:
         # By batches, so that only one batch of embedded pictures is in memory.
         for batch in raw.iter(batch_size=64):
-            problems = list(pool.map(image_problem, batch.pop("image")))
-            for offset, problem in enumerate(problems):
+            count = len(batch["source"])
+            images = [photos[first + offset] for offset in range(count)]
+            for offset, problem in enumerate(pool.map(image_problem, images)):
                 row = {name: values[offset] for name, values in batch.items()}
                 try:
                     if problem:
@@ -274,7 +277,7 @@ def check_rows(
                     kept.append(first + offset)
                 except KDLandmarksError as error:
                     bad.add(str(error))
-            first += len(problems)
+            first += count
     bad.close(len(kept))
     if len(kept) < len(dataset):
         dataset = dataset.select(kept)

@@ -15,7 +15,8 @@ from ..errors import KDLandmarksError
 from ..models.crop_kd_landmarks import square_crop
 from ..schemes import LandmarkScheme
 from .bad_rows import box_problem, image_problem
-from .crops import as_rgb, open_photo
+from .crops import as_rgb
+from .photos import open_photo
 from .rows import RawRow, row_cells, tight_box
 
 JPEG_QUALITY = 95

@@ -15,9 +15,9 @@ from ..errors import KDLandmarksError
 from ..inference.detection import find_faces
 from ..models.crop_kd_landmarks import check_box
 from .bad_rows import BadRows, image_problem
-from .crops import open_photo
 from .json_lines import read_unlabeled_lines
 from .loading import holds_parquet, load_stored
+from .photos import open_photo
 from .rows import RawRow, photo_id
 
 FEATURES = datasets.Features(

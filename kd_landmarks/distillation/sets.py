@@ -11,12 +11,14 @@ from datasets import Dataset, concatenate_datasets
 from ..data.crops import crop_points, point_array
 from ..data.generated import generated_dataset
 from ..data.loading import load_rows
+from ..data.photos import Photos
 from ..data.rows import check_rows, split_by_photo
 from ..errors import KDLandmarksError
 from ..metrics import nme
 from ..recipes.schema import DataSettings, ShapeModelSettings
 from ..schemes import LandmarkScheme
 from ..shape_model import ShapeModel
+from .shares import fetch_photos, leave_out_bad_rows
 from .teachers import add_points
 
 # Which generated faces: the splits share none.
@@ -45,8 +47,12 @@ class FaceSets:
 
     def digest(self) -> str:
         """What the training faces are, in 16 characters: a run continues on the same ones only."""
-        points = point_array(self.train, "landmarks").astype(np.float32)
-        return hashlib.sha256(points.tobytes()).hexdigest()[:16]
+        digest = hashlib.sha256(point_array(self.train, "landmarks").astype(np.float32).tobytes())
+        photos = Photos(self.train)
+        if photos.streamed:  # in an order that follows from their row groups
+            layout = [photos.groups_at_once, *map(len, photos.groups())]
+            digest.update(np.array(layout, np.int64).tobytes())
+        return digest.hexdigest()[:16]
 
 
 def load_sets(
@@ -75,28 +81,66 @@ def load_sets(
             "one of them"
         )
 
+    if settings.streaming:
+        return _streamed_sets(accelerator, settings, scheme, seed)
+
     def load(split: str) -> Dataset:
         if settings.source == "generated":
             return _generated(split, settings, scheme)
-        rows = load_rows(
-            settings.source,
-            split,
-            scheme=scheme,
-            box=settings.box,
-            revision=settings.revision,
-            skip_bad_rows=settings.skip_bad_rows,
-        )
-        return check_rows(rows, scheme, settings.skip_bad_rows, num_proc=os.cpu_count())
+        return _checked(_stored(split, settings, scheme), settings, scheme)
 
     with accelerator.main_process_first():
-        faces = load("train" if settings.source == "generated" else settings.train_split)
-        test = None
+        train = load("train" if settings.source == "generated" else settings.train_split)
+        validation = test = None
         if settings.test_split is not None:
             test = load("test" if settings.source == "generated" else settings.test_split)
-        train, validation = faces, None
         if settings.validation_faces:
-            train, validation = split_by_photo(faces, settings.validation_faces, seed)
+            train, validation = split_by_photo(train, settings.validation_faces, seed)
     return FaceSets(train, validation, test)
+
+
+def _streamed_sets(
+    accelerator: Accelerator, settings: DataSettings, scheme: LandmarkScheme, seed: int
+) -> FaceSets:
+    """The same sets, but the training photos stay where they are.
+
+    Those that networks are measured on, again and again, are fetched here. Training photos are
+    looked at beforehand only if the bad ones shall be left out; else one stops the run when it is
+    met.
+    """
+    if settings.source == "generated":
+        raise KDLandmarksError(
+            "generated faces are drawn, not streamed: leave data.streaming out, or name a Parquet "
+            "folder or Hub data set with --data"
+        )
+    train = _stored(settings.train_split, settings, scheme)
+    if settings.skip_bad_rows:
+        train = leave_out_bad_rows(accelerator, train, scheme)
+    validation = test = None
+    if settings.validation_faces:
+        train, validation = split_by_photo(train, settings.validation_faces, seed)
+        validation = _checked(fetch_photos(accelerator, validation), settings, scheme)
+    if settings.test_split is not None:
+        test = fetch_photos(accelerator, _stored(settings.test_split, settings, scheme))
+        test = _checked(test, settings, scheme)
+    return FaceSets(train, validation, test)
+
+
+def _stored(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+    assert settings.source is not None, "load_sets refuses a run without"
+    return load_rows(
+        settings.source,
+        split,
+        scheme=scheme,
+        box=settings.box,
+        revision=settings.revision,
+        skip_bad_rows=settings.skip_bad_rows,
+        streaming=settings.streaming,
+    )
+
+
+def _checked(rows: Dataset, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+    return check_rows(rows, scheme, settings.skip_bad_rows, num_proc=os.cpu_count())
 
 
 def with_generated(

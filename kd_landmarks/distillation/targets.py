@@ -6,6 +6,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+from accelerate.utils import gather_object
 from datasets import Dataset
 
 from ..data.crops import WEIGHTS, point_array
@@ -14,6 +15,7 @@ from ..data.unlabeled import load_unlabeled
 from ..errors import KDLandmarksError
 from ..recipes.schema import UnlabeledSettings
 from ..schemes import LandmarkScheme
+from .shares import share_of
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 from .views import View, draw_views, look
 
@@ -29,6 +31,8 @@ def precompute_targets(
 ) -> Dataset:
     """Predict each labeled face once, averaged over views, and store the points as columns.
 
+    All processes take part, each with its share of the faces.
+
     Args:
         rows: in the package's row format.
         teachers: by KD-Loss's names, `tough` and `tolerant`.
@@ -43,8 +47,11 @@ def precompute_targets(
     boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
     for name, teacher in teachers.items():
         label = f"{name} teacher's targets"
-        found = look(rows, boxes, teacher, scheme, draw_views(views), label)
-        rows = add_point_column(rows, TEACHER_COLUMNS[name], found.mean(1))
+        share = share_of(teacher.accelerator, len(rows))
+        faces = rows.select(share)
+        found = look(faces, boxes[share], teacher, scheme, draw_views(views), label)
+        points = np.stack(gather_object(list(found.mean(1))))
+        rows = add_point_column(rows, TEACHER_COLUMNS[name], points)
     return rows
 
 

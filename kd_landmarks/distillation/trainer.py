@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
 from ..data.crops import FaceCrops, TrainingOrder
+from ..data.stream_order import training_order
 from ..errors import KDLandmarksError
 from ..models import (
     KDLandmarksForKeypointDetection,
@@ -115,8 +116,13 @@ def train_network(
     if existing:
         load_checkpoint(accelerator, existing[-1], identity)
         logger.info("%s continues from %s", stage, existing[-1].name)
-    order = TrainingOrder(
-        len(crops), steps * per_step, seed=run.seed, start=progress.step * per_step
+    order = training_order(
+        crops,
+        settings.batch_size,
+        readers=accelerator.num_processes * max(1, run.workers),
+        total=steps * per_step,
+        seed=run.seed,
+        start=progress.step * per_step,
     )
     loader = accelerator.prepare_data_loader(_loader(crops, order, settings, run))
     bar = tqdm(
@@ -212,12 +218,10 @@ def _schedule(
     warmup = settings.warmup * steps
     if settings.schedule == "one_cycle":
         # One spare step: the last call of step() may not run past the end.
-        return OneCycleLR(
-            optimizer,
-            settings.learning_rate,
-            total_steps=steps + 1,
-            pct_start=settings.warmup or 1e-6,
-        )
+        total, share = steps + 1, settings.warmup or 1e-6
+        if share * total == 1:  # by which PyTorch divides by zero
+            share /= 2
+        return OneCycleLR(optimizer, settings.learning_rate, total_steps=total, pct_start=share)
 
     def factor(step: int) -> float:
         if step < warmup:

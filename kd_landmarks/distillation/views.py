@@ -11,7 +11,8 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
 
-from ..data.crops import cut_crop, open_photo, undecoded_photos
+from ..data.crops import cut_crop
+from ..data.photos import Photos
 from ..models.crop_kd_landmarks import square_crop, to_photo_pixels
 from ..schemes import LandmarkScheme
 from .teachers import FrozenTeacher
@@ -93,7 +94,7 @@ class _Views(TorchDataset):
     def __init__(
         self, rows: Dataset, boxes: np.ndarray, teacher: FrozenTeacher, views: Sequence[View]
     ) -> None:
-        self.photos = undecoded_photos(rows)
+        self.photos = Photos(rows)
         self.size = teacher.image_size
         self.views = views
         self.squares = [
@@ -104,7 +105,7 @@ class _Views(TorchDataset):
         return len(self.squares)
 
     def __getitem__(self, index: int) -> Tensor:
-        photo = open_photo(self.photos[index]["image"])
+        photo = self.photos.open(index)
         crops = []
         for view, square in zip(self.views, self.squares[index], strict=True):
             crop = cut_crop(photo, square, self.size)

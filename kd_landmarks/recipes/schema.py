@@ -49,7 +49,14 @@ class DataSettings(Settings):
     loose_margin: float = Field(
         1.8, ge=0.5, le=8, description="surroundings that augmentation sees, in the same unit"
     )
-    keep_crops: bool = Field(True, description="hold the training crops in memory, decoded")
+    keep_crops: bool = Field(
+        True, description="hold the training crops in memory, decoded; never those of a stream"
+    )
+    streaming: bool = Field(
+        False,
+        description="leave the training photos of Parquet or a Hub data set where they are, and "
+        "fetch them as they are needed (also --streaming)",
+    )
     skip_bad_rows: bool = Field(
         False, description="leave broken rows out and list them, instead of stopping"
     )

@@ -1,0 +1,185 @@
+"""Parquet that stays where it is, on the Hub or on a disk: all columns at once, photos on demand.
+
+`streamed_rows` reads every column but the photos. The `image` of such a row only says where its
+photo is, and `RowGroups` fetches it: a whole row group at a time, the least that Parquet gives.
+Rows, their numbers and all that is computed from them are those of the downloaded data set.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any, BinaryIO, NamedTuple
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+from datasets.table import table_cast
+from huggingface_hub import HfFileSystem
+
+from ..errors import KDLandmarksError
+
+HELD_GROUPS = 8
+HELD_BYTES = 256_000_000
+"""A reader holds so many row groups, and so many bytes, unless a single group has more."""
+
+# Waiting for the Hub takes longer than reading what it sends.
+_FILES_AT_ONCE = 16
+_HUB = "hf://"
+_PREFIX = "parquet-row:"
+_PHOTOS_PER_PIECE = 64
+
+# What the ends of Parquet files say of their row groups. The loader's workers inherit them where
+# they are forked, and read them again where they are not.
+_footers: dict[str, pq.FileMetaData] = {}
+
+
+class Place(NamedTuple):
+    """Where a photo is: a row of a row group of a file (a path or an hf:// address)."""
+
+    group: int
+    row: int
+    file: str
+
+    @classmethod
+    def of(cls, path: str | None) -> Place | None:
+        """The place that an image's path is; None for the path of a picture file."""
+        if not (path or "").startswith(_PREFIX):
+            return None
+        group, row, file = str(path).removeprefix(_PREFIX).split(":", 2)
+        return cls(int(group), int(row), file)
+
+    def __str__(self) -> str:
+        return f"{_PREFIX}{self.group}:{self.row}:{self.file}"
+
+
+class RowGroups:
+    """Fetches photos, and keeps the row groups that were used last.
+
+    Args:
+        capacity: how many; see `groups_at_once`.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self._held: OrderedDict[tuple[str, int], pa.Array] = OrderedDict()
+
+    def photo(self, place: Place) -> Mapping[str, Any]:
+        """The undecoded image, `bytes` and `path`.
+
+        Raises:
+            KDLandmarksError: it cannot be read.
+        """
+        key = (place.file, place.group)
+        if key in self._held:
+            self._held.move_to_end(key)
+        else:
+            # Make room first: both at once would be more than was promised.
+            while len(self._held) >= self.capacity:
+                self._held.popitem(last=False)
+            self._held[key] = _read_photos(place.file, place.group)
+        return self._held[key][place.row].as_py() or {"bytes": None, "path": None}
+
+
+def groups_at_once(groups: Iterable[tuple[str, int]]) -> int:
+    """How many of these row groups, each a file and a number, a reader may hold."""
+    sizes = [_footer(file).row_group(number).total_byte_size for file, number in groups]
+    return max(1, min(HELD_GROUPS, HELD_BYTES // max([1, *sizes])))
+
+
+def features_of(file: str) -> datasets.Features:
+    """The column types that a Parquet file tells.
+
+    Raises:
+        KDLandmarksError: it cannot be read.
+    """
+    _footers.pop(file, None)  # it may have been written anew since
+    with _opened(file) as parquet:
+        return datasets.Features.from_arrow_schema(parquet.schema_arrow)
+
+
+def streamed_rows(
+    files: Sequence[str], features: datasets.Features, columns: Iterable[str]
+) -> datasets.Dataset:
+    """The rows of Parquet files, in memory but for the photos: about a kilobyte each.
+
+    Args:
+        files: paths or hf:// addresses, in the order of the rows.
+        features: column types.
+        columns: the columns wanted, all of them in `features`.
+
+    Raises:
+        KDLandmarksError: a file cannot be read, or has other columns.
+    """
+    light = datasets.Features({name: features[name] for name in columns if name != "image"})
+    with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
+        tables = list(pool.map(lambda file: _light_table(file, light), files))
+    rows = datasets.Dataset(pa.concat_tables(tables), datasets.DatasetInfo(features=light))
+    if "image" not in features:
+        return rows
+    places = (
+        Place(group, row, file)
+        for file in files
+        for group in range(_footer(file).num_row_groups)
+        for row in range(_footer(file).row_group(group).num_rows)
+    )
+    return with_photos(rows, ({"bytes": None, "path": str(place)} for place in places))
+
+
+def with_photos(rows: datasets.Dataset, photos: Iterable[Mapping[str, Any]]) -> datasets.Dataset:
+    """Rows with one undecoded photo each, `bytes` and `path`, as their column `image`."""
+    kind = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    # In pieces, since one array holds 2 GB at most.
+    remaining, pieces = iter(photos), []
+    while piece := list(islice(remaining, _PHOTOS_PER_PIECE)):
+        pieces.append(pa.array(piece, kind))
+    table = pa.table({"image": pa.chunked_array(pieces, kind)})
+    info = datasets.DatasetInfo(features=datasets.Features({"image": datasets.Image()}))
+    rest = [name for name in rows.column_names if name != "image"]
+    return datasets.concatenate_datasets(
+        [datasets.Dataset(table, info), rows.select_columns(rest)], axis=1
+    )
+
+
+def _light_table(file: str, light: datasets.Features) -> pa.Table:
+    _footers.pop(file, None)
+    with _opened(file) as parquet:
+        _footers[file] = parquet.metadata
+        return table_cast(parquet.read(list(light)), light.arrow_schema)
+
+
+def _read_photos(file: str, group: int) -> pa.Array:
+    with _opened(file) as parquet:
+        _footers.setdefault(file, parquet.metadata)
+        column = parquet.read_row_group(group, ["image"])["image"]
+        return datasets.Image().cast_storage(column.combine_chunks())
+
+
+def _footer(file: str) -> pq.FileMetaData:
+    if file not in _footers:
+        with _opened(file) as parquet:
+            _footers[file] = parquet.metadata
+    return _footers[file]
+
+
+def _open(file: str) -> BinaryIO:
+    if file.startswith(_HUB):
+        # What Parquet asks for is what it needs: reading ahead would fetch the photos as well.
+        return HfFileSystem().open(file, "rb", cache_type="none")
+    return open(file, "rb")
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[pq.ParquetFile]:
+    """A file, open for this very read: a handle does not survive the fork of a loader's worker."""
+    try:
+        with _open(file) as handle:
+            yield pq.ParquetFile(handle, metadata=_footers.get(file), pre_buffer=True)
+    except Exception as error:  # the disk's, the network's, Arrow's
+        raise KDLandmarksError(
+            f"cannot read {file} ({error}): a run that was training goes on from its last "
+            "checkpoint with --resume"
+        ) from error

@@ -1,0 +1,46 @@
+"""Work that all processes of a run do together: each a share of it, and everybody has the whole."""
+
+import os
+
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from datasets import Dataset
+from tqdm.auto import tqdm
+
+from ..data.photos import Photos
+from ..data.rows import check_rows
+from ..data.streaming import with_photos
+from ..schemes import LandmarkScheme
+
+_NUMBER = "_number"
+
+
+def share_of(accelerator: Accelerator, count: int) -> range:
+    """Which of `count` things in a row are this process's; the shares differ by one at most."""
+    processes, rank = accelerator.num_processes, accelerator.process_index
+    return range(count * rank // processes, count * (rank + 1) // processes)
+
+
+def fetch_photos(accelerator: Accelerator, rows: Dataset) -> Dataset:
+    """Streamed rows with their photos in memory; each is fetched by one process only."""
+    photos = Photos(rows)
+    share = tqdm(
+        share_of(accelerator, len(rows)),
+        "fetching photos",
+        unit="photo",
+        leave=False,
+        disable=not accelerator.is_main_process,
+    )
+    return with_photos(rows, gather_object([photos[index] for index in share]))
+
+
+def leave_out_bad_rows(accelerator: Accelerator, rows: Dataset, scheme: LandmarkScheme) -> Dataset:
+    """Streamed rows without the bad ones, which are listed: looks at every photo once.
+
+    Raises:
+        KDLandmarksError: if a process finds none but bad rows in its share.
+    """
+    share = share_of(accelerator, len(rows))
+    numbered = rows.select(share).add_column(_NUMBER, list(share))
+    good = check_rows(numbered, scheme, skip_bad_rows=True, num_proc=os.cpu_count())
+    return rows.select(gather_object(list(good[_NUMBER])))
