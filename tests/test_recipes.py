@@ -61,7 +61,13 @@ def test_the_embedded_recipe_needs_no_data_and_no_network():
 @pytest.mark.parametrize("name", BUILT_IN)
 def test_teachers_are_twins_and_the_baseline_is_the_student_without_them(name):
     recipe = load_recipe(name)
-    assert recipe.tolerant_teacher == recipe.tough_teacher
+    # A Tolerant-Teacher may start from its finished twin, and then needs less.
+    start = {"init", "epochs", "learning_rate"} if recipe.tolerant_teacher.init else set()
+    tough, tolerant = (
+        teacher.model_dump(exclude=start)
+        for teacher in (recipe.tough_teacher, recipe.tolerant_teacher)
+    )
+    assert tolerant == tough
     plain = recipe.student.model_copy(update={"loss": recipe.baseline.loss})
     assert recipe.baseline == plain
 
