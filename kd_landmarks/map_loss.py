@@ -29,13 +29,17 @@ def map_divergence(
         A scalar from 0 (every map is its spot) to ln 2, in float32.
     """
     height, width = log_maps.shape[-2:]
-    log_maps, targets = log_maps.float(), targets.detach().float()
-    columns = _log_spot(targets[..., 0], width, span, sigma)
-    rows = _log_spot(targets[..., 1], height, span, sigma)
-    log_spots = rows.unsqueeze(-1) + columns.unsqueeze(-2)
-    log_middle = torch.logaddexp(log_maps, log_spots) - math.log(2)
-    divergence = (log_maps.exp() * (log_maps - log_middle)).sum((-1, -2)) / 2
-    divergence = divergence + (log_spots.exp() * (log_spots - log_middle)).sum((-1, -2)) / 2
+    # A probability that underflows to 0 would meet an infinite slope of the entropy.
+    log_maps = log_maps.float().clamp_min(-80)
+    log_columns = _log_spot(targets[..., 0].detach().float(), width, span, sigma)
+    log_rows = _log_spot(targets[..., 1].detach().float(), height, span, sigma)
+    # With entropy H, map p and spot q: H((p + q) / 2) - H(p) / 2 - H(q) / 2. A spot's entropy is
+    # that of its rows and columns. Few operations: maps are the largest thing that a step touches.
+    maps, columns, rows = log_maps.exp(), log_columns.exp(), log_rows.exp()
+    both = torch.addcmul(maps, rows.unsqueeze(-1), columns.unsqueeze(-2))
+    spot = (columns * log_columns).sum(-1) + (rows * log_rows).sum(-1)
+    halves = torch.special.entr(both).sum((-1, -2)) + (maps * log_maps).sum((-1, -2)) + spot
+    divergence = halves / 2 + math.log(2)
     return (divergence if weights is None else divergence * weights.float()).mean()
 
 
