@@ -10,7 +10,6 @@ value of a recipe can be given on the command line by its dotted name: --student
 """
 
 import errno
-import logging
 import os
 import sys
 import time
@@ -27,7 +26,6 @@ import typer
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration, broadcast_object_list, set_seed
 from datasets import Dataset
-from transformers.utils import logging as transformers_logging
 
 from kd_landmarks.data.crops import FaceCrops
 from kd_landmarks.distillation.evaluation import Examiner
@@ -56,8 +54,9 @@ from kd_landmarks.distillation.teachers import (
 )
 from kd_landmarks.distillation.trainer import StepLoss, train_network
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.quiet import set_up_logging
 from kd_landmarks.recipes import STAGES, Recipe, parse_overrides
-from kd_landmarks.schemes import get_scheme
+from kd_landmarks.schemes import LandmarkScheme, get_scheme
 
 # The same words as above, laid out for a terminal: a line with \b keeps the next ones as they are.
 HELP = """Train facial landmark detectors by knowledge distillation.
@@ -115,12 +114,10 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         set_seed(recipe.run.seed)
         role = stage if stage.endswith("teacher") else "student"
         model, processor = build_network(settings, scheme, role, margin)
-        rows, image_size, step_loss = train_rows, settings.image_size, plain_step(settings)
-        if stage == "tolerant_teacher":
-            step_loss = plain_step(settings, target="soft_landmarks")
-        elif stage == "student":
+        rows, image_size = train_rows, settings.image_size
+        if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
-            rows, image_size, step_loss = listen(recipe, teachers, rows)
+            rows, image_size, step_loss = listen(recipe, teachers, scheme, rows)
             if recipe.unlabeled.source or recipe.unlabeled.targets:
                 with accelerator.main_process_first():
                     rows = add_unlabeled(
@@ -131,6 +128,9 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
                         folder / "unlabeled",
                         recipe.data.skip_bad_rows,
                     )
+        else:
+            target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
+            step_loss = plain_step(settings, target)
         crops = FaceCrops(
             rows,
             image_size,
@@ -174,12 +174,11 @@ def share_cores(accelerator: Accelerator, threads: int | None) -> None:
 
 
 def listen(
-    recipe: Recipe, teachers: dict[str, FrozenTeacher], rows: Dataset
+    recipe: Recipe, teachers: dict[str, FrozenTeacher], scheme: LandmarkScheme, rows: Dataset
 ) -> tuple[Dataset, int, StepLoss]:
     """The student's rows, crop size and loss: teachers asked now once, or at every step."""
     settings = recipe.student
     if recipe.teachers.targets == "precomputed":
-        scheme = get_scheme(recipe.scheme)
         rows = precompute_targets(rows, teachers, scheme, recipe.teachers.views)
         return rows, settings.image_size, student_step(settings, None)
     sizes = [teacher.image_size for teacher in teachers.values()]
@@ -214,11 +213,7 @@ def main(
     ] = False,
 ) -> None:
     """Parse the command line and run; see the module's docstring."""
-    transformers_logging.disable_progress_bar()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    # timm warns of the classifier that a landmark detector leaves out.
-    for noisy in ("accelerate", "datasets", "httpx", "timm", "torch"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    set_up_logging()
     began = time.monotonic()
     try:
         overrides = parse_overrides(context.args)

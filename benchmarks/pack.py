@@ -3,7 +3,7 @@
     python benchmarks/pack.py runs/300w/student mobilenetv2-300w
 
 The student goes into the package, every other network into `checkpoints/NAME/`. Cards are written
-by `benchmarks/cards.py`, once `benchmarks/released.py` has measured.
+by `model_cards/render.py`, once `benchmarks/released.py` has measured.
 """
 
 import json

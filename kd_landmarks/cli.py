@@ -3,7 +3,6 @@
 Each command imports the heavy libraries inside, so that `--help` answers at once.
 """
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,6 +11,7 @@ import typer
 from typer.core import TyperGroup
 
 from .errors import KDLandmarksError
+from .quiet import set_up_logging
 
 # In the help texts, a line with \b keeps the lines after it as they are.
 EVALUATE_HELP = """Measure a detector on faces with ground truth.
@@ -139,7 +139,7 @@ def evaluate(
     ] = False,
 ) -> None:
     """Load, measure, print and write."""
-    _set_up_logging()
+    set_up_logging()
     import os
 
     from .data.loading import load_rows
@@ -251,7 +251,7 @@ def convert(
             f"{name} is for research only: --{'public' if public else 'license'} needs "
             "--i-have-the-rights"
         )
-    _set_up_logging()
+    set_up_logging()
     import tempfile
 
     from .data.convert import convert as convert_faces
@@ -329,18 +329,11 @@ def push(
     ] = False,
 ) -> None:
     """Check, stage, push and print."""
-    _set_up_logging()
+    set_up_logging()
     from . import default_checkpoint
-    from .cards import Links
     from .hub import push_checkpoint
 
-    links = Links(
-        repo_id=repo_id,
-        base_models=tuple(base_model or ()),
-        datasets=tuple(dataset or ()),
-        students=tuple(student or ()),
-        license=license,
-    )
+    links = _links(repo_id, base_model, dataset, student, license)
     done = push_checkpoint(
         checkpoint or default_checkpoint(),
         links,
@@ -369,19 +362,13 @@ def card(
     license: WeightsLicense = None,
 ) -> None:
     """Read, render and write."""
-    _set_up_logging()
+    set_up_logging()
     from . import default_checkpoint
-    from .cards import Links, read_checkpoint, render_card
+    from .cards import read_checkpoint, render_card
     from .cards.picture import can_be_drawn, picture_name, save_scheme_picture
     from .hub import check_links
 
-    links = Links(
-        repo_id=repo_id,
-        base_models=tuple(base_model or ()),
-        datasets=tuple(dataset or ()),
-        students=tuple(student or ()),
-        license=license,
-    )
+    links = _links(repo_id, base_model, dataset, student, license)
     check_links(links)
     found = read_checkpoint(checkpoint or default_checkpoint())
     picture = picture_name(found.scheme) if can_be_drawn(found.scheme) else None
@@ -399,14 +386,22 @@ def card(
     print(f"Written to {out}{f', with {picture} beside it' if picture else ''}")
 
 
-def _set_up_logging() -> None:
-    """The package's own messages on stderr, and quiet libraries."""
-    from transformers.utils import logging as transformers_logging
+def _links(
+    repo_id: str | None,
+    base_models: list[str] | None,
+    datasets: list[str] | None,
+    students: list[str] | None,
+    license: str | None,
+) -> Any:
+    from .cards import Links
 
-    transformers_logging.disable_progress_bar()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    for noisy in ("accelerate", "datasets", "httpx", "timm", "torch"):
-        logging.getLogger(noisy).setLevel(logging.ERROR)
+    return Links(
+        repo_id=repo_id,
+        base_models=tuple(base_models or ()),
+        datasets=tuple(datasets or ()),
+        students=tuple(students or ()),
+        license=license,
+    )
 
 
 def main() -> None:

@@ -81,14 +81,7 @@ def load_config(files: CheckpointFiles) -> KDLandmarksConfig:
     Raises:
         KDLandmarksError: if it is no detector's, or its values cannot be meant.
     """
-    values = _read_json(files, CONFIG)
-    kind = values.get("model_type")
-    if kind != KDLandmarksConfig.model_type:
-        raise KDLandmarksError(
-            f"{files.source} is no detector of ours: its model_type is {kind!r}, not "
-            f"{KDLandmarksConfig.model_type!r}"
-        )
-    _refuse_other_code(values, files.source)
+    values = _read_ours(files, CONFIG, "model_type", KDLandmarksConfig.model_type)
     known = {name: values[name] for name in KDLandmarksConfig.__annotations__ if name in values}
     try:
         return KDLandmarksConfig(**known)
@@ -103,14 +96,8 @@ def load_processor(files: CheckpointFiles) -> KDLandmarksImageProcessor:
     Raises:
         KDLandmarksError: if it is another's, or its values cannot be meant.
     """
-    values = _read_json(files, PROCESSOR)
-    kind = values.get("image_processor_type")
-    if kind != KDLandmarksImageProcessor.__name__:
-        raise KDLandmarksError(
-            f"{files.source} is no detector of ours: its image_processor_type is {kind!r}, not "
-            f"{KDLandmarksImageProcessor.__name__!r}"
-        )
-    _refuse_other_code(values, files.source)
+    kind = KDLandmarksImageProcessor.__name__
+    values = _read_ours(files, PROCESSOR, "image_processor_type", kind)
     names = KDLandmarksImageProcessor.valid_kwargs.__annotations__
     known = {name: value for name, value in values.items() if name in names}
     try:
@@ -158,7 +145,8 @@ def check_same_landmarks(
         )
 
 
-def _read_json(files: CheckpointFiles, name: str) -> dict[str, Any]:
+def _read_ours(files: CheckpointFiles, name: str, field: str, kind: str) -> dict[str, Any]:
+    """A JSON file that says in `field` that it is ours, and names no code but ours."""
     try:
         values = json.loads(files.path(name, MAX_JSON).read_text(encoding="utf-8"))
     except KDLandmarksError:
@@ -167,6 +155,12 @@ def _read_json(files: CheckpointFiles, name: str) -> dict[str, Any]:
         raise KDLandmarksError(f"cannot read {name} of {files.source}: {error}") from error
     if not isinstance(values, dict):
         raise KDLandmarksError(f"{name} of {files.source} is no mapping of names to values")
+    if values.get(field) != kind:
+        raise KDLandmarksError(
+            f"{files.source} is no detector of ours: its {field} is {values.get(field)!r}, not "
+            f"{kind!r}"
+        )
+    _refuse_other_code(values, files.source)
     return values
 
 

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import HFValidationError, RepositoryNotFoundError
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from .cards import Checkpoint, Links, check_figures, metadata_with, read_checkpoint, render_card
 from .cards.picture import can_be_drawn, picture_name, save_scheme_picture
@@ -19,7 +18,7 @@ from .cards.results import eval_results_files
 from .checkpoint_files import CONFIG, WEIGHTS
 from .detectors import AUTO_CLASSES, load_detector
 from .errors import KDLandmarksError
-from .hub_errors import clear_hub_errors
+from .hub_errors import check_repo_id, clear_hub_errors
 from .models import KDLandmarksConfig
 
 CARD = "README.md"
@@ -106,12 +105,7 @@ def check_links(links: Links) -> None:
     """
     ids = (links.repo_id, *links.base_models, *links.datasets, *links.students)
     for name in (name for name in ids if name is not None):
-        try:
-            validate_repo_id(name)
-        except HFValidationError as error:
-            raise KDLandmarksError(f"{name!r} is no id on the Hub: {error}") from error
-        if name.count("/") != 1:
-            raise KDLandmarksError(f"{name!r} is no id on the Hub: give NAMESPACE/NAME")
+        check_repo_id(name)
 
 
 def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None:

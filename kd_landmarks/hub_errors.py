@@ -1,13 +1,15 @@
-"""What can go wrong with the Hub, as one line that says what to do."""
+"""Ids on the Hub, and what can go wrong with it as one line that says what to do."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from huggingface_hub.errors import (
     HfHubHTTPError,
+    HFValidationError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
 )
+from huggingface_hub.utils import validate_repo_id
 
 from .errors import KDLandmarksError
 
@@ -17,6 +19,20 @@ _MENDS = {
     409: "; give another name",
     412: "; somebody else has just changed it: try again",
 }
+
+
+def check_repo_id(name: str) -> None:
+    """Refuse what is no NAMESPACE/NAME.
+
+    Raises:
+        KDLandmarksError: naming it.
+    """
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise KDLandmarksError(f"{name!r} is no id on the Hub: {error}") from error
+    if name.count("/") != 1:
+        raise KDLandmarksError(f"{name!r} is no id on the Hub: give NAMESPACE/NAME")
 
 
 @contextmanager

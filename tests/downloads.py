@@ -4,15 +4,16 @@ import hashlib
 import json
 from pathlib import Path
 
+import h5py
 import numpy as np
 from PIL import Image
-from test_official import face, picture, pts, wflw_line, write_cofw
 from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
 from kd_landmarks.schemes import LandmarkScheme
 
 WFLW_LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
+WFLW_ATTRIBUTES = ("pose", "expression", "illumination", "make_up", "occlusion", "blur")
 FIVE = LandmarkScheme.from_dict(
     {
         "name": "five",
@@ -22,6 +23,42 @@ FIVE = LandmarkScheme.from_dict(
         "pupils": [[0], [1]],
     }
 )
+
+
+def face(count: int, shift: float = 0.0) -> np.ndarray:
+    """Points of an ellipse, with three decimals like the files'."""
+    angle = np.linspace(0, 6, count)
+    return np.round(np.stack([40 + 20 * np.cos(angle), 30 + 15 * np.sin(angle)], 1) + shift, 3)
+
+
+def picture(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", (90, 70), (200, 30, 90)).save(path)
+
+
+def pts(points: np.ndarray) -> str:
+    lines = "\n".join(f"{x:.6f} {y:.6f}" for x, y in points)
+    return f"version: 1\nn_points:  {len(points)}\n{{\n{lines}\n}}\n"
+
+
+def wflw_line(points: np.ndarray, name: str) -> str:
+    numbers = " ".join(f"{value:.6f}" for value in points.ravel())
+    return f"{numbers} 18 12 64 49 1 0 1 0 0 1 {name}"
+
+
+def write_cofw(path: Path, suffix: str, pictures: list[np.ndarray], occluded: np.ndarray) -> None:
+    """A `.mat` file as MATLAB 7.3 writes it: HDF5, cells by reference, each array transposed."""
+    count = len(pictures)
+    labels = [
+        np.concatenate([*(face(29, shift) + 1).T, occluded]) for shift in range(count)
+    ]  # 29 x, 29 y, 29 occlusions; pixels counted from 1
+    with h5py.File(path, "w") as file:
+        cells = file.create_dataset(f"Is{suffix}", (1, count), dtype=h5py.ref_dtype)
+        for index, pixels in enumerate(pictures):
+            stored = file.create_dataset(f"#refs#/{index}", data=pixels.T)
+            cells[0, index] = stored.ref
+        file[f"phis{suffix}"] = np.array(labels, dtype=np.float64).T
+        file[f"bboxes{suffix}"] = np.array([[11.0, 6.0, 60.0, 50.0]] * count).T
 
 
 def write_300w(root: Path) -> Path:

@@ -11,9 +11,13 @@ import pyarrow.parquet as pq
 import pytest
 from downloads import (
     FIVE,
+    WFLW_ATTRIBUTES,
     WFLW_LISTS,
     convert_command,
+    face,
     files_of,
+    picture,
+    pts,
     read_lines,
     write_300w,
     write_cofw_folder,
@@ -23,7 +27,6 @@ from downloads import (
 )
 from huggingface_hub import DatasetCard
 from PIL import Image
-from test_official import ATTRIBUTES, face, picture, pts
 
 from kd_landmarks.data import published, shards
 from kd_landmarks.data.convert import convert
@@ -128,7 +131,7 @@ def test_wflw_converted_gives_the_rows_of_the_download(root_wflw, tmp_path, spli
     convert("wflw", root_wflw, tmp_path / "out")
     rows = load_rows(tmp_path / "out", split, scheme=WFLW, box=box)
     assert_same_rows(rows, load_rows(root_wflw, split, scheme=WFLW, box=box))
-    assert set(ATTRIBUTES) < set(rows.column_names)
+    assert set(WFLW_ATTRIBUTES) < set(rows.column_names)
 
 
 @pytest.mark.parametrize("box", ["gt", "dataset"])
@@ -548,7 +551,7 @@ def test_the_card_says_what_the_hub_wants_to_know(root_wflw, tmp_path):
         {"split": "test", "path": ["data/test-*"]},
     ]
     features = datasets.Features._from_yaml_list(data["dataset_info"]["features"])
-    assert features == row_features(WFLW, attributes=ATTRIBUTES)
+    assert features == row_features(WFLW, attributes=WFLW_ATTRIBUTES)
     examples = {split["name"]: split["num_examples"] for split in data["dataset_info"]["splits"]}
     assert examples == {"train": 1, "test": 2}
     assert "non-commercial research only" in card.text

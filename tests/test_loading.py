@@ -8,6 +8,7 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
+from downloads import FIVE
 from PIL import Image
 
 from kd_landmarks.data.loading import load_rows
@@ -20,17 +21,8 @@ from kd_landmarks.data.rows import (
     tight_box,
 )
 from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.schemes import LandmarkScheme, get_scheme
+from kd_landmarks.schemes import get_scheme
 
-FIVE = LandmarkScheme.from_dict(
-    {
-        "name": "five",
-        "names": ["left_eye", "right_eye", "nose", "left_mouth", "right_mouth"],
-        "flip_pairs": [[0, 1], [3, 4]],
-        "eye_corners": [0, 1],
-        "pupils": [[0], [1]],
-    }
-)
 POINTS = [[10.5, 10.0], [30.0, 11.0], [20.0, 20.0], [12.0, 30.0], [28.0, 31.25]]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from downloads import WFLW_ATTRIBUTES, face, picture, pts, wflw_line, write_300w, write_cofw
 from PIL import Image
 
 from kd_landmarks.data.loading import load_rows
@@ -15,23 +16,6 @@ from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 
 IBUG, WFLW, COFW = (get_scheme(name) for name in ("ibug68", "wflw98", "cofw29"))
-ATTRIBUTES = ("pose", "expression", "illumination", "make_up", "occlusion", "blur")
-
-
-def face(count: int, shift: float = 0.0) -> np.ndarray:
-    """Points of an ellipse, with three decimals like the files'."""
-    angle = np.linspace(0, 6, count)
-    return np.round(np.stack([40 + 20 * np.cos(angle), 30 + 15 * np.sin(angle)], 1) + shift, 3)
-
-
-def picture(path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", (90, 70), (200, 30, 90)).save(path)
-
-
-def pts(points: np.ndarray) -> str:
-    lines = "\n".join(f"{x:.6f} {y:.6f}" for x, y in points)
-    return f"version: 1\nn_points:  {len(points)}\n{{\n{lines}\n}}\n"
 
 
 # --- 300W
@@ -39,29 +23,16 @@ def pts(points: np.ndarray) -> str:
 
 @pytest.fixture
 def root_300w(tmp_path):
-    names = (
-        "afw/123456_1.jpg",
-        "afw/123456_2.JPG",
-        "helen/trainset/100032540_1.jpg",
-        "lfpw/trainset/image_0001.png",
-        "helen/testset/296814969_3.jpg",
-        "lfpw/testset/image_0001.png",
-        "ibug/image_092 _01.jpg",
-    )
-    for shift, name in enumerate(names):
-        path = tmp_path / name
-        picture(path)
-        path.with_suffix(".pts").write_text(pts(face(68, shift)))
-    return tmp_path
+    return write_300w(tmp_path)
 
 
 @pytest.mark.parametrize(
     ("split", "subsets"),
     [
         ("train", ["afw", "afw", "helen", "lfpw"]),
-        ("common", ["helen", "lfpw"]),
+        ("common", ["helen", "lfpw", "lfpw"]),
         ("challenging", ["ibug"]),
-        ("full", ["helen", "lfpw", "ibug"]),
+        ("full", ["helen", "lfpw", "lfpw", "ibug"]),
     ],
 )
 def test_300w_has_the_splits_of_the_literature(root_300w, split, subsets):
@@ -136,11 +107,6 @@ def test_a_pts_file_that_is_no_text_or_not_there_is_refused(tmp_path):
 # --- WFLW
 
 
-def wflw_line(points: np.ndarray, name: str) -> str:
-    numbers = " ".join(f"{value:.6f}" for value in points.ravel())
-    return f"{numbers} 18 12 64 49 1 0 1 0 0 1 {name}"
-
-
 @pytest.fixture
 def root_wflw(tmp_path):
     lists = tmp_path / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
@@ -155,8 +121,8 @@ def root_wflw(tmp_path):
 
 def test_wflw_lines_become_rows(root_wflw):
     rows = load_wflw(root_wflw, "test")
-    assert rows.features == row_features(WFLW, attributes=ATTRIBUTES)
-    assert [rows[1][name] for name in ATTRIBUTES] == [1, 0, 1, 0, 0, 1]
+    assert rows.features == row_features(WFLW, attributes=WFLW_ATTRIBUTES)
+    assert [rows[1][name] for name in WFLW_ATTRIBUTES] == [1, 0, 1, 0, 0, 1]
     np.testing.assert_array_equal(rows[1]["landmarks"], np.float32(face(98, 1)))
     assert rows["photo"][:] == ["0--Parade/0_Parade_1"] * 2 + ["1--Ball/1_Ball_2"]
     assert rows["source"][2] == "list_98pt_rect_attr_test.txt:3"
@@ -192,21 +158,6 @@ def test_a_bad_line_of_wflw_is_refused_by_its_number(root_wflw, line, message):
 
 
 # --- COFW
-
-
-def write_cofw(path: Path, suffix: str, pictures: list[np.ndarray], occluded: np.ndarray) -> None:
-    """A `.mat` file as MATLAB 7.3 writes it: HDF5, cells by reference, each array transposed."""
-    count = len(pictures)
-    labels = [
-        np.concatenate([*(face(29, shift) + 1).T, occluded]) for shift in range(count)
-    ]  # 29 x, 29 y, 29 occlusions; pixels counted from 1
-    with h5py.File(path, "w") as file:
-        cells = file.create_dataset(f"Is{suffix}", (1, count), dtype=h5py.ref_dtype)
-        for index, pixels in enumerate(pictures):
-            stored = file.create_dataset(f"#refs#/{index}", data=pixels.T)
-            cells[0, index] = stored.ref
-        file[f"phis{suffix}"] = np.array(labels, dtype=np.float64).T
-        file[f"bboxes{suffix}"] = np.array([[11.0, 6.0, 60.0, 50.0]] * count).T
 
 
 @pytest.fixture
@@ -280,7 +231,7 @@ def test_load_rows_knows_the_official_folders(root_300w, root_wflw, root_cofw):
         folders[name].mkdir()
         for file in files:
             file.rename(folders[name] / file.name)
-    assert len(load_rows(folders["300W"], "full", scheme=IBUG)) == 3
+    assert len(load_rows(folders["300W"], "full", scheme=IBUG)) == 4
     assert len(load_rows(folders["WFLW"], "test", scheme=WFLW, box="dataset")) == 3
     assert len(load_rows(folders["COFW"], "train", scheme=COFW)) == 2
     assert len(load_rows(folders["COFW"] / "COFW_test_color.mat", scheme=COFW)) == 1

@@ -152,7 +152,7 @@ def test_a_data_set_made_public_in_the_meantime_gets_none_either(root_300w, fake
         ("whoami", OfflineModeIsEnabled("offline"), "HF_HUB_OFFLINE is set, unset it"),
         ("whoami", refusal(HfHubHTTPError, 401, "Invalid user token."), "is the token valid"),
         ("whoami", ConnectionError("Name or service not known"), "cannot push me/300w: Name or"),
-        ("create_repo", refusal(HfHubHTTPError, 403, "Forbidden"), "(403): Forbidden (is the tok"),
+        ("create_repo", refusal(HfHubHTTPError, 403, "Forbidden"), "(403): Forbidden; may the tok"),
         ("upload_folder", refusal(HfHubHTTPError, 500, "Internal"), "(500): Internal"),
         ("upload_folder", TimeoutError("cut"), "cannot push me/300w: cut"),
     ],
@@ -174,7 +174,7 @@ def test_what_the_hub_refuses_is_one_clear_line(
 def test_what_is_no_id_is_refused_before_the_hub_is_asked(root_300w, fake_hub, name):
     result = convert_command("300w", root_300w, "--push", name)
     assert result.exit_code == 2
-    assert f"{name!r} is no id of a data set" in result.output
+    assert f"{name!r} is no id on the Hub" in result.output
     assert not fake_hub.calls
 
 

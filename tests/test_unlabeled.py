@@ -207,6 +207,25 @@ def test_a_folder_of_photos_is_searched_for_faces(tmp_path, monkeypatch):
     assert faces[0]["image"].size == (60, 40)
 
 
+def test_photos_of_a_turned_camera_are_stored_upright(tmp_path, monkeypatch):
+    """Nothing refers to the stored pixels yet, and networks want upright faces."""
+    spot = draw_blob(*SPOT, 9.0, 400, 300)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # upright after a quarter turn to the right
+    Image.fromarray(np.rot90(spot)).save(tmp_path / "phone.jpg", exif=exif)
+    seen = []
+
+    def find(photo):
+        seen.append(photo)
+        return np.array([[9.0, 9.0, 99.0, 99.0]]), None
+
+    monkeypatch.setattr(unlabeled, "find_faces", find)
+    (face,) = load_unlabeled(tmp_path)
+    assert face["image"].size == (400, 300)
+    np.testing.assert_allclose(seen[0], spot, atol=12)
+    np.testing.assert_allclose(np.asarray(face["image"]), spot, atol=12)
+
+
 def test_stored_faces_come_with_their_boxes(tmp_path):
     rows = face_rows().select_columns(["image", "box", "photo", "source"])
     rows.to_parquet(tmp_path / "train-0.parquet")

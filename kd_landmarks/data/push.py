@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import (
-    HfHubHTTPError,
-    HFValidationError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-    RepositoryNotFoundError,
-)
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..errors import KDLandmarksError
+from ..hub_errors import check_repo_id, clear_hub_errors
 from .conversion import MISSING_FILE
 from .dataset_card import SCHEME_FILE
 
@@ -30,14 +22,9 @@ def check_push(repo_id: str, private: bool) -> None:
     Raises:
         KDLandmarksError: no such id, no token, no Hub, or what must be private would be public.
     """
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise KDLandmarksError(f"{repo_id!r} is no id of a data set: {error}") from error
-    if repo_id.count("/") != 1:
-        raise KDLandmarksError(f"{repo_id!r} is no id of a data set: give NAMESPACE/NAME")
+    check_repo_id(repo_id)
     api = HfApi()
-    with _clear_errors(repo_id):
+    with clear_hub_errors(repo_id):
         api.whoami()
         try:
             public = not api.repo_info(repo_id, repo_type="dataset").private
@@ -58,12 +45,12 @@ def push_folder(folder: Path, repo_id: str, private: bool) -> str:
         KDLandmarksError: the Hub cannot be reached or refuses it.
     """
     api = HfApi()
-    with _clear_errors(repo_id):
+    with clear_hub_errors(repo_id):
         url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
         # What was there before keeps its visibility.
         public = not api.repo_info(repo_id, repo_type="dataset").private
     _refuse_public(repo_id, private, public)
-    with _clear_errors(repo_id):
+    with clear_hub_errors(repo_id):
         api.upload_folder(
             repo_id=repo_id,
             repo_type="dataset",
@@ -79,25 +66,3 @@ def _refuse_public(repo_id: str, private: bool, public: bool) -> None:
         raise KDLandmarksError(
             f"the data set {repo_id} is there and public: make it private or give another name"
         )
-
-
-@contextmanager
-def _clear_errors(repo_id: str) -> Iterator[None]:
-    """What can go wrong with the Hub, as one line with the mend."""
-    try:
-        yield
-    except LocalTokenNotFoundError as error:
-        raise KDLandmarksError(
-            f"pushing {repo_id} needs a token that may write: run `hf auth login` or set HF_TOKEN"
-        ) from error
-    except OfflineModeIsEnabled as error:
-        raise KDLandmarksError(
-            f"cannot push {repo_id}: HF_HUB_OFFLINE is set, unset it to reach the Hub"
-        ) from error
-    except HfHubHTTPError as error:
-        status = error.response.status_code
-        why = error.server_message or str(error).strip().splitlines()[0]
-        hint = " (is the token valid, and may it write there?)" if status in (401, 403) else ""
-        raise KDLandmarksError(f"the Hub refuses {repo_id} ({status}): {why}{hint}") from error
-    except Exception as error:  # each HTTP library has a family of its own
-        raise KDLandmarksError(f"cannot push {repo_id}: {error}") from error

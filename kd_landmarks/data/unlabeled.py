@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import datasets
 import numpy as np
-from PIL import Image
+from PIL import ExifTags, Image, ImageOps
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
 from ..inference.detection import find_faces
 from ..models.crop_kd_landmarks import check_box
 from .bad_rows import BadRows, image_problem
+from .crops import as_rgb
 from .json_lines import read_unlabeled_lines
 from .loading import holds_parquet, load_stored
 from .photos import open_photo
@@ -28,6 +30,9 @@ FEATURES = datasets.Features(
         "source": datasets.Value("string"),
     }
 )
+
+# Of photos that are stored anew because they had to be turned.
+TURNED_QUALITY = 95
 
 
 def load_unlabeled(
@@ -43,7 +48,8 @@ def load_unlabeled(
         source: a folder of photos (searched to any depth); a `.jsonl` file or a folder of them
             with `image` and, where known, `box`, `detector_box` or `face_box`; Parquet or the id of
             a data set on the Hub with `image` and, where known, `box`. Faces without a box are
-            found by the package's face detector, all of a photo.
+            found by the package's face detector, all of a photo, which is turned as its EXIF data
+            say.
         split: which part, as in `load_rows`.
         revision: branch, tag or commit of a Hub data set.
         skip_bad_rows: leave out photos that cannot be decoded and boxes that are none, and list
@@ -72,22 +78,34 @@ def load_unlabeled(
         try:
             if problem:
                 raise ValueError(f"{row['source']}: {problem}")
-            boxes = _boxes(row, stored)
+            stored, boxes = _upright(row, stored)
         except ValueError as error:
             bad.add(str(error))
             continue
-        known = {"image": image, "photo": row["photo"], "source": row["source"]}
+        known = {"image": stored, "photo": row["photo"], "source": row["source"]}
         faces += [{**known, "box": box.astype(np.float32)} for box in boxes]
     bad.close(len(faces))
     columns = {name: [face[name] for face in faces] for name in FEATURES}
     return datasets.Dataset.from_dict(columns, features=FEATURES)
 
 
-def _boxes(row: Mapping[str, Any], stored: Mapping[str, Any]) -> np.ndarray:
-    """A row's own box, or its photo's faces."""
+def _upright(
+    row: Mapping[str, Any], stored: Mapping[str, Any]
+) -> tuple[Mapping[str, Any], np.ndarray]:
+    """A row's photo with its own box, or with all its faces and turned as its EXIF data say.
+
+    A box belongs to the photo as it is stored. Where there is none, nothing refers to the stored
+    one, and a face that lies on its side would neither be found nor be of use.
+    """
     if row["box"] is not None:
-        return check_box(row["box"], f"{row['source']}: ")[None]
-    return find_faces(np.array(open_photo(stored).convert("RGB")))[0]
+        return stored, check_box(row["box"], f"{row['source']}: ")[None]
+    photo = open_photo(stored)
+    turned = ImageOps.exif_transpose(photo)
+    if photo.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+        data = io.BytesIO()
+        as_rgb(turned).save(data, "JPEG", quality=TURNED_QUALITY)
+        stored = {"path": None, "bytes": data.getvalue()}
+    return stored, find_faces(np.array(as_rgb(turned)))[0]
 
 
 def _photos(folder: Path) -> Iterator[RawRow]:

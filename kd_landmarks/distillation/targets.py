@@ -1,6 +1,7 @@
 """What teachers say once, before a student's training: on labeled faces and on unlabeled ones."""
 
 import logging
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from ..data.unlabeled import load_unlabeled
 from ..errors import KDLandmarksError
 from ..recipes.schema import UnlabeledSettings
 from ..schemes import LandmarkScheme
+from .checkpoints import replace_folder
 from .shares import share_of
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 from .views import View, draw_views, look
@@ -97,8 +99,9 @@ def add_unlabeled(
         )
         labeled = label_faces(faces, settings, teachers, scheme)
         partial = folder.with_name(f".{folder.name}.partial")
+        shutil.rmtree(partial, ignore_errors=True)
         labeled.save_to_disk(partial)
-        partial.rename(folder)
+        replace_folder(partial, folder)
     weights = settings.weight * np.asarray(labeled.with_format("numpy")[WEIGHTS])
     labeled = _with_weights(labeled.remove_columns(WEIGHTS), weights)
     rows = _with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))

@@ -1,0 +1,16 @@
+"""What a program of ours says on stderr: its own messages, and of the libraries only errors."""
+
+import logging
+
+# timm warns of the classifier that a landmark detector leaves out.
+_NOISY = ("accelerate", "datasets", "httpx", "timm", "torch")
+
+
+def set_up_logging() -> None:
+    """The package's own messages on stderr, and quiet libraries."""
+    from transformers.utils import logging as transformers_logging  # takes seconds to import
+
+    transformers_logging.disable_progress_bar()
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
