@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from record import TRAINING, without_paths
 
 from kd_landmarks.detectors import load_detector
 from kd_landmarks.weights import DEFAULT_FOLDER
 from kd_landmarks.weights.compact import save_compact
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
-TRAINING = Path(__file__).parent / "results" / "training"
 
 
 def main(
@@ -30,10 +30,7 @@ def main(
     model, processor = load_detector(source)
     shutil.rmtree(folder, ignore_errors=True)
     save_compact(model, processor, folder)
-    training = json.loads((source / "training.json").read_text(encoding="utf-8"))
-    for key in ("backbone_weights", "init"):  # where files lay means nothing elsewhere
-        if training["settings"][key]:
-            training["settings"][key] = Path(training["settings"][key]).name
+    training = without_paths(json.loads((source / "training.json").read_text(encoding="utf-8")))
     TRAINING.mkdir(parents=True, exist_ok=True)
     (TRAINING / f"{name}.json").write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
     print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.2f} MB")

@@ -13,6 +13,8 @@ import torch
 from kd_landmarks.distillation.report import versions
 
 RESULTS = Path(__file__).parent / "results"
+# How each released network was trained.
+TRAINING = RESULTS / "training"
 
 
 def record(name: str, measured: dict[str, Any], seed: int) -> Path:
@@ -30,7 +32,7 @@ def record(name: str, measured: dict[str, Any], seed: int) -> Path:
         "commit": _git("rev-parse", "HEAD"),
         "clean": not _git("status", "--porcelain", "--untracked-files=no"),
         "machine": {
-            "processor": _processor(),
+            "processor": processor_name(),
             "threads": torch.get_num_threads(),
             "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         },
@@ -48,16 +50,26 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None
         print("| " + " | ".join(str(cell) for cell in row) + " |")
 
 
-def _git(*words: str) -> str:
-    done = subprocess.run(
-        ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
-    return done.stdout.strip()
+def without_paths(values: Any) -> Any:
+    """The same JSON with the last name of each path: where files lay means nothing elsewhere."""
+    if isinstance(values, dict):
+        return {key: without_paths(value) for key, value in values.items()}
+    if isinstance(values, list):
+        return [without_paths(value) for value in values]
+    return Path(values).name if isinstance(values, str) and values.startswith("/") else values
 
 
-def _processor() -> str:
+def processor_name() -> str:
+    """What this machine's processor is called."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         return platform.processor()
     return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
+
+
+def _git(*words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return done.stdout.strip()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from record import record
+from record import record, without_paths
 
 from kd_landmarks.recipes import load_recipe
 
@@ -23,12 +23,7 @@ def main(
     for stage, entry in metrics["networks"].items():
         training = json.loads((run / stage / "training.json").read_text(encoding="utf-8"))
         entry["training"] = {key: training[key] for key in ("steps", "seconds", "history")}
-    values = recipe.model_dump(mode="json")
-    # Where data and weights lay is nobody's business, and means nothing elsewhere.
-    values["data"]["source"] = None if recipe.data.source != "generated" else "generated"
-    for section in ("tough_teacher", "tolerant_teacher", "student", "baseline"):
-        weights = values[section]["backbone_weights"]
-        values[section]["backbone_weights"] = Path(weights).name
+    values = without_paths(recipe.model_dump(mode="json"))
     print(record(name, {**metrics, "recipe": values}, recipe.run.seed))
 
 

@@ -5,9 +5,10 @@
 Scores every network of `checkpoints/` and the one inside the package on 300W common (all faces,
 ground-truth box and the iBUG detector's box) and on the 106 WFLW faces with 68 points, times each
 beside the first trial's network (MobileNetV2, 128 pixels, integral head, untrained), and says what
-teachers bought the student.
+teachers bought the student. Writes the figures beside each network's weights too, for its card.
 """
 
+import json
 import statistics
 import time
 from itertools import chain
@@ -17,18 +18,21 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from record import RESULTS, print_table, record
+from record import RESULTS, TRAINING, print_table, processor_name, record
 from scipy.stats import wilcoxon
 from transformers.utils import logging as transformers_logging
 
 import kd_landmarks
 from kd_landmarks import KDLandmarksConfig, KDLandmarksForKeypointDetection, load_rows
-from kd_landmarks.detectors import detector_scheme, load_detector
+from kd_landmarks.detectors import load_detector
+from kd_landmarks.distillation.runs import METRICS
 from kd_landmarks.evaluation import Evaluation, evaluate_detector
 from kd_landmarks.metrics import bootstrap_interval
 from kd_landmarks.plots import plot_ced
+from kd_landmarks.schemes import get_scheme
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
+SCHEME = get_scheme("ibug68")
 STUDENT, ALONE = "mobilenetv2-300w", "mobilenetv2-300w-no-teachers"
 # Name, path below --data, split, box.
 TESTS = (
@@ -45,25 +49,18 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     folders = {STUDENT: Path(kd_landmarks.default_checkpoint())}
     folders |= {path.parent.name: path.parent for path in sorted(CHECKPOINTS.glob("*/config.json"))}
     detectors = {name: load_detector(folder) for name, folder in folders.items()}
-    scores: dict[str, dict[str, Evaluation]] = {}
-    for name, (model, processor) in detectors.items():
-        scheme = detector_scheme(model, name)
-        scores[name] = {
-            test: evaluate_detector(
-                model,
-                processor,
-                load_rows(data / path, split, scheme=scheme, box=box),
-                scheme,
-            )
-            for test, path, split, box in TESTS
-        }
+    scores: dict[str, dict[str, Evaluation]] = {name: {} for name in detectors}
+    for test, path, split, box in TESTS:
+        rows = load_rows(data / path, split, scheme=SCHEME, box=box)
+        for name, (model, processor) in detectors.items():
+            scores[name][test] = evaluate_detector(model, processor, rows, SCHEME)
     times = milliseconds({name: model for name, (model, _) in detectors.items()})
     trial = times.pop("trial")
     first, detected, wflw = (test for test, *_ in TESTS)
-    rows = []
+    table = []
     for name, found in scores.items():
         common = found[first].result
-        rows.append(
+        table.append(
             (
                 name,
                 f"{found[first].parameters / 1e6:.2f} M",
@@ -78,10 +75,11 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
             )
         )
     header = ("model", "parameters", "input", "NME %", "FR8 %", "FR10 %", "AUC10")
-    print_table((*header, "NME %, detector's box", "WFLW NME %", "time"), rows)
+    print_table((*header, "NME %, detector's box", "WFLW NME %", "time"), table)
+    asked = {test: {"data": path, "split": split, "box": box} for test, path, split, box in TESTS}
     entries: dict[str, Any] = {
         name: {
-            "tests": {test: evaluation.to_dict() for test, evaluation in found.items()},
+            "tests": {test: {**asked[test], **found[test].to_dict()} for test in asked},
             "bytes": (folders[name] / "model.safetensors").stat().st_size,
             "milliseconds": times[name],
             "image_size": detectors[name][0].config.image_size,
@@ -97,11 +95,31 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
                 **measured["gain"]
             )
         )
+    for name, entry in entries.items():
+        write_metrics(folders[name], name, entry)
     for test, file in ((first, "released_ced"), (wflw, "released_ced_wflw")):
         curves = {name: found[test].result.errors for name, found in scores.items()}
         faces = scores[STUDENT][test].result.faces
         plot_ced(curves, RESULTS / f"{file}.png", title=f"{test}, {faces} faces, ground-truth box")
     print(record("released", measured, SEED))
+
+
+def write_metrics(folder: Path, name: str, entry: dict[str, Any]) -> None:
+    """What a card reads, beside the weights: scores, time and how the network was trained."""
+    training = json.loads((TRAINING / f"{name}.json").read_text(encoding="utf-8"))
+    del training["history"]
+    # Each face's error is in the benchmark's record.
+    tests = {
+        test: {key: value for key, value in scores.items() if key != "errors"}
+        for test, scores in entry["tests"].items()
+    }
+    metrics = {
+        "tests": tests,
+        "milliseconds": entry["milliseconds"],
+        "machine": processor_name(),
+        "training": training,
+    }
+    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
 
 
 def gain(alone: list[float], taught: list[float]) -> dict[str, float]:
