@@ -305,8 +305,11 @@ def test_a_continued_run_may_go_about_it_differently(harmless):
             ],
         ),
         (
-            {"tough_teacher.head_strides": [16, 32], "tolerant_teacher.head_strides": [8, 16, 32]},
-            ["tough_teacher.head_strides: [8, 16, 32] in the run, [16, 32] now"],
+            {
+                "tough_teacher.head_strides": [16, 32],
+                "tolerant_teacher.head_strides": [4, 8, 16, 32],
+            },
+            ["tough_teacher.head_strides: [4, 8, 16, 32] in the run, [16, 32] now"],
         ),
     ],
 )
