@@ -3,7 +3,7 @@
 import logging
 
 # timm warns of the classifier that a landmark detector leaves out.
-_NOISY = ("accelerate", "datasets", "httpx", "timm", "torch")
+_NOISY = ("accelerate", "datasets", "httpx", "httpx2", "timm", "torch")
 
 
 def set_up_logging() -> None:

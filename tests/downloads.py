@@ -10,6 +10,7 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
+from kd_landmarks.data.generated import generate_face
 from kd_landmarks.schemes import LandmarkScheme
 
 WFLW_LISTS = "WFLW_annotations/list_98pt_rect_attr_train_test"
@@ -76,6 +77,18 @@ def write_300w(root: Path) -> Path:
     for shift, name in enumerate(names):
         picture(root / name)
         (root / name).with_suffix(".pts").write_text(pts(face(68, shift)))
+    return root
+
+
+def write_drawn_300w(root: Path) -> Path:
+    """Drawn faces, 41 to train with and 5 to test on, laid out like 300W."""
+    for number in range(46):
+        drawn = generate_face(number, size=128)
+        part = "helen/testset" if number % 8 == 7 else "helen/trainset"
+        file = root / part / f"{number}_1.jpg"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(drawn.image).save(file, quality=95)
+        file.with_suffix(".pts").write_text(pts(drawn.landmarks + 1))
     return root
 
 
