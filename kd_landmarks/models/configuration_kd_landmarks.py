@@ -44,6 +44,9 @@ class KDLandmarksConfig(PreTrainedConfig):
         head_range (`float`, defaults to 1.1):
             The landmark maps span this many crop sides around the crop's center, so that points
             just outside the crop can be reached.
+        confidence (`dict`, *optional*):
+            What turns the integral head's scores into probabilities of being right, as
+            `kd_landmarks.inference.confidence.Calibration.to_dict()` gives it.
     """
 
     model_type = "kd_landmarks"
@@ -58,6 +61,7 @@ class KDLandmarksConfig(PreTrainedConfig):
     head_channels: int = 96
     head_strides: list[int] | tuple[int, ...] = (8, 16, 32)
     head_range: float = 1.1
+    confidence: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Derive the label names from the scheme, as other models on the Hub carry them."""
