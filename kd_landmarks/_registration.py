@@ -4,7 +4,8 @@ transformers keeps two tables by which `from_pretrained` finds classes: configur
 `model_type` in config.json, image processors by their class's name in preprocessor_config.json; and
 one by which `pipeline` finds the pipeline of a task. Stand-ins go into them, at once where a table
 is there already, else as soon as transformers has made it. The first one used imports the real
-class, and with it `kd_landmarks.models`, which registers the real classes, the model among them.
+class, and with it `kd_landmarks.models.registered`, which registers the real classes, the model
+among them.
 """
 
 import sys
@@ -85,7 +86,7 @@ def _enter(module: ModuleType) -> None:
     except (AttributeError, ImportError, TypeError) as error:
         warn(
             f"the Auto classes or pipelines of this transformers work differently ({error}): "
-            "import kd_landmarks.models before you load a detector with them",
+            "import kd_landmarks.models.registered before you load a detector with them",
             stacklevel=2,
         )
 

@@ -35,6 +35,8 @@ class Evaluation:
         scheme: the landmarks.
         crop_margin: of the detector's crop.
         parameters: of the detector.
+        missed: sources of the faces that a face detector did not find, which are in nothing else
+            here; None where boxes were given.
     """
 
     result: EvaluationResult
@@ -45,6 +47,7 @@ class Evaluation:
     scheme: LandmarkScheme
     crop_margin: float
     parameters: int
+    missed: list[str] | None = None
 
     @property
     def subsets(self) -> dict[str, ErrorSummary]:
@@ -70,6 +73,7 @@ class Evaluation:
           `seed`
         - `scheme`, `crop_margin`, `parameters`: of the detector
         - `subsets`, `attributes`: name to the first six of these, of its faces alone
+        - `missed`: where a face detector gave the boxes, the `source` of each face that it missed
         - `errors`: a list of each face's `source`, `subset` and `nme`, in the order of the rows
         """
         scores = self.result.to_dict()
@@ -84,6 +88,7 @@ class Evaluation:
             "parameters": self.parameters,
             "subsets": {name: asdict(group) for name, group in self.subsets.items()},
             "attributes": {name: asdict(group) for name, group in self.attributes.items()},
+            **({} if self.missed is None else {"missed": self.missed}),
             "errors": [
                 {"source": source, "subset": subset, "nme": error}
                 for source, subset, error in errors

@@ -90,10 +90,12 @@ def evaluation_text(evaluation: Evaluation, title: str) -> str:
     low, high = evaluation.interval
     worst = evaluation.worst(LISTED_FACES)
     listed = "\n".join(f"  {result.errors[row]:6.2f} %  {evaluation.sources[row]}" for row in worst)
-    return (
-        f"{title}\n\n{table}\n\n95 % interval of the NME: {low:.2f} to {high:.2f} %\n"
-        f"Worst faces:\n{listed}"
-    )
+    lines = [f"{title}\n\n{table}\n", f"95 % interval of the NME: {low:.2f} to {high:.2f} %"]
+    if evaluation.missed is not None:
+        count = len(evaluation.missed)
+        lines.append(f"Not found, and in no score: {count} of {count + result.faces} faces")
+        lines += [f"  {source}" for source in evaluation.missed[:LISTED_FACES]]
+    return "\n".join([*lines, f"Worst faces:\n{listed}"])
 
 
 def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: str) -> None:

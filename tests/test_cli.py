@@ -85,7 +85,6 @@ def test_the_installed_script_is_this_command():
         (["--split", "train"], "there is no split 'train'; splits there: empty, test"),
         ([], "name a split; splits there: empty, test"),
         (["--split", "empty"], "it holds no labeled face"),
-        (["--split", "test", "--box", "detector"], "not in this release"),
         (["--split", "test", "--box", "dataset"], "test.jsonl:1: the row has no box of its own"),
         (["--split", "test", "--normalizer", "mean"], "no normalizer 'mean': choose from"),
         (["--split", "test", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
@@ -138,7 +137,7 @@ def test_a_face_that_cannot_be_measured_is_named(checkpoint, tmp_path):
 
 
 def test_a_message_comes_on_stderr_without_a_traceback(faces, checkpoint):
-    words = ("--data", faces, "--model", checkpoint, "--box", "detector")
+    words = ("--data", faces, "--model", checkpoint, "--box", "tight")
     done = subprocess.run(
         [sys.executable, "-m", "kd_landmarks", "evaluate", *map(str, words)],
         env=os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"},
@@ -149,5 +148,5 @@ def test_a_message_comes_on_stderr_without_a_traceback(faces, checkpoint):
     )
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
-    assert done.stderr.startswith("error: box is 'detector'")
+    assert done.stderr.startswith("error: box is 'tight'")
     assert "Traceback" not in done.stderr

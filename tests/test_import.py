@@ -148,7 +148,7 @@ def test_another_transformers_gets_a_warning_instead_of_a_failed_import():
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             import kd_landmarks
-        print(len(caught), "import kd_landmarks.models before" in str(caught[0].message))
+        print(len(caught), "import kd_landmarks.models.registered before" in str(caught[0].message))
         """
     )
     assert printed == ["1", "True"]

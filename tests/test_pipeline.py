@@ -309,21 +309,6 @@ def test_a_checkpoint_of_halves_runs_in_float32_unless_told(tmp_path, photos, st
 # --- refused
 
 
-def test_without_boxes_it_says_how_to_give_them(detect, photos, tmp_path):
-    complaint = r"boxes is missing, and finding faces comes with a later release: .* x0, y0, x1, y1"
-    crop = r"tight face crop boxes=\[\[0, 0, 120, 90\]\]"
-    with pytest.raises(KDLandmarksError, match=f"^{complaint}.*{crop}"):
-        detect(photos[0])
-    Image.fromarray(photos[0]).save(tmp_path / "a.png")
-    with pytest.raises(KDLandmarksError, match=f"a.png: {complaint}"):
-        detect(tmp_path / "a.png")
-    for several in (photos, [{"image": photos[0]}]):
-        with pytest.raises(KDLandmarksError, match=f"^photo 0: {complaint}"):
-            detect(several)
-    with pytest.raises(KDLandmarksError, match=f"^photo 1: {complaint}"):
-        list(detect(iter([{"image": photos[0], "boxes": BOXES[0]}, {"image": photos[1]}])))
-
-
 @pytest.mark.parametrize(
     ("boxes", "complaint"),
     [
@@ -394,8 +379,8 @@ def test_boxes_twice_are_refused(detect, photos):
 def test_a_misspelt_setting_is_refused(detect, photos, checkpoint):
     with pytest.raises(KDLandmarksError, match="knows no box: there are boxes"):
         detect(photos[0], box=BOXES[0])
-    with pytest.raises(KDLandmarksError, match="knows no detector"):
-        FaceLandmarkPipeline(checkpoint, device="cpu", detector="yunet")
+    with pytest.raises(KDLandmarksError, match="knows no finder"):
+        FaceLandmarkPipeline(checkpoint, device="cpu", finder="yunet")
 
 
 def test_models_that_do_not_fit_are_refused(checkpoint, tmp_path):

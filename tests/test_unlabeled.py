@@ -11,7 +11,6 @@ from datasets import Dataset
 from faces import SCHEME, face_rows
 from PIL import Image
 
-from kd_landmarks.data import unlabeled
 from kd_landmarks.data.crops import WEIGHTS
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.distillation.targets import (
@@ -22,6 +21,7 @@ from kd_landmarks.distillation.targets import (
 )
 from kd_landmarks.distillation.views import View, draw_views, look
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.inference import detection
 from kd_landmarks.inference.detection import find_faces
 from kd_landmarks.recipes.schema import UnlabeledSettings
 
@@ -198,11 +198,13 @@ def test_a_folder_of_photos_is_searched_for_faces(tmp_path, monkeypatch):
     Image.new("RGB", (50, 50)).save(tmp_path / "one.jpg")
     (tmp_path / "notes.txt").write_text("no photo")
     found = {40: [[1, 2, 30, 32], [3, 4, 13, 14]], 50: []}
-    monkeypatch.setattr(
-        unlabeled, "find_faces", lambda photo: (np.array(found[len(photo)]).reshape(-1, 4), None)
-    )
+
+    def find(photo, min_score):
+        return np.array(found[len(photo)]).reshape(-1, 4), np.ones(len(found[len(photo)]))
+
+    monkeypatch.setattr(detection, "find_faces", find)
     faces = load_unlabeled(tmp_path)
-    assert faces["box"][:] == found[40]
+    assert faces["box"][:] == [[1, 9.5, 30, 32], [3, 6.5, 13, 14]]  # from the brows down
     assert faces["photo"][:] == ["a/b/two.png"] * 2
     assert faces[0]["image"].size == (60, 40)
 
@@ -215,11 +217,11 @@ def test_photos_of_a_turned_camera_are_stored_upright(tmp_path, monkeypatch):
     Image.fromarray(np.rot90(spot)).save(tmp_path / "phone.jpg", exif=exif)
     seen = []
 
-    def find(photo):
+    def find(photo, min_score):
         seen.append(photo)
-        return np.array([[9.0, 9.0, 99.0, 99.0]]), None
+        return np.array([[9.0, 9.0, 99.0, 99.0]]), np.ones(1)
 
-    monkeypatch.setattr(unlabeled, "find_faces", find)
+    monkeypatch.setattr(detection, "find_faces", find)
     (face,) = load_unlabeled(tmp_path)
     assert face["image"].size == (400, 300)
     np.testing.assert_allclose(seen[0], spot, atol=12)

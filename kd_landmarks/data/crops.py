@@ -15,6 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvF
 
 from ..errors import KDLandmarksError
+from ..inference.photos import cut_square
 from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_crop_units
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
 from .photos import Photos
@@ -35,14 +36,6 @@ NOTEWORTHY_BYTES = 500_000_000
 SUPERSAMPLING = 1.25
 
 
-def as_rgb(photo: Image.Image) -> Image.Image:
-    """A picture of any mode in RGB; transparency shows white, as it does in the processor."""
-    if photo.mode == "RGB":
-        return photo
-    white = Image.new("RGBA", photo.size, "white")
-    return Image.alpha_composite(white, photo.convert("RGBA")).convert("RGB")
-
-
 def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tensor:
     """A square of a photo, black outside it, resized to uint8 (3, size, size).
 
@@ -51,11 +44,8 @@ def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tenso
     Raises:
         ValueError: if the crop is absurdly larger than the photo.
     """
-    left, top, side = crop
     check_crop_size(crop, photo.width, photo.height)
-    # To RGB before the cut: 0 is not black in every mode.
-    face = as_rgb(photo).crop((left, top, left + side, top + side))
-    pixels = torch.from_numpy(np.array(face)).permute(2, 0, 1)
+    pixels = torch.from_numpy(np.array(cut_square(photo, crop))).permute(2, 0, 1)
     return tvF.resize(pixels, [size, size], antialias=True)
 
 

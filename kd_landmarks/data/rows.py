@@ -126,8 +126,7 @@ def build_rows(
     """
     if box not in BOXES:
         raise KDLandmarksError(
-            f"box is {box!r}: give 'gt' (around the landmarks) or 'dataset' (the data set's own); "
-            "finding the face with a detector is not in this release"
+            f"box is {box!r}: give 'gt' (around the landmarks) or 'dataset' (the data set's own)"
         )
     bad = BadRows(origin, skip_bad_rows)
     good: list[dict[str, Any]] = []

@@ -12,10 +12,10 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
+from ..inference.photos import as_rgb
 from ..models.crop_kd_landmarks import square_crop
 from ..schemes import LandmarkScheme
 from .bad_rows import box_problem, image_problem
-from .crops import as_rgb
 from .photos import open_photo
 from .rows import RawRow, row_cells, tight_box
 

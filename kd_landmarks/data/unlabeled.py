@@ -13,10 +13,10 @@ from PIL import ExifTags, Image, ImageOps
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
-from ..inference.detection import find_faces
+from ..inference.detection import YuNet, detect_faces
+from ..inference.photos import as_rgb
 from ..models.crop_kd_landmarks import check_box
 from .bad_rows import BadRows, image_problem
-from .crops import as_rgb
 from .json_lines import read_unlabeled_lines
 from .loading import holds_parquet, load_stored
 from .photos import open_photo
@@ -105,7 +105,7 @@ def _upright(
         data = io.BytesIO()
         as_rgb(turned).save(data, "JPEG", quality=TURNED_QUALITY)
         stored = {"path": None, "bytes": data.getvalue()}
-    return stored, find_faces(np.array(as_rgb(turned)))[0]
+    return stored, detect_faces(turned, YuNet())[0]
 
 
 def _photos(folder: Path) -> Iterator[RawRow]:

@@ -24,15 +24,9 @@ def face_boxes(boxes: Any, width: int, height: int) -> np.ndarray:
         (faces, 4) float64.
 
     Raises:
-        KDLandmarksError: without boxes, for boxes that are not four finite numbers, have no area,
-            or miss the photo.
+        KDLandmarksError: for boxes that are not four finite numbers, have no area, or miss the
+            photo.
     """
-    if boxes is None:
-        raise KDLandmarksError(
-            "boxes is missing, and finding faces comes with a later release: give each face's box "
-            "as x0, y0, x1, y1 in pixels, or where the picture is itself a tight face crop "
-            f"boxes=[[0, 0, {width}, {height}]]"
-        )
     if hasattr(boxes, "tolist"):
         boxes = boxes.tolist()
     if not isinstance(boxes, list | tuple):

@@ -2,6 +2,7 @@
 
 import io
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,28 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
     )
 
 
+def as_rgb(photo: Image.Image) -> Image.Image:
+    """A picture of any mode in RGB; transparency shows white, as it does in the processor."""
+    if photo.mode == "RGB":
+        return photo
+    white = Image.new("RGBA", photo.size, "white")
+    return Image.alpha_composite(white, photo.convert("RGBA")).convert("RGB")
+
+
+def cut_square(photo: Image.Image, square: tuple[int, int, int]) -> Image.Image:
+    """The square (left, top, side) of a photo of any mode, in RGB, black outside it.
+
+    Only what is cut is converted: a large photo costs no more memory than a small one.
+    """
+    left, top, side = square
+    right, bottom = min(left + side, photo.width), min(top + side, photo.height)
+    face = Image.new("RGB", (side, side))
+    if right > max(left, 0) and bottom > max(top, 0):
+        inside = photo.crop((max(left, 0), max(top, 0), right, bottom))
+        face.paste(as_rgb(inside), (max(-left, 0), max(-top, 0)))
+    return face
+
+
 def _from_file(source: Any, timeout: float | None) -> Image.Image:
     shown = _shortened(str(source))
     file: Any
@@ -68,7 +91,11 @@ def _from_file(source: Any, timeout: float | None) -> Image.Image:
                 "http:// or https://"
             )
     try:
-        with Image.open(file) as photo:
+        # Pillow warns from half of the size on that it refuses.
+        with (
+            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
+            Image.open(file) as photo,
+        ):
             return _upright(photo)
     except KDLandmarksError as error:
         raise KDLandmarksError(f"{shown}: {error}") from error

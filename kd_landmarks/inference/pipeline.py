@@ -21,6 +21,9 @@ from ..errors import KDLandmarksError
 from ..models import KDLandmarksConfig, KDLandmarksImageProcessor, KDLandmarksOutput
 from ..weights import default_checkpoint
 from .boxes import face_boxes
+from .confidence import Calibration
+from .detection import FaceDetector, YuNet, detect_faces
+from .faces import crop_faces
 from .photos import URL_TIMEOUT, load_photo
 
 TASK = "keypoint-detection"
@@ -33,13 +36,21 @@ class Face(TypedDict):
     """What is found in one face box.
 
     keypoints: (N, 2) float32, x and y in photo pixels, pixel centers at whole numbers.
-    scores: (N,) float32, 0 to 1, not calibrated; None where the head has none.
-    box: x0, y0, x1, y1 in photo pixels, as given.
+    scores: (N,) float32, 0 to 1, how concentrated each point's map is; None for heads without.
+    confidence: (N,) float32, 0 to 1, the probability that each point is right, which is to say
+        within a share of the face box (`config.confidence["tolerance"]`, 3 %) of the truth; None
+        for a detector that was not calibrated.
+    face_confidence: their mean, the share of the points that is expected to be right; or None.
+    box: x0, y0, x1, y1 in photo pixels, tight around the points: as given or as found.
+    detection_score: how sure the face detector is, YuNet's from 0 to 1; None for given boxes.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray | None
+    confidence: np.ndarray | None
+    face_confidence: float | None
     box: list[float]
+    detection_score: float | None
 
 
 @dataclass(frozen=True)
@@ -65,7 +76,7 @@ class FaceLandmarkPipeline(Pipeline):
     >>> from kd_landmarks import FaceLandmarkPipeline
 
     >>> detect = FaceLandmarkPipeline()
-    >>> faces = detect("photo.jpg", boxes=[[210, 80, 330, 240]])
+    >>> faces = detect("photo.jpg")  # or with boxes=[[210, 80, 330, 240]]
     >>> faces[0]["keypoints"].shape
     (68, 2)
 
@@ -87,6 +98,8 @@ class FaceLandmarkPipeline(Pipeline):
         model: str | os.PathLike[str] | PreTrainedModel | None = None,
         image_processor: str | os.PathLike[str] | KDLandmarksImageProcessor | None = None,
         *,
+        detector: FaceDetector | None = None,
+        backend: str = "torch",
         dtype: str | torch.dtype | None = None,
         task: str = TASK,
         **kwargs: Any,
@@ -97,6 +110,12 @@ class FaceLandmarkPipeline(Pipeline):
             model: a folder, a Hub id or a loaded detector; None for the student that comes with the
                 package.
             image_processor: the same; None takes it from where the model came from.
+            detector: finds the faces of photos that come without boxes; None for
+                `kd_landmarks.inference.detection.YuNet()`. Any callable will do, see
+                `FaceDetector` there. Upright faces are found, upside-down ones are not.
+            backend: what computes: `torch`, or `onnxruntime` or `openvino`, which are quicker on a
+                CPU. The first use of a detector there exports it, which takes some seconds, and
+                keeps the file in Hugging Face's cache.
             dtype: the floats that the network computes with. None or "auto": float32, whatever the
                 files have; a loaded model stays as it is.
             task: its name among transformers' pipelines.
@@ -107,40 +126,53 @@ class FaceLandmarkPipeline(Pipeline):
         Raises:
             KDLandmarksError: if there is no such checkpoint, or it is no detector of ours.
         """
-        detector: Any = model
+        network: Any = model
         if model is None or isinstance(model, str | os.PathLike):
             source = default_checkpoint() if model is None else os.fspath(model)
-            detector, own = load_detector(source)
+            network, own = load_detector(source)
             image_processor = own if image_processor is None else image_processor
-        kind = getattr(getattr(detector, "config", None), "model_type", type(detector).__name__)
+        kind = getattr(getattr(network, "config", None), "model_type", type(network).__name__)
         if kind != KDLandmarksConfig.model_type:
             raise KDLandmarksError(
                 f"model is a {kind}: give a detector of kd_landmarks, its folder or its Hub id"
             )
         if dtype is not None and dtype != "auto":
-            detector.to(_as_dtype(dtype))
-        processor = _load_processor(image_processor, detector)
-        super().__init__(detector.eval(), image_processor=processor, task=task, **kwargs)
+            network.to(_as_dtype(dtype))
+        if detector is not None and not callable(detector):
+            raise KDLandmarksError(
+                f"detector is a {type(detector).__name__}: give a callable, photo in, boxes out"
+            )
+        self.detector: FaceDetector = YuNet() if detector is None else detector
+        processor = _load_processor(image_processor, network)
+        told = network.config.confidence
+        self.calibration = None if told is None else Calibration.from_dict(told)
+        if backend != "torch":
+            from .backends import RuntimeDetector
+
+            network = RuntimeDetector(network.eval(), processor, backend)
+            kwargs["device"] = "cpu"
+        super().__init__(network.eval(), image_processor=processor, task=task, **kwargs)
 
     def __call__(self, image: Any, boxes: Any = None, **kwargs: Any) -> Any:
-        """Find the landmarks in the given face boxes.
+        """Find the landmarks of the faces in photos, or in the given face boxes.
 
         Args:
             image: a photo; a list of photos; a dict `{"image": photo, "boxes": boxes}`, a list of
                 them, or anything else that yields them (a generator, a data set), however long.
             boxes: x0, y0, x1, y1 in pixels of the upright photo, tight around the face's points:
                 one box (4,) or the photo's (faces, 4), possibly none at all. For a list of photos a
-                list of the same length. Dicts bring their own.
+                list of the same length. Dicts bring their own. None: the detector looks for faces.
             **kwargs: `batch_size` and `num_workers` for this call; `timeout`, seconds that the
                 server of a URL may stay silent (30, None for ever).
 
         Returns:
-            For a photo the list of its faces, one `Face` per box, in the boxes' order; for a list
-            of photos a list of such lists; for a generator or data set an iterator over them.
+            For a photo the list of its faces, one `Face` per box, in the boxes' order or the surest
+            first, and empty where there is none; for a list of photos a list of such lists; for a
+            generator or data set an iterator over them.
 
         Raises:
-            KDLandmarksError: for photos that cannot be read, and boxes that are missing or do not
-                fit; it says which.
+            KDLandmarksError: for photos that cannot be read, and boxes that do not fit; it says
+                which.
         """
         if _is_photo(image):
             return super().__call__(_Photo(image, boxes), **kwargs)
@@ -176,11 +208,14 @@ class FaceLandmarkPipeline(Pipeline):
             photo = load_photo(item.image, timeout)
             if isinstance(item.image, str | os.PathLike):  # load_photo has told it already
                 where = f"{where}{os.fspath(item.image)}: "
-            boxes = face_boxes(item.boxes, photo.width, photo.height)
-            inputs = self.image_processor(photo, boxes=boxes, return_tensors="pt")
+            boxes, found = item.boxes, None
+            if boxes is None:
+                boxes, found = detect_faces(photo, self.detector)
+            boxes = face_boxes(boxes, photo.width, photo.height)
+            crops = crop_faces(photo, boxes, self.image_processor)
         except ValueError as error:
             raise KDLandmarksError(f"{where}{error}") from error
-        return {"photo": {"pixel_values": inputs["pixel_values"], "boxes": boxes}}
+        return {"photo": {"pixel_values": crops, "boxes": boxes, "found": found}}
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         """One photo, or a list of photos where transformers has put a batch together."""
@@ -194,7 +229,7 @@ class FaceLandmarkPipeline(Pipeline):
         if passes[0].scores is not None:
             scores = torch.cat([output.scores for output in passes]).split(counts)
         answers = [
-            {"keypoints": points, "scores": score, "boxes": photo["boxes"]}
+            {**photo, "pixel_values": None, "keypoints": points, "scores": score}
             for photo, points, score in zip(photos, keypoints, scores, strict=True)
         ]
         return {"photo": answers if isinstance(batch, list) else answers[0]}
@@ -203,16 +238,32 @@ class FaceLandmarkPipeline(Pipeline):
         """Crop units to photo pixels."""
         answer = model_outputs["photo"]
         boxes = answer["boxes"]
+        found = answer["found"] or [None] * len(boxes)
         outputs = KDLandmarksOutput(keypoints=answer["keypoints"], scores=answer["scores"])
         [faces] = self.image_processor.post_process_keypoint_detection(outputs, boxes)
         return [
-            Face(
-                keypoints=face["keypoints"].numpy(),
-                scores=None if face["scores"] is None else face["scores"].numpy(),
-                box=box,
-            )
-            for face, box in zip(faces, boxes.tolist(), strict=True)
+            _face(face["keypoints"].numpy(), face["scores"], self.calibration, box, score)
+            for face, box, score in zip(faces, boxes.tolist(), found, strict=True)
         ]
+
+
+def _face(
+    keypoints: np.ndarray,
+    scores: Tensor | None,
+    calibration: Calibration | None,
+    box: list[float],
+    detection_score: float | None,
+) -> Face:
+    values = None if scores is None else scores.numpy()
+    confidence = None if values is None or calibration is None else calibration(values)
+    return Face(
+        keypoints=keypoints,
+        scores=values,
+        confidence=confidence,
+        face_confidence=None if confidence is None else float(confidence.mean()),
+        box=box,
+        detection_score=detection_score,
+    )
 
 
 def _is_photo(image: Any) -> bool:

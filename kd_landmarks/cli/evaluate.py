@@ -1,0 +1,145 @@
+"""`kd-landmarks evaluate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import KDLandmarksError
+from ..quiet import set_up_logging
+from .app import app
+
+# In the help texts, a line with \b keeps the lines after it as they are.
+EVALUATE_HELP = """Measure a detector on faces with ground truth.
+
+\b
+kd-landmarks evaluate --data 300w/test_common.jsonl
+kd-landmarks evaluate --data 300w --split common --model runs/300w/student
+kd-landmarks evaluate --data WFLW --split test --model ID --json scores.json --plots plots
+
+Prints NME, failure rates at 8 and 10 % and AUC of all faces, of each subset and of each attribute,
+and names the worst faces. Faces are cut as the detector was trained, and its landmark scheme
+chooses the labels where the data have several.
+"""
+
+
+@app.command(no_args_is_help=True, help=EVALUATE_HELP)
+def evaluate(
+    data: Annotated[
+        str,
+        typer.Option(
+            help="JSON lines or Parquet (a file or a folder), the official folder of 300W, WFLW or "
+            "COFW, or the id of a data set on the Hub."
+        ),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Part of the data; needed where there are several.")
+    ] = None,
+    revision: Annotated[
+        str | None, typer.Option(help="Branch, tag or commit of a data set on the Hub.")
+    ] = None,
+    box: Annotated[
+        str,
+        typer.Option(
+            help="Around each face: gt, tight around the ground truth; dataset, the data's own; or "
+            "detector, the package's face detector's. Faces that it misses are counted and named, "
+            "and in no score."
+        ),
+    ] = "gt",
+    normalizer: Annotated[
+        str,
+        typer.Option(
+            help="What errors are divided by: inter_ocular, inter_pupil, box, or "
+            "inter_ocular_stretched (the paper's for 300W)."
+        ),
+    ] = "inter_ocular",
+    json: Annotated[
+        Path | None, typer.Option(help="File for the scores and each face's error.")
+    ] = None,
+    plots: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for ced.png, the error curves, worst.png and sample.png, drawn faces. Do "
+            "not publish pictures of faces whose license does not allow it: those of 300W, WFLW "
+            "and COFW are for research only."
+        ),
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Faces per forward pass.")] = 64,
+    skip_bad_rows: Annotated[
+        bool,
+        typer.Option("--skip-bad-rows", help="Leave broken rows out instead of stopping."),
+    ] = False,
+) -> None:
+    """Load, measure, print and write."""
+    set_up_logging()
+    import os
+    from dataclasses import replace
+
+    from ..data.detected import with_detected_boxes
+    from ..data.loading import load_rows
+    from ..data.rows import check_rows
+    from ..detectors import detector_scheme, load_detector
+    from ..distillation.runs import write_json
+    from ..evaluation import evaluate_detector
+    from ..evaluation_report import evaluation_text, versions, write_pictures
+
+    source: str | Path
+    if model is None:
+        from .. import default_checkpoint
+
+        source = default_checkpoint()
+        model = Path(source).name
+    else:
+        source = model
+    # What cannot be written is better known before the work than after it.
+    try:
+        if json is not None:
+            json.parent.mkdir(parents=True, exist_ok=True)
+        if plots is not None:
+            plots.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise KDLandmarksError(f"cannot make the folder of the results: {error}") from error
+    if json is not None and json.is_dir():
+        raise KDLandmarksError(f"--json {json} is a folder: name a file")
+
+    detector, processor = load_detector(source)
+    scheme = detector_scheme(detector, source)
+    rows = load_rows(
+        data,
+        split,
+        scheme=scheme,
+        box="gt" if box == "detector" else box,
+        revision=revision,
+        skip_bad_rows=skip_bad_rows,
+    )
+    rows = check_rows(rows, scheme, skip_bad_rows, num_proc=os.cpu_count())
+    missed: list[str] | None = None
+    if box == "detector":
+        rows, missed = with_detected_boxes(rows, progress=True)
+    evaluation = evaluate_detector(
+        detector,
+        processor,
+        rows,
+        scheme,
+        normalizer=normalizer,
+        batch_size=batch_size,
+        progress=True,
+    )
+    evaluation = replace(evaluation, missed=missed)
+
+    where = data if split is None else f"{data}, {split}"
+    protocol = f"{scheme.name}, {normalizer}, box: {box}, crop margin {processor.crop_margin:g}"
+    print(evaluation_text(evaluation, f"{model} on {where}\n{protocol}"))
+    try:
+        if json is not None:
+            asked = {"model": model, "data": data, "split": split, "revision": revision, "box": box}
+            write_json(json, {**asked, "versions": versions(), **evaluation.to_dict()})
+        if plots is not None:
+            title = f"{Path(model).name}, {len(rows)} faces, {normalizer}, box: {box}"
+            write_pictures(evaluation, rows, plots, title)
+    except OSError as error:
+        raise KDLandmarksError(f"cannot write the results: {error}") from error

@@ -1,0 +1,73 @@
+"""`kd-landmarks export`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import KDLandmarksError
+from ..quiet import set_up_logging
+from .app import app
+
+EXPORT_HELP = """Write a detector for ONNX Runtime or OpenVINO, in float32 or int8.
+
+\b
+kd-landmarks export --out student.onnx
+kd-landmarks export --out student.int8.onnx --int8 --calibration 300w --split train
+kd-landmarks export --out student.xml --model runs/300w/student
+
+The name's ending says which: .onnx, or .xml for OpenVINO. int8 sets the ranges of its numbers by
+looking at faces: training faces will do, and a hundred are enough. ONNX files know their crop,
+normalization and landmarks; kd_landmarks.inference.onnx runs them without torch.
+"""
+
+
+@app.command(no_args_is_help=True, help=EXPORT_HELP)
+def export(
+    out: Annotated[Path, typer.Option(help="The new file: .onnx, or .xml for OpenVINO.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="8-bit weights and activations; needs --calibration.")
+    ] = False,
+    calibration: Annotated[
+        str | None, typer.Option(help="Faces to calibrate on, as --data of `evaluate` takes them.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Part of these faces.")] = None,
+    faces: Annotated[int, typer.Option(min=1, help="How many of them.")] = 100,
+) -> None:
+    """Load, export and print."""
+    if out.suffix not in (".onnx", ".xml"):
+        raise KDLandmarksError(f"--out {out}: its name must end with .onnx, or .xml for OpenVINO")
+    if int8 != (calibration is not None):
+        raise KDLandmarksError("--int8 and --calibration go together")
+    set_up_logging()
+    import tempfile
+
+    from .. import default_checkpoint
+    from ..data.loading import load_rows
+    from ..detectors import detector_scheme, load_detector
+    from ..inference.export import export_onnx, export_openvino, processed_crops, quantize_int8
+
+    source = model or default_checkpoint()
+    detector, processor = load_detector(source)
+    with tempfile.TemporaryDirectory() as scratch:
+        made = export_onnx(detector, processor, Path(scratch) / "float32.onnx")
+        if calibration is not None:
+            rows = load_rows(calibration, split, scheme=detector_scheme(detector, source))
+            crops = processed_crops(rows, processor, faces)
+            made = quantize_int8(made, Path(scratch) / "int8.onnx", crops)
+        if out.suffix == ".xml":
+            export_openvino(made, out)
+            written = [out, out.with_suffix(".bin")]
+        else:
+            try:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                out.write_bytes(made.read_bytes())
+            except OSError as error:
+                raise KDLandmarksError(f"cannot write {out}: {error}") from error
+            written = [out]
+    for file in written:
+        print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")

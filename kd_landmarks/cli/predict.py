@@ -1,0 +1,99 @@
+"""`kd-landmarks predict`."""
+
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import KDLandmarksError
+from ..quiet import set_up_logging
+from .app import app
+
+PREDICT_HELP = """Find faces and their landmarks in photos.
+
+\b
+kd-landmarks predict photo.jpg
+kd-landmarks predict holiday/ --out holiday.jsonl --draw drawn
+kd-landmarks predict a.jpg b.png --out points.csv --model runs/300w/student
+
+PHOTOS are files, folders (searched to any depth) and URLs. A photo that fails is reported and the
+rest goes on; the exit code is 1 then. Without --out, a JSON line per photo goes to stdout.
+"""
+
+
+@app.command(no_args_is_help=True, help=PREDICT_HELP)
+def predict(
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTOS...", help="What to look at.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="File for the points: .jsonl (a photo a line) or .csv (a face a row)."),
+    ] = None,
+    draw: Annotated[
+        Path | None, typer.Option(help="Folder for the photos with their landmarks drawn, as PNG.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
+    ] = None,
+    min_score: Annotated[
+        float,
+        typer.Option(min=0, max=1, help="Least score of the face detector; lower finds more."),
+    ] = 0.6,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 8,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
+    ] = None,
+) -> None:
+    """Find, detect, write and draw."""
+    set_up_logging()
+    from tqdm.auto import tqdm
+
+    from ..detectors import detector_scheme
+    from ..inference.detection import YuNet
+    from ..inference.pipeline import FaceLandmarkPipeline
+    from ..inference.prediction import (
+        FORMATS,
+        PredictionWriter,
+        draw_photo,
+        drawn_names,
+        find_photos,
+        predict_photos,
+    )
+
+    if out is not None and out.suffix not in FORMATS:
+        raise KDLandmarksError(f"--out {out}: its name must end with {' or '.join(FORMATS)}")
+    found = find_photos(photos)
+    detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=device)
+    scheme = detector_scheme(detect.model, model or "the package's detector")
+    faces = failed = 0
+    with ExitStack() as files:
+        try:
+            stream = sys.stdout
+            if out is not None:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                stream = files.enter_context(out.open("w", encoding="utf-8", newline=""))
+            if draw is not None:
+                draw.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise KDLandmarksError(f"cannot write there: {error}") from error
+        writer = PredictionWriter(stream, out.suffix if out else ".jsonl", scheme)
+        names = dict(zip(found, drawn_names(found), strict=True))
+        # What is printed without --out is progress enough.
+        bar = tqdm(total=len(found), unit="photo", leave=False, disable=out is None)
+        for photo, outcome in predict_photos(detect, found, batch_size):
+            bar.update()
+            writer.write(photo, outcome)
+            if isinstance(outcome, KDLandmarksError):
+                failed += 1
+                bar.write(f"failed: {outcome}", file=sys.stderr)
+                continue
+            faces += len(outcome)
+            if draw is not None:
+                draw_photo(photo, outcome, scheme).save(draw / names[photo])
+        bar.close()
+    where = "".join(f", {path}" for path in (out, draw) if path is not None)
+    print(f"{faces} faces in {len(found) - failed} photos, {failed} failed{where}", file=sys.stderr)
+    if failed:
+        raise typer.Exit(1)

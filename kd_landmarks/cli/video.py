@@ -1,0 +1,87 @@
+"""`kd-landmarks video`."""
+
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import KDLandmarksError
+from ..quiet import set_up_logging
+from .app import app
+
+VIDEO_HELP = """Follow the faces of a video: their landmarks drawn, and as a table.
+
+\b
+kd-landmarks video talk.mp4 talk-landmarks.mp4
+kd-landmarks video talk.mp4 talk-landmarks.mp4 --json talk.jsonl --steadiness 0.5
+
+Faces are looked for every few frames and followed in between; points are held steady while a face
+rests, and follow where it moves. The new video has no sound.
+"""
+
+
+@app.command(no_args_is_help=True, help=VIDEO_HELP)
+def video(
+    source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new one: .mp4 or .avi.")],
+    json: Annotated[
+        Path | None, typer.Option(help="File for the points, a line of JSON per frame.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
+    ] = None,
+    steadiness: Annotated[
+        float,
+        typer.Option(min=0, help="Seconds over which a resting face is averaged; 0 for none."),
+    ] = 0.25,
+    follow: Annotated[
+        float, typer.Option(min=0, help="How soon averaging gives way to motion; higher lags less.")
+    ] = 12.0,
+    detect_every: Annotated[
+        int, typer.Option(min=1, help="Frames from one search for faces to the next.")
+    ] = 10,
+    device: Annotated[
+        str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
+    ] = None,
+) -> None:
+    """Read, follow, draw and write."""
+    set_up_logging()
+    from tqdm.auto import tqdm
+
+    from ..detectors import detector_scheme
+    from ..inference.pipeline import FaceLandmarkPipeline
+    from ..inference.smoothing import Smoothing
+    from ..inference.tracking import FaceTracker
+    from ..inference.video import VideoReader, VideoWriter, draw_frame, frame_line, track_video
+
+    if out.resolve() == source.resolve():
+        raise KDLandmarksError(f"{out} is the video itself: give the new one another name")
+    tracks: set[int] = set()
+    frames = 0
+    with ExitStack() as files:
+        reader = files.enter_context(closing(VideoReader(source)))
+        detect = FaceLandmarkPipeline(model, device=device)
+        scheme = detector_scheme(detect.model, model or "the package's detector")
+        tracker = FaceTracker(detect, Smoothing(steadiness, follow), detect_every)
+        writer = files.enter_context(closing(VideoWriter(out, reader.info)))
+        try:
+            lines = None
+            if json is not None:
+                json.parent.mkdir(parents=True, exist_ok=True)
+                lines = files.enter_context(json.open("w", encoding="utf-8"))
+        except OSError as error:
+            raise KDLandmarksError(f"cannot write {json}: {error}") from error
+        total = reader.info.frames or None
+        for number, frame, faces in tqdm(
+            track_video(reader, tracker), total=total, unit="frame", leave=False
+        ):
+            writer.write(draw_frame(frame, faces, scheme))
+            if lines is not None:
+                lines.write(frame_line(number, reader.info.rate, faces))
+            tracks.update(face["track"] for face in faces)
+            frames += 1
+    if not frames:
+        raise KDLandmarksError(f"{source} has no frame that OpenCV can read")
+    print(f"{len(tracks)} faces followed in {frames} frames: {out}")

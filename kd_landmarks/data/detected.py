@@ -1,0 +1,60 @@
+"""Labeled faces with the boxes in which a face detector finds them."""
+
+import numpy as np
+from datasets import Dataset, List, Value
+from tqdm.auto import tqdm
+
+from ..errors import KDLandmarksError
+from ..inference.detection import FaceDetector, YuNet, detect_faces
+from .crops import point_array
+from .photos import Photos
+from .rows import tight_box
+
+# A found box belongs to the labeled face that it shares this much with, of both together. Boxes of
+# other faces in the photo stay far below.
+LEAST_OVERLAP = 0.3
+
+
+def with_detected_boxes(
+    rows: Dataset, detector: FaceDetector | None = None, progress: bool = False
+) -> tuple[Dataset, list[str]]:
+    """The faces that a detector finds, with its boxes, and the others.
+
+    Of several boxes in a photo that one is taken which shares most with the labeled face.
+
+    Args:
+        rows: in the row format.
+        detector: None for `YuNet()`.
+        progress: show a progress bar on stderr.
+
+    Returns:
+        The found rows, `box` the detector's, and the `source` of each face that was not found.
+
+    Raises:
+        KDLandmarksError: if no face is found at all.
+    """
+    detector = YuNet() if detector is None else detector
+    photos = Photos(rows)
+    kept, boxes, missed = [], [], []
+    for index, points in enumerate(
+        tqdm(point_array(rows, "landmarks"), "finding faces", leave=False, disable=not progress)
+    ):
+        found, _ = detect_faces(photos.open(index), detector)
+        shared = overlaps(found, tight_box(points))
+        if not len(shared) or shared.max() < LEAST_OVERLAP:
+            missed.append(photos.sources[index])
+            continue
+        kept.append(index)
+        boxes.append(found[shared.argmax()].tolist())
+    if not kept:
+        raise KDLandmarksError(f"the face detector finds none of the {len(rows)} faces")
+    feature = List(Value("float32"), length=4)
+    return rows.select(kept).remove_columns("box").add_column("box", boxes, feature=feature), missed
+
+
+def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Of each of the boxes (faces, 4) with one box (4,): shared area over joint area, 0 to 1."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    shared = (high - low).clip(0).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    return shared / (areas - shared)

@@ -1,0 +1,240 @@
+"""Detectors for other runtimes: ONNX, int8 ONNX, OpenVINO."""
+
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from .. import __version__
+from ..detectors import detector_scheme
+from ..errors import KDLandmarksError
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from .onnx import METADATA
+
+# Of the files: what ONNX Runtime 1.20 and OpenVINO 2024.6, the oldest that we ask for, both read.
+OPSET = 18
+
+
+def export_onnx(
+    model: KDLandmarksForKeypointDetection,
+    processor: KDLandmarksImageProcessor,
+    path: str | Path,
+) -> Path:
+    """Write a detector as one ONNX file.
+
+    Its input is `pixel_values`, (faces, 3, size, size) float32 as the processor makes them, for any
+    number of faces; its outputs are `keypoints` (faces, N, 2) in crop units and, where the head has
+    them, `scores` (faces, N). The metadata tell crop, normalization, landmarks and version.
+
+    Args:
+        model: the detector.
+        processor: its image processor.
+        path: of the new file.
+
+    Returns:
+        The path.
+
+    Raises:
+        KDLandmarksError: without the packages of the extra `onnx`, and where nothing can be
+            written.
+    """
+    _need("onnx", "onnxscript")
+    import onnx
+
+    path = Path(path).expanduser()
+    scheme = detector_scheme(model, "the detector")
+    size = model.config.image_size
+    network = _Plain(model).eval()
+    names = ["keypoints", "scores"][: len(network(torch.zeros(1, 3, size, size)))]
+    faces = torch.export.Dim("faces")
+    with _quiet():
+        program: Any = torch.onnx.export(
+            network,
+            (torch.zeros(2, 3, size, size),),
+            input_names=["pixel_values"],
+            output_names=names,
+            opset_version=OPSET,
+            verbose=False,
+            dynamo=True,
+            dynamic_shapes={"pixel_values": {0: faces}},
+        )
+    exported = program.model_proto
+    told = {
+        "version": __version__,
+        "crop_margin": processor.crop_margin,
+        "image_size": size,
+        "image_mean": list(processor.image_mean),
+        "image_std": list(processor.image_std),
+        "scheme": scheme.to_dict(),
+        "confidence": model.config.confidence,
+    }
+    onnx.helper.set_model_props(exported, {METADATA: json.dumps(told)})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        onnx.save(exported, str(path))
+    except OSError as error:
+        raise KDLandmarksError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float32]) -> Path:
+    """Write an exported detector with 8-bit weights and activations in its backbone.
+
+    The head stays as it is: its maps and their expectation need the precision.
+
+    Args:
+        source: an ONNX file of `export_onnx`.
+        path: of the new file.
+        crops: (faces, 3, size, size) as the processor makes them, of typical faces: they set the
+            ranges of the activations.
+
+    Returns:
+        The path.
+
+    Raises:
+        KDLandmarksError: without the packages of the extra `onnx`, without crops, and where nothing
+            can be written.
+    """
+    _need("onnx", "onnxruntime")
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    if not len(crops):
+        raise KDLandmarksError("int8 needs faces to calibrate on: give some")
+    path = Path(path).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _quiet():
+            quantize_static(
+                str(source),
+                str(path),
+                _Crops(crops),
+                quant_format=QuantFormat.QDQ,
+                per_channel=True,
+                activation_type=QuantType.QUInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+                op_types_to_quantize=["Conv", "Add", "Clip"],
+                nodes_to_exclude=_head_nodes(Path(source)),
+            )
+    except OSError as error:
+        raise KDLandmarksError(f"cannot write {path}: {error}") from error
+    return path
+
+
+def export_openvino(source: str | Path, path: str | Path) -> Path:
+    """Write an exported detector in OpenVINO's format: `path` (.xml) and a .bin beside it.
+
+    Args:
+        source: an ONNX file of `export_onnx` or `quantize_int8`.
+        path: of the new .xml file.
+
+    Returns:
+        The path.
+
+    Raises:
+        KDLandmarksError: without the package openvino, for a name that does not end with .xml, and
+            where nothing can be written.
+    """
+    _need("openvino")
+    import openvino
+
+    path = Path(path).expanduser()
+    if path.suffix != ".xml":
+        raise KDLandmarksError(f"{path}: an OpenVINO model's name ends with .xml")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        openvino.save_model(openvino.convert_model(str(source)), str(path), compress_to_fp16=False)
+    except (OSError, RuntimeError) as error:
+        raise KDLandmarksError(f"cannot write {path}: {error}") from error
+    return path
+
+
+class _Plain(nn.Module):
+    """The detector with a tuple for an answer."""
+
+    def __init__(self, model: KDLandmarksForKeypointDetection) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, pixel_values: Tensor) -> tuple[Tensor, ...]:
+        output = self.model(pixel_values=pixel_values, return_dict=True)
+        return (output.keypoints,) if output.scores is None else (output.keypoints, output.scores)
+
+
+class _Crops:
+    """Crops one by one, as onnxruntime's calibration reads them."""
+
+    def __init__(self, crops: NDArray[np.float32]) -> None:
+        self._crops: Iterator[NDArray[np.float32]] = iter(crops)
+
+    def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+        crop = next(self._crops, None)
+        return None if crop is None else {"pixel_values": crop[None]}
+
+
+def _head_nodes(source: Path) -> list[str]:
+    """The nodes behind the backbone's last convolution: those whose weights are the head's."""
+    import onnx
+
+    graph = onnx.load(str(source)).graph
+    return [
+        node.name
+        for node in graph.node
+        if any(name.startswith("model.head.") for name in node.input)
+    ]
+
+
+def _need(*packages: str) -> None:
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        raise KDLandmarksError(
+            f"{', '.join(missing)} is missing: pip install 'kd-landmarks[onnx,openvino]'"
+        )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporters announce their steps, and warn of what is theirs to know."""
+    loggers = [logging.getLogger(name) for name in ("", "torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)
+
+
+def processed_crops(
+    rows: Any, processor: KDLandmarksImageProcessor, count: int
+) -> NDArray[np.float32]:
+    """What the network sees of `count` faces evenly spread over rows, to calibrate with.
+
+    Args:
+        rows: in the row format.
+        processor: the detector's.
+        count: at most this many.
+
+    Returns:
+        (faces, 3, size, size).
+    """
+    from ..data.photos import Photos
+    from .faces import crop_faces
+
+    photos = Photos(rows)
+    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int).tolist()
+    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    crops = [crop_faces(photos.open(index), boxes[[index]], processor) for index in chosen]
+    return torch.cat(crops).numpy()

@@ -1,0 +1,127 @@
+"""Landmarks with ONNX Runtime, where there is neither torch nor transformers.
+
+Needs numpy, pillow, opencv and onnxruntime alone, and a file of `kd-landmarks export`:
+
+    detector = OnnxDetector("mobilenetv2-300w.onnx")
+    faces = detector("photo.jpg", boxes=[[210, 80, 330, 240]])
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import KDLandmarksError
+from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_photo_pixels
+from .boxes import face_boxes
+from .confidence import Calibration
+from .photos import cut_square, load_photo
+
+# The key of an exported file's metadata that tells crop, normalization and landmarks, as JSON.
+METADATA = "kd_landmarks"
+
+
+class OnnxDetector:
+    """A detector exported to ONNX.
+
+    Attributes:
+        metadata: what the file tells: `crop_margin`, `image_size`, `image_mean`, `image_std` (of
+            pixels from 0 to 1), `scheme` (the landmarks), `confidence` (a calibration or None).
+
+    Args:
+        path: of the file.
+        threads: of one face's computation; None leaves it to ONNX Runtime.
+        providers: of ONNX Runtime; None for the CPU.
+
+    Raises:
+        KDLandmarksError: without onnxruntime, and for what is no file of ours.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        threads: int | None = None,
+        providers: list[str] | None = None,
+    ) -> None:
+        try:
+            import onnxruntime
+        except ImportError as error:
+            raise KDLandmarksError("onnxruntime is missing: pip install onnxruntime") from error
+        path = Path(path).expanduser()
+        if not path.is_file():
+            raise KDLandmarksError(f"there is no file {path}: `kd-landmarks export` makes one")
+        options = onnxruntime.SessionOptions()
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(path), options, providers=providers or ["CPUExecutionProvider"]
+            )
+            told = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
+        except Exception as error:  # onnxruntime has a family of its own
+            raise KDLandmarksError(f"cannot load {path}: {error}") from error
+        if told is None:
+            raise KDLandmarksError(
+                f"{path} is no detector of ours: its metadata have no {METADATA!r}; export one "
+                "with `kd-landmarks export`"
+            )
+        self.metadata: dict[str, Any] = json.loads(told)
+        known = self.metadata.get("confidence")
+        self._calibration = None if known is None else Calibration.from_dict(known)
+
+    def __call__(self, photo: Any, boxes: Any) -> list[dict[str, Any]]:
+        """The landmarks of a photo's faces.
+
+        Args:
+            photo: as `kd_landmarks.inference.photos.load_photo` takes it.
+            boxes: one box (4,) or several (faces, 4): x0, y0, x1, y1 in pixels of the upright
+                photo, tight around each face's points.
+
+        Returns:
+            For each box `keypoints` (N, 2) float32 in photo pixels, `scores` (N,) from 0 to 1 or
+            None, `confidence` (N,), the probability that a point is right, or None, and `box`.
+
+        Raises:
+            KDLandmarksError: for a photo that cannot be read and boxes that do not fit it.
+        """
+        picture = load_photo(photo)
+        try:
+            found = face_boxes(boxes, picture.width, picture.height)
+            squares = [square_crop(box, self.metadata["crop_margin"]) for box in found]
+            for square in squares:
+                check_crop_size(square, picture.width, picture.height)
+        except ValueError as error:
+            raise KDLandmarksError(str(error)) from error
+        if not squares:
+            return []
+        crops = np.stack([self.crop(picture, square) for square in squares])
+        outputs = self.run(crops)
+        scores = outputs[1] if len(outputs) > 1 else [None] * len(squares)
+        sure = self._calibration if len(outputs) > 1 else None
+        return [
+            {
+                "keypoints": to_photo_pixels(points.astype(np.float64), square).astype(np.float32),
+                "scores": score,
+                "confidence": None if sure is None else sure(score),
+                "box": box,
+            }
+            for points, score, square, box in zip(
+                outputs[0], scores, squares, found.tolist(), strict=True
+            )
+        ]
+
+    def crop(self, photo: Image.Image, square: tuple[int, int, int]) -> NDArray[np.float32]:
+        """A face as the network wants it, (3, size, size): the image processor's twin in numpy."""
+        size = self.metadata["image_size"]
+        face = cut_square(photo, square).resize((size, size), Image.Resampling.BILINEAR)
+        pixels = np.asarray(face, dtype=np.float32) / 255
+        mean, std = (np.float32(self.metadata[name]) for name in ("image_mean", "image_std"))
+        return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
+
+    def run(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        """The network's keypoints (faces, N, 2) in crop units, and scores (faces, N) if any."""
+        return self._session.run(None, {"pixel_values": crops})

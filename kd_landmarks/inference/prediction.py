@@ -1,0 +1,149 @@
+"""Many photos at once: finding them, detecting in each, and writing what was found."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, TextIO
+
+from PIL import Image
+
+from ..errors import KDLandmarksError
+from ..plots import draw_landmarks
+from ..schemes import LandmarkScheme
+from .photos import as_rgb, load_photo
+from .pipeline import Face, FaceLandmarkPipeline
+
+Outcome = tuple[str, list[Face] | KDLandmarksError]
+"""A photo's path or URL with its faces, or with what is wrong with it."""
+
+FORMATS = (".jsonl", ".csv")
+
+
+def find_photos(places: Sequence[str]) -> list[str]:
+    """The photos that paths, folders and URLs stand for.
+
+    Args:
+        places: paths of photos, folders (searched to any depth, in the order of names), URLs.
+
+    Raises:
+        KDLandmarksError: for what is not there, and if there is no photo at all.
+    """
+    known = Image.registered_extensions()
+    photos: list[str] = []
+    for place in places:
+        path = Path(place).expanduser()
+        if path.is_dir():
+            files = (file for file in sorted(path.rglob("*")) if file.is_file())
+            photos += [str(file) for file in files if file.suffix.lower() in known]
+        elif path.is_file() or place.startswith(("http://", "https://")):
+            photos.append(place)
+        else:
+            raise KDLandmarksError(f"there is no photo or folder {place}")
+    if not photos:
+        raise KDLandmarksError(f"there are no photos in {', '.join(places)}")
+    return photos
+
+
+def predict_photos(
+    detect: FaceLandmarkPipeline, photos: Iterable[str], batch_size: int = 8
+) -> Iterator[Outcome]:
+    """Detect in one photo after another; one that fails does not stop the rest.
+
+    Args:
+        detect: the pipeline.
+        photos: paths and URLs.
+        batch_size: photos that go through the network together.
+
+    Yields:
+        Each photo with its faces or its error, in order.
+    """
+    remaining = iter(photos)
+    while batch := list(islice(remaining, batch_size)):
+        try:
+            yield from zip(batch, detect(batch, batch_size=batch_size), strict=True)
+        except KDLandmarksError:
+            yield from ((photo, _alone(detect, photo)) for photo in batch)
+
+
+def _alone(detect: FaceLandmarkPipeline, photo: str) -> list[Face] | KDLandmarksError:
+    try:
+        return detect(photo)
+    except KDLandmarksError as error:
+        return error
+
+
+class PredictionWriter:
+    """Writes faces as JSON lines, a photo each, or as CSV, a face each.
+
+    A JSON line has `image` and `faces`, each with `keypoints` (N pairs x, y), `scores`,
+    `confidence`, `face_confidence`, `box` and `detection_score`; or `image` and `error`. A CSV row
+    has image, face (from 0), x0, y0, x1, y1, detection_score, face_confidence, and x and y of each
+    landmark by its name; photos without faces have none.
+
+    Args:
+        stream: to write to.
+        kind: ".jsonl" or ".csv".
+        scheme: the landmarks.
+    """
+
+    def __init__(self, stream: TextIO, kind: str, scheme: LandmarkScheme) -> None:
+        self._stream = stream
+        self._table = csv.writer(stream, lineterminator="\n") if kind == ".csv" else None
+        if self._table:
+            names = [f"{name}_{axis}" for name in scheme.names for axis in "xy"]
+            corners = ["x0", "y0", "x1", "y1"]
+            self._table.writerow(
+                ["image", "face", *corners, "detection_score", "face_confidence", *names]
+            )
+
+    def write(self, photo: str, found: list[Face] | KDLandmarksError) -> None:
+        """Append a photo's faces, or its error."""
+        if self._table is None:
+            told = (
+                {"error": str(found)}
+                if isinstance(found, KDLandmarksError)
+                else {"faces": [plain_face(face) for face in found]}
+            )
+            self._stream.write(json.dumps({"image": photo, **told}) + "\n")
+        elif not isinstance(found, KDLandmarksError):
+            for number, face in enumerate(found):
+                values = plain_face(face)
+                points = [value for point in values["keypoints"] for value in point]
+                sure = [values["detection_score"], values["face_confidence"]]
+                self._table.writerow([photo, number, *values["box"], *sure, *points])
+
+
+def plain_face(face: Face) -> dict[str, Any]:
+    """A face in plain JSON types, coordinates to a hundredth of a pixel."""
+    scores, confidence = face["scores"], face["confidence"]
+    return {
+        "keypoints": [[round(x, 2), round(y, 2)] for x, y in face["keypoints"].tolist()],
+        "scores": None if scores is None else [round(score, 4) for score in scores.tolist()],
+        "confidence": None
+        if confidence is None
+        else [round(value, 4) for value in confidence.tolist()],
+        "face_confidence": face["face_confidence"],
+        "box": [round(value, 2) for value in face["box"]],
+        "detection_score": face["detection_score"],
+    }
+
+
+def draw_photo(photo: str, faces: list[Face], scheme: LandmarkScheme) -> Image.Image:
+    """A photo with the outlines and points of its faces, RGB."""
+    picture = as_rgb(load_photo(photo))
+    points = [face["keypoints"] for face in faces]
+    return draw_landmarks(picture, points, scheme, min_size=1) if points else picture
+
+
+def drawn_names(photos: Sequence[str]) -> list[str]:
+    """A PNG's name for each photo, all different, like the photo's own."""
+    names: list[str] = []
+    for photo in photos:
+        stem = Path(photo.partition("?")[0]).stem or "photo"
+        name, number = f"{stem}.png", 2
+        while name in names:
+            name, number = f"{stem}-{number}.png", number + 1
+        names.append(name)
+    return names

@@ -1,0 +1,146 @@
+"""Faces from frame to frame: found now and then, followed in between, and held steady."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..data.detected import overlaps
+from ..data.rows import tight_box
+from ..errors import KDLandmarksError
+from .detection import detect_faces
+from .pipeline import Face, FaceLandmarkPipeline
+from .smoothing import PointSmoother, Smoothing
+
+# A found box is a followed face's where they share this much of both together.
+SAME_FACE = 0.3
+# Below this the points have strayed from the face that the detector sees: they start anew there.
+STRAYED = 0.6
+# Mean change of a thumbnail's gray levels, 0 to 255, between two frames of different shots. Pans
+# and flashes of one shot stay below.
+CUT = 40.0
+THUMBNAIL = (32, 18)
+
+
+class TrackedFace(Face):
+    """A `Face` of a video: `keypoints` are smoothed, `track` is the same for the same face."""
+
+    track: int
+
+
+@dataclass
+class _Track:
+    number: int
+    box: NDArray[np.float64]
+    smoother: PointSmoother
+    detection_score: float | None = None
+
+
+class FaceTracker:
+    """Follows the faces of a video, frame by frame.
+
+    Every `detect_every` frames the pipeline's detector looks for faces; in between, a face's next
+    box is the tight box of its last points, which costs no detection and does not jump. A face that
+    the detector no longer finds is dropped. At a cut everything starts anew.
+
+    Args:
+        detect: the pipeline.
+        smoothing: how steady points are held; None for not at all.
+        detect_every: frames from one detection to the next, >= 1.
+
+    Raises:
+        KDLandmarksError: for a `detect_every` below 1.
+    """
+
+    def __init__(
+        self,
+        detect: FaceLandmarkPipeline,
+        smoothing: Smoothing | None = Smoothing(),  # noqa: B008 - it cannot be changed
+        detect_every: int = 10,
+    ) -> None:
+        if detect_every < 1:
+            raise KDLandmarksError(f"detect_every is {detect_every}: give 1 or more frames")
+        self.detect = detect
+        self.smoothing = smoothing or Smoothing(steadiness=0)
+        self.detect_every = detect_every
+        self._next_number = 0
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all faces."""
+        self._tracks: list[_Track] = []
+        self._frames = 0
+        self._thumbnail: NDArray[np.float64] | None = None
+
+    def __call__(self, frame: Image.Image | NDArray[np.uint8], time: float) -> list[TrackedFace]:
+        """The faces of the next frame.
+
+        Args:
+            frame: RGB.
+            time: in seconds, later than the frame before.
+
+        Returns:
+            The faces, those that have been followed longest first.
+
+        Raises:
+            KDLandmarksError: for a frame that is no picture, or a time that does not move on.
+        """
+        photo = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
+        if self._is_cut(photo):
+            self.reset()
+            self._is_cut(photo)  # the first of the new shot
+        if self._frames % self.detect_every == 0 or not self._tracks:
+            self._match(*detect_faces(photo, self.detect.detector))
+        self._frames += 1
+        if not self._tracks:
+            return []
+        found = self.detect(photo, boxes=[track.box.tolist() for track in self._tracks])
+        faces = []
+        for track, face in zip(self._tracks, found, strict=True):
+            points = track.smoother(face["keypoints"], time)
+            # The next box comes from the points as they are: a smoothed box would trail behind.
+            track.box = tight_box(face["keypoints"].astype(np.float64))
+            faces.append(
+                TrackedFace(
+                    keypoints=points.astype(np.float32),
+                    scores=face["scores"],
+                    confidence=face["confidence"],
+                    face_confidence=face["face_confidence"],
+                    box=face["box"],
+                    detection_score=track.detection_score,
+                    track=track.number,
+                )
+            )
+        self._tracks = [track for track in self._tracks if _can_go_on(track.box, photo)]
+        return faces
+
+    def _match(self, boxes: NDArray[np.float64], scores: list[float | None]) -> None:
+        """Give found boxes to the faces that are followed, start new ones, drop the others."""
+        kept = []
+        free = list(range(len(boxes)))
+        for track in self._tracks:
+            shared = overlaps(boxes[free], track.box)
+            if len(shared) and shared.max() >= SAME_FACE:
+                index = free.pop(int(shared.argmax()))
+                track.detection_score = scores[index]
+                if shared.max() < STRAYED:
+                    track.box = boxes[index]
+                kept.append(track)
+        for index in free:
+            smoother = PointSmoother(self.smoothing)
+            kept.append(_Track(self._next_number, boxes[index], smoother, scores[index]))
+            self._next_number += 1
+        self._tracks = kept
+
+    def _is_cut(self, photo: Image.Image) -> bool:
+        small = photo.convert("L").resize(THUMBNAIL, Image.Resampling.BOX)
+        thumbnail = np.asarray(small, dtype=np.float64)
+        before, self._thumbnail = self._thumbnail, thumbnail
+        return before is not None and float(np.abs(thumbnail - before).mean()) > CUT
+
+
+def _can_go_on(box: NDArray[np.float64], photo: Image.Image) -> bool:
+    """Whether a face is still in the picture, and is one."""
+    inside = (box[:2] < (photo.width - 1, photo.height - 1)).all() and (box[2:] > 0).all()
+    return bool(inside and (box[2:] - box[:2]).max() >= 2)

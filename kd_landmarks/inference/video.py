@@ -1,0 +1,130 @@
+"""Video files in, annotated video files and tables out."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import KDLandmarksError
+from ..plots import draw_landmarks
+from ..schemes import LandmarkScheme
+from .prediction import plain_face
+from .tracking import FaceTracker, TrackedFace
+
+# What OpenCV's own build can write everywhere.
+_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+_USUAL_RATE = 30.0
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """A video's frames per second, size in pixels, and number of frames (0: not known)."""
+
+    rate: float
+    width: int
+    height: int
+    frames: int
+
+
+class VideoReader:
+    """The frames of a video file, RGB.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        KDLandmarksError: if there is none, or OpenCV cannot read it.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path).expanduser()
+        if not self.path.is_file():
+            raise KDLandmarksError(f"there is no video {path}")
+        self._capture = cv2.VideoCapture(str(self.path))
+        rate = self._capture.get(cv2.CAP_PROP_FPS)
+        width, height, frames = (
+            int(self._capture.get(key))
+            for key in (
+                cv2.CAP_PROP_FRAME_WIDTH,
+                cv2.CAP_PROP_FRAME_HEIGHT,
+                cv2.CAP_PROP_FRAME_COUNT,
+            )
+        )
+        if not self._capture.isOpened() or width < 1 or height < 1:
+            raise KDLandmarksError(f"{path} is no video that OpenCV can read")
+        rate = rate if np.isfinite(rate) and rate > 0 else _USUAL_RATE
+        self.info = VideoInfo(rate, width, height, max(0, frames))
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        """Each frame as (height, width, 3) uint8."""
+        while True:
+            there, frame = self._capture.read()
+            if not there:
+                return
+            yield np.asarray(cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), dtype=np.uint8)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._capture.release()
+
+
+class VideoWriter:
+    """Writes RGB frames to a video file, without sound.
+
+    Args:
+        path: ends with .mp4 or .avi.
+        info: rate and size.
+
+    Raises:
+        KDLandmarksError: for another ending, and where the file cannot be written.
+    """
+
+    def __init__(self, path: str | Path, info: VideoInfo) -> None:
+        path = Path(path).expanduser()
+        if path.suffix.lower() not in _CODECS:
+            raise KDLandmarksError(f"{path}: the video's name must end with {' or '.join(_CODECS)}")
+        codec = cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()])
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise KDLandmarksError(f"cannot write {path}: {error}") from error
+        self._writer = cv2.VideoWriter(str(path), codec, info.rate, (info.width, info.height))
+        if not self._writer.isOpened():
+            raise KDLandmarksError(f"OpenCV cannot write {path}: is the folder writable?")
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append a frame (height, width, 3)."""
+        self._writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+
+    def close(self) -> None:
+        """Finish the file."""
+        self._writer.release()
+
+
+def track_video(
+    video: VideoReader, tracker: FaceTracker
+) -> Iterator[tuple[int, NDArray[np.uint8], list[TrackedFace]]]:
+    """Each frame of a video with its number, from 0, and its faces."""
+    for number, frame in enumerate(video):
+        yield number, frame, tracker(frame, number / video.info.rate)
+
+
+def draw_frame(
+    frame: NDArray[np.uint8], faces: list[TrackedFace], scheme: LandmarkScheme
+) -> NDArray[np.uint8]:
+    """A frame with its faces drawn, of the same size."""
+    if not faces:
+        return frame
+    points = [face["keypoints"] for face in faces]
+    return np.asarray(draw_landmarks(frame, points, scheme, min_size=1))
+
+
+def frame_line(number: int, rate: float, faces: list[TrackedFace]) -> str:
+    """A frame as a JSON line: `frame`, `time` in seconds, `faces` with their `track`."""
+    told: list[dict[str, Any]] = [{"track": face["track"], **plain_face(face)} for face in faces]
+    return json.dumps({"frame": number, "time": round(number / rate, 4), "faces": told}) + "\n"

@@ -1,0 +1,24 @@
+"""The detector's classes, made known to transformers' Auto classes."""
+
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForKeypointDetection
+
+from .configuration_kd_landmarks import KDLandmarksConfig
+from .image_processing_kd_landmarks import KDLandmarksImageProcessor
+from .modeling_kd_landmarks import KDLandmarksForKeypointDetection, KDLandmarksOutput
+
+AutoConfig.register(KDLandmarksConfig.model_type, KDLandmarksConfig, exist_ok=True)
+AutoModelForKeypointDetection.register(
+    KDLandmarksConfig, KDLandmarksForKeypointDetection, exist_ok=True
+)
+AutoImageProcessor.register(
+    KDLandmarksConfig,
+    image_processor_classes={"torchvision": KDLandmarksImageProcessor},
+    exist_ok=True,
+)
+
+__all__ = [
+    "KDLandmarksConfig",
+    "KDLandmarksForKeypointDetection",
+    "KDLandmarksImageProcessor",
+    "KDLandmarksOutput",
+]

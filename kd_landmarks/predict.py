@@ -1,0 +1,228 @@
+"""Landmarks for a whole data set, on as many processes and nodes as there are.
+
+    accelerate launch -m kd_landmarks.predict --data NAMESPACE/PHOTOS --streaming --output faces
+
+Every row of the data set becomes one row of Parquet in the output folder, once: its columns but for
+the picture, `faces` with what was found, and `error` where the picture cannot be read. A run that
+was stopped goes on where it was with the same command.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import datasets
+import typer
+from accelerate import PartialState
+from datasets import Features, IterableDataset, List, Value
+from datasets.distributed import split_dataset_by_node
+from PIL import Image
+from tqdm.auto import tqdm
+
+from .data.loading import holds_parquet
+from .distillation.runs import write_json
+from .errors import KDLandmarksError
+from .inference.detection import YuNet
+from .inference.pipeline import FaceLandmarkPipeline
+from .inference.prediction import plain_face
+from .quiet import set_up_logging
+
+FACES = List(
+    {
+        "keypoints": List(List(Value("float32"))),
+        "scores": List(Value("float32")),
+        "confidence": List(Value("float32")),
+        "face_confidence": Value("float32"),
+        "box": List(Value("float32")),
+        "detection_score": Value("float32"),
+    }
+)
+PLAN = "plan.json"
+
+
+def open_data(
+    source: str, split: str, revision: str | None, streaming: bool, processes: int
+) -> IterableDataset:
+    """The rows of Parquet on disk, a folder of pictures, or a data set on the Hub, undecoded.
+
+    Raises:
+        KDLandmarksError: if they cannot be had, or have no column `image`.
+    """
+    path = Path(source).expanduser()
+    words: dict[str, Any] = {"path": source, "revision": revision}
+    if path.exists():
+        words = {"path": "imagefolder", "data_dir": str(path), "drop_labels": True}
+        if path.is_file():
+            words = {"path": "parquet", "data_files": {split: str(path)}}
+        elif holds_parquet(path):
+            words = {"path": str(path)}
+    try:
+        rows = datasets.load_dataset(**words, split=split, streaming=streaming)
+    except Exception as error:  # each format, and each HTTP library, has a family of its own
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        raise KDLandmarksError(f"cannot load {source}, split {split!r}: {reason}") from error
+    if rows.features is None or "image" not in rows.features:
+        names = ", ".join(rows.features or ()) or "none that are known"
+        raise KDLandmarksError(f"{source} has no column 'image' (pictures), but {names}")
+    if not isinstance(rows, IterableDataset):
+        rows = rows.to_iterable_dataset(num_shards=min(processes, max(1, len(rows))))
+    return rows.cast_column("image", datasets.Image(decode=False))
+
+
+def annotate(
+    rows: IterableDataset,
+    detect: FaceLandmarkPipeline,
+    folder: Path,
+    name: str,
+    batch_size: int,
+    part_rows: int,
+    bar: tqdm,
+) -> int:
+    """Write a process's rows as Parquet, part by part, going on behind the last finished part.
+
+    Args:
+        rows: this process's.
+        detect: the pipeline.
+        folder: of the parts.
+        name: of this process's files.
+        batch_size: photos per forward pass.
+        part_rows: rows per file.
+        bar: told of each row.
+
+    Returns:
+        How many rows there are now, those of earlier runs included.
+    """
+    features = Features(
+        {key: kind for key, kind in rows.features.items() if key != "image"}
+        | {"faces": FACES, "error": Value("string")}
+    )
+    progress = folder / f".{name}.json"
+    part = done = 0
+    if progress.is_file():
+        told = json.loads(progress.read_text(encoding="utf-8"))
+        part, done = told["parts"], told["rows"]
+        rows.load_state_dict(told["state"])
+        bar.update(done)
+    remaining = iter(rows)
+    while found := list(_detected(islice(remaining, part_rows), detect, batch_size, bar)):
+        partial = folder / f".{name}-{part:05d}.parquet"
+        datasets.Dataset.from_list(found, features=features).to_parquet(partial)
+        partial.rename(folder / f"{name}-{part:05d}.parquet")
+        part, done = part + 1, done + len(found)
+        write_json(progress, {"parts": part, "rows": done, "state": rows.state_dict()})
+    return done
+
+
+def _detected(
+    rows: Iterator[dict[str, Any]], detect: FaceLandmarkPipeline, batch_size: int, bar: tqdm
+) -> Iterator[dict[str, Any]]:
+    while batch := list(islice(rows, batch_size)):
+        for row, faces in zip(batch, _faces(batch, detect), strict=True):
+            values = {key: value for key, value in row.items() if key != "image"}
+            failed = isinstance(faces, str)
+            yield {
+                **values,
+                "faces": [] if failed else faces,
+                "error": faces if failed else None,
+            }
+            bar.update()
+
+
+def _faces(batch: list[dict[str, Any]], detect: FaceLandmarkPipeline) -> list[Any]:
+    """Each row's faces as plain values, or what is wrong with its picture."""
+    try:
+        photos = [_photo(row) for row in batch]
+        return [[plain_face(face) for face in faces] for faces in detect(photos)]
+    except KDLandmarksError as error:
+        if len(batch) == 1:
+            return [str(error)]
+        return [_faces([row], detect)[0] for row in batch]
+
+
+def _photo(row: dict[str, Any]) -> Image.Image:
+    stored = row["image"]
+    if stored is None or (stored["bytes"] is None and stored["path"] is None):
+        raise KDLandmarksError("there is no picture")
+    try:
+        data = stored["bytes"]
+        return Image.open(stored["path"] if data is None else io.BytesIO(data))
+    except Exception as error:  # Pillow's decoders raise whatever their format's code raises
+        raise KDLandmarksError(f"the picture cannot be read: {error}") from error
+
+
+def main(
+    data: Annotated[
+        str, typer.Option(help="Data set id on the Hub, Parquet, or a folder of photos.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")],
+    split: Annotated[str, typer.Option(help="Part of the data.")] = "train",
+    revision: Annotated[str | None, typer.Option(help="Of a data set on the Hub.")] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Fetch photos as they are needed.")
+    ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
+    ] = None,
+    min_score: Annotated[
+        float, typer.Option(min=0, max=1, help="Least score of the face detector.")
+    ] = 0.6,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 16,
+    part_rows: Annotated[int, typer.Option(min=1, help="Rows per Parquet file.")] = 1000,
+) -> None:
+    """Find faces and their landmarks in every photo of a data set; see the module's docstring."""
+    set_up_logging()
+    datasets.disable_progress_bars()
+    state = PartialState()
+    try:
+        detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=state.device)
+        rows = open_data(data, split, revision, streaming, state.num_processes)
+        plan = {
+            "data": data,
+            "split": split,
+            "revision": revision,
+            "model": model or "the package's own",
+            "min_score": min_score,
+            "part_rows": part_rows,
+            "processes": state.num_processes,
+        }
+        with state.main_process_first():
+            _check_plan(output, plan, state.is_main_process)
+        rows = split_dataset_by_node(rows, state.process_index, state.num_processes)
+        name = f"{split}-{state.process_index:05d}-of-{state.num_processes:05d}"
+        with tqdm(unit="photo", disable=not state.is_main_process) as bar:
+            done = annotate(rows, detect, output, name, batch_size, part_rows, bar)
+    except KDLandmarksError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(2) from None
+    state.wait_for_everyone()
+    print(f"{done} rows in {output}/{name}-*.parquet")
+    state.destroy_process_group()
+
+
+def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
+    """Refuse to go on with other words than a run began with: rows would come twice, or never."""
+    path = folder / PLAN
+    if path.is_file():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        changed = [key for key in plan if before.get(key) != plan[key]]
+        if changed:
+            key = changed[0]
+            raise KDLandmarksError(
+                f"{folder} was begun with {key} {before.get(key)!r}, not {plan[key]!r}: give the "
+                "same again, or another --output"
+            )
+    elif write:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            write_json(path, plan)
+        except OSError as error:
+            raise KDLandmarksError(f"cannot write {folder}: {error}") from error
+
+
+if __name__ == "__main__":
+    typer.run(main)

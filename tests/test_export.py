@@ -1,0 +1,209 @@
+"""Exported detectors answer like the one they came from, in other runtimes and without torch."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from detectors import save_detector, write_faces
+from PIL import Image
+from torch import nn
+from typer.testing import CliRunner
+
+from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
+from kd_landmarks.cli import app
+from kd_landmarks.data.generated import generate_face
+from kd_landmarks.data.loading import load_rows
+from kd_landmarks.detectors import load_detector
+from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8
+from kd_landmarks.inference.onnx import OnnxDetector
+from kd_landmarks.models import (
+    KDLandmarksConfig,
+    KDLandmarksForKeypointDetection,
+    KDLandmarksImageProcessor,
+)
+from kd_landmarks.models.crop_kd_landmarks import square_crop
+from kd_landmarks.schemes import get_scheme
+
+SCHEME = get_scheme("ibug68")
+SIZE = 64
+BOXES = [[20.0, 30.0, 90.0, 110.0], [-20.0, 60.0, 70.0, 150.0]]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory):
+    """A small network that has seen noise: its answers depend on what it sees."""
+    torch.manual_seed(0)
+    config = KDLandmarksConfig(
+        backbone="test_efficientnet", image_size=SIZE, scheme=SCHEME.to_dict()
+    )
+    model = KDLandmarksForKeypointDetection(config)
+    nn.init.normal_(model.head.maps.weight, std=0.2)
+    with torch.no_grad():
+        for _ in range(30):
+            model.train()(torch.randn(8, 3, SIZE, SIZE))
+    folder = tmp_path_factory.mktemp("model") / "small"
+    model.eval().save_pretrained(folder)
+    size = {"height": SIZE, "width": SIZE}
+    KDLandmarksImageProcessor(size=size, crop_margin=1.3).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint, tmp_path_factory):
+    model, processor = load_detector(checkpoint)
+    return export_onnx(model, processor, tmp_path_factory.mktemp("onnx") / "small.onnx")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return Image.fromarray(generate_face(3, size=128).image)
+
+
+def run(*words):
+    return CliRunner().invoke(app, ["export", *map(str, words)])
+
+
+@pytest.mark.parametrize("faces", [1, 5])
+def test_any_number_of_faces_gets_the_same_answer(checkpoint, exported, faces):
+    crops = torch.randn(faces, 3, SIZE, SIZE)
+    expected = load_detector(checkpoint)[0](crops)
+    keypoints, scores = OnnxDetector(exported).run(crops.numpy())
+    np.testing.assert_allclose(keypoints, expected.keypoints.detach(), atol=1e-5)
+    np.testing.assert_allclose(scores, expected.scores.detach(), atol=1e-4)
+
+
+def test_the_file_knows_its_crop_and_landmarks(exported):
+    told = OnnxDetector(exported).metadata
+    assert (told["crop_margin"], told["image_size"]) == (1.3, SIZE)
+    assert get_scheme(told["scheme"]) == SCHEME
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_the_crop_is_the_processors_to_one_gray_level(exported, checkpoint, photo, mode):
+    _, processor = load_detector(checkpoint)
+    detector = OnnxDetector(exported)
+    for size in (128, 500):  # enlarged, and shrunk
+        picture = photo.resize((size, size)).convert(mode)
+        boxes = np.array(BOXES) * size / 128
+        expected = processor(picture, boxes=boxes, return_tensors="pt").pixel_values.numpy()
+        for box, crop in zip(boxes, expected, strict=True):
+            found = detector.crop(picture, square_crop(box, 1.3))
+            levels = np.abs(found - crop) * np.reshape(processor.image_std, (3, 1, 1)) * 255
+            assert levels.max() <= 1.001
+
+
+def test_photos_and_boxes_lead_to_the_pipelines_points(exported, checkpoint, photo):
+    expected = FaceLandmarkPipeline(checkpoint, device="cpu")(photo, boxes=BOXES)
+    found = OnnxDetector(exported)(photo, BOXES)
+    for face, other in zip(found, expected, strict=True):
+        assert face["keypoints"].dtype == np.float32
+        assert np.abs(face["keypoints"] - other["keypoints"]).max() < 0.5
+        assert face["box"] == other["box"]
+    assert OnnxDetector(exported)(photo, []) == []
+
+
+def test_int8_is_close_and_a_third_of_the_size(exported, checkpoint, tmp_path):
+    write_faces(tmp_path / "faces", numbers=range(6))
+    _, processor = load_detector(checkpoint)
+    crops = processed_crops(load_rows(tmp_path / "faces", scheme=SCHEME), processor, 4)
+    assert crops.shape == (4, 3, SIZE, SIZE)
+    small = quantize_int8(exported, tmp_path / "small.int8.onnx", crops)
+    keypoints = [OnnxDetector(path).run(crops)[0] for path in (exported, small)]
+    assert 0 < np.abs(keypoints[0] - keypoints[1]).mean() < 0.05
+    assert OnnxDetector(small).metadata == OnnxDetector(exported).metadata
+    with pytest.raises(KDLandmarksError, match="int8 needs faces to calibrate on"):
+        quantize_int8(exported, tmp_path / "none.onnx", crops[:0])
+
+
+WITHOUT_TORCH = """
+import sys
+sys.modules |= dict.fromkeys(["torch", "torchvision", "transformers", "timm", "datasets"])
+import json
+from kd_landmarks.inference.onnx import OnnxDetector
+[face] = OnnxDetector(sys.argv[1])(sys.argv[2], [20, 30, 90, 110])
+print(json.dumps(face["keypoints"].tolist()))
+"""
+
+
+def test_it_runs_where_torch_and_transformers_cannot_be_imported(exported, photo, tmp_path):
+    photo.save(tmp_path / "photo.png")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(exported), str(tmp_path / "photo.png")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    [expected] = OnnxDetector(exported)(photo, BOXES[0])
+    np.testing.assert_allclose(json.loads(done.stdout), expected["keypoints"], atol=1e-3)
+
+
+# --- the command
+
+
+@pytest.mark.parametrize("name", ["small.onnx", "small.xml"])
+def test_the_command_writes_what_the_name_says(checkpoint, exported, tmp_path, name):
+    result = run("--model", checkpoint, "--out", tmp_path / "made" / name)
+    assert result.exit_code == 0, result.output
+    crops = np.random.default_rng(0).normal(size=(3, 3, SIZE, SIZE)).astype(np.float32)
+    expected = OnnxDetector(exported).run(crops)[0]
+    if name.endswith(".onnx"):
+        found = OnnxDetector(tmp_path / "made" / name).run(crops)[0]
+    else:
+        import openvino
+
+        exact = {"INFERENCE_PRECISION_HINT": "f32"}  # some CPUs would take bfloat16
+        core = openvino.Core()
+        found = core.compile_model(str(tmp_path / "made" / name), "CPU", exact)(crops)[0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_the_command_calibrates_on_labeled_faces(checkpoint, tmp_path):
+    write_faces(tmp_path / "faces")
+    words = ["--int8", "--calibration", tmp_path / "faces", "--split", "test", "--faces", 3]
+    result = run("--model", checkpoint, "--out", tmp_path / "small.onnx", *words)
+    assert result.exit_code == 0, result.output
+    assert OnnxDetector(tmp_path / "small.onnx").metadata["crop_margin"] == 1.3
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--out", "a.pb"], "must end with .onnx"),
+        (["--out", "a.onnx", "--int8"], "--int8 and --calibration go together"),
+        (["--out", "/dev/null/a.onnx"], "cannot write"),
+        (["--out", "a.onnx", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
+    ],
+)
+def test_bad_words_end_with_one_clear_message(checkpoint, words, message):
+    given = words if "--model" in words else [*words, "--model", checkpoint]
+    result = run(*given)
+    assert result.exit_code == 2
+    assert result.output.count("error: ") == 1
+    assert message in result.output
+
+
+def test_files_that_are_not_ours_are_refused(exported, tmp_path):
+    import onnx
+
+    with pytest.raises(KDLandmarksError, match="there is no file"):
+        OnnxDetector(tmp_path / "nowhere.onnx")
+    (tmp_path / "text.onnx").write_text("no model")
+    with pytest.raises(KDLandmarksError, match=r"cannot load .*text\.onnx"):
+        OnnxDetector(tmp_path / "text.onnx")
+    other = onnx.load(str(exported))
+    del other.metadata_props[:]
+    onnx.save(other, str(tmp_path / "other.onnx"))
+    with pytest.raises(KDLandmarksError, match=r"other\.onnx is no detector of ours"):
+        OnnxDetector(tmp_path / "other.onnx")
+
+
+def test_the_linear_head_has_no_scores(tmp_path):
+    points = np.linspace(0.3, 0.7, 136).reshape(68, 2)
+    model, processor = load_detector(save_detector(tmp_path / "line", SCHEME, points))
+    path = export_onnx(model, processor, tmp_path / "line.onnx")
+    [face] = OnnxDetector(path)(Image.new("RGB", (90, 90)), [10, 10, 60, 60])
+    assert face["scores"] is None
