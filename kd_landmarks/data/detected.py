@@ -1,10 +1,10 @@
 """Labeled faces with the boxes in which a face detector finds them."""
 
-import numpy as np
 from datasets import Dataset, List, Value
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
+from ..inference.boxes import overlaps
 from ..inference.detection import FaceDetector, YuNet, detect_faces
 from .crops import point_array
 from .photos import Photos
@@ -50,11 +50,3 @@ def with_detected_boxes(
         raise KDLandmarksError(f"the face detector finds none of the {len(rows)} faces")
     feature = List(Value("float32"), length=4)
     return rows.select(kept).remove_columns("box").add_column("box", boxes, feature=feature), missed
-
-
-def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Of each of the boxes (faces, 4) with one box (4,): shared area over joint area, 0 to 1."""
-    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
-    shared = (high - low).clip(0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
-    return shared / (areas - shared)

@@ -50,3 +50,11 @@ def face_boxes(boxes: Any, width: int, height: int) -> np.ndarray:
                 "are in pixels, not in shares of the photo"
             )
     return checked
+
+
+def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Of each of the boxes (faces, 4) with one box (4,): shared area over joint area, 0 to 1."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    shared = (high - low).clip(0).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    return shared / (areas - shared)

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.detected import overlaps
 from ..data.rows import tight_box
 from ..errors import KDLandmarksError
+from .boxes import overlaps
 from .detection import detect_faces
 from .pipeline import Face, FaceLandmarkPipeline
 from .smoothing import PointSmoother, Smoothing
