@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from huggingface_hub import constants, get_session, hf_hub_download, try_to_load_from_cache
+from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from huggingface_hub.utils import (
     build_hf_headers,
@@ -18,12 +18,11 @@ from huggingface_hub.utils import (
 )
 
 from .errors import KDLandmarksError
+from .hub_errors import PATIENCE, ask_the_hub
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
 
-# Seconds until a Hub that is silent counts as down.
-_PATIENCE = 5.0
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -111,7 +110,7 @@ def cached_or_reachable(repo: str, filename: str, revision: str | None = None) -
     if isinstance(file, str):
         return file
     try:
-        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)  # any answer will do
+        ask_the_hub()
     except Exception as error:  # each HTTP library has a family of its own
         raise KDLandmarksError(_unreachable(repo, error)) from error
     return None
@@ -124,7 +123,7 @@ def _on_the_hub(repo: str, revision: str | None) -> CheckpointFiles:
         f"{constants.ENDPOINT}/api/models/{repo}/revision/{quote(revision or 'main', safe='')}",
         params={"blobs": "true"},
         headers=build_hf_headers(),
-        timeout=_PATIENCE,
+        timeout=PATIENCE,
         max_retries=2,
         retry_on_exceptions=(),
     )

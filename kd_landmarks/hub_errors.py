@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from huggingface_hub import constants, get_session
 from huggingface_hub.errors import (
     HfHubHTTPError,
     HFValidationError,
@@ -19,6 +20,19 @@ _MENDS = {
     409: "; give another name",
     412: "; somebody else has just changed it: try again",
 }
+
+
+# Seconds until a Hub that is silent counts as down: its clients go on asking for minutes.
+PATIENCE = 5.0
+
+
+def ask_the_hub() -> None:
+    """See whether the Hub answers, whatever it says.
+
+    Raises:
+        Exception: of the HTTP library in use, if it does not within seconds.
+    """
+    get_session().head(constants.ENDPOINT, timeout=PATIENCE)
 
 
 def check_repo_id(name: str) -> None:

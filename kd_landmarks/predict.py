@@ -7,7 +7,6 @@ the picture, `faces` with what was found, and `error` where the picture cannot b
 was stopped goes on where it was with the same command.
 """
 
-import io
 import json
 import sys
 from collections.abc import Iterator
@@ -23,12 +22,14 @@ from datasets.distributed import split_dataset_by_node
 from PIL import Image
 from tqdm.auto import tqdm
 
+from .cli.options import MinScore, Model
 from .data.loading import holds_parquet
+from .data.photos import open_photo
 from .distillation.runs import write_json
-from .errors import KDLandmarksError
+from .errors import KDLandmarksError, writing
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
-from .inference.prediction import plain_face
+from .inference.prediction import detect_each, plain_face
 from .quiet import set_up_logging
 
 FACES = List(
@@ -121,37 +122,26 @@ def _detected(
     rows: Iterator[dict[str, Any]], detect: FaceLandmarkPipeline, batch_size: int, bar: tqdm
 ) -> Iterator[dict[str, Any]]:
     while batch := list(islice(rows, batch_size)):
-        for row, faces in zip(batch, _faces(batch, detect), strict=True):
+        photos = [_photo(row["image"]) for row in batch]
+        readable = [photo for photo in photos if not isinstance(photo, KDLandmarksError)]
+        found = iter(detect_each(detect, readable, batch_size))
+        for row, photo in zip(batch, photos, strict=True):
+            faces = photo if isinstance(photo, KDLandmarksError) else next(found)
             values = {key: value for key, value in row.items() if key != "image"}
-            failed = isinstance(faces, str)
-            yield {
-                **values,
-                "faces": [] if failed else faces,
-                "error": faces if failed else None,
-            }
+            if isinstance(faces, KDLandmarksError):
+                yield {**values, "faces": [], "error": str(faces)}
+            else:
+                yield {**values, "faces": [plain_face(face) for face in faces], "error": None}
             bar.update()
 
 
-def _faces(batch: list[dict[str, Any]], detect: FaceLandmarkPipeline) -> list[Any]:
-    """Each row's faces as plain values, or what is wrong with its picture."""
-    try:
-        photos = [_photo(row) for row in batch]
-        return [[plain_face(face) for face in faces] for faces in detect(photos)]
-    except KDLandmarksError as error:
-        if len(batch) == 1:
-            return [str(error)]
-        return [_faces([row], detect)[0] for row in batch]
-
-
-def _photo(row: dict[str, Any]) -> Image.Image:
-    stored = row["image"]
+def _photo(stored: dict[str, Any] | None) -> Image.Image | KDLandmarksError:
     if stored is None or (stored["bytes"] is None and stored["path"] is None):
-        raise KDLandmarksError("there is no picture")
+        return KDLandmarksError("there is no picture")
     try:
-        data = stored["bytes"]
-        return Image.open(stored["path"] if data is None else io.BytesIO(data))
+        return open_photo(stored)
     except Exception as error:  # Pillow's decoders raise whatever their format's code raises
-        raise KDLandmarksError(f"the picture cannot be read: {error}") from error
+        return KDLandmarksError(f"the picture cannot be read: {error}")
 
 
 def main(
@@ -164,13 +154,8 @@ def main(
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Fetch photos as they are needed.")
     ] = False,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
-    ] = None,
-    min_score: Annotated[
-        float, typer.Option(min=0, max=1, help="Least score of the face detector.")
-    ] = 0.6,
+    model: Model = None,
+    min_score: MinScore = 0.6,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 16,
     part_rows: Annotated[int, typer.Option(min=1, help="Rows per Parquet file.")] = 1000,
 ) -> None:
@@ -217,11 +202,8 @@ def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
                 "same again, or another --output"
             )
     elif write:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
+        with writing(folder, folder=True):
             write_json(path, plan)
-        except OSError as error:
-            raise KDLandmarksError(f"cannot write {folder}: {error}") from error
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 import numpy as np
 import pytest
 from hub.clients import LocalHub
+from small_networks import save_small
 
 
 @pytest.fixture(scope="session")
@@ -36,3 +37,10 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
     """A Hub of this machine's own, to which the test's clients are logged in; see tests/hub."""
     with LocalHub(tmp_path / "hub", monkeypatch) as local:
         yield local
+
+
+@pytest.fixture(scope="session")
+def noise_checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small network that has seen noise, as exports and their int8 need it; do not change it."""
+    folder: Path = tmp_path_factory.mktemp("noise") / "small"
+    return save_small(folder, spread=0.2, noise=30)

@@ -3,42 +3,12 @@
 import json
 
 import numpy as np
-import torch
-from torch import nn
+from small_networks import save_small
 
 from kd_landmarks.metrics import summarize
-from kd_landmarks.models import (
-    KDLandmarksConfig,
-    KDLandmarksForKeypointDetection,
-    KDLandmarksImageProcessor,
-)
 from kd_landmarks.recipes import load_recipe, save_recipe
-from kd_landmarks.schemes import get_scheme
 
 MARGIN = 1.4
-TINY = "test_efficientnet"  # timm's smallest: 0.1 M parameters
-
-
-def save_network(folder, scheme="ibug68", head="integral", **settings):
-    """A network whose answer depends on what it sees, unlike an untrained one's."""
-    torch.manual_seed(0)
-    scheme = get_scheme(scheme)
-    config = KDLandmarksConfig(
-        backbone=TINY,
-        head=head,
-        image_size=64,
-        num_landmarks=scheme.num_landmarks,
-        scheme=scheme.to_dict(),
-        **settings,
-    )
-    model = KDLandmarksForKeypointDetection(config)
-    last = model.head.maps if head == "integral" else model.head.linear
-    nn.init.normal_(last.weight, std=0.5)
-    model.save_pretrained(folder)
-    KDLandmarksImageProcessor(size={"height": 64, "width": 64}, crop_margin=MARGIN).save_pretrained(
-        folder
-    )
-    return folder
 
 
 def scores(seed, faces=40, subset="helen"):
@@ -68,7 +38,7 @@ def save_run(folder, stages=("tough_teacher", "student"), source="/data/somewher
         "networks": {},
     }
     for seed, stage in enumerate(stages):
-        save_network(folder / stage, role=stage)
+        save_small(folder / stage, crop_margin=MARGIN, role=stage)
         training = {"settings": getattr(recipe, stage).model_dump(mode="json")}
         training |= {"steps": 123, "seconds": 456.7, "history": []}
         (folder / stage / "training.json").write_text(json.dumps(training))

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from test_export import checkpoint  # noqa: F401 - a fixture
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
 from kd_landmarks.data.generated import generate_face
@@ -18,10 +17,10 @@ def own_cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_every_backend_finds_the_same_points(checkpoint, own_cache, backend):  # noqa: F811
+def test_every_backend_finds_the_same_points(noise_checkpoint, own_cache, backend):
     photo = generate_face(3, size=128).image
-    expected = FaceLandmarkPipeline(checkpoint, device="cpu")
-    detect = FaceLandmarkPipeline(checkpoint, backend=backend)
+    expected = FaceLandmarkPipeline(noise_checkpoint, device="cpu")
+    detect = FaceLandmarkPipeline(noise_checkpoint, backend=backend)
     for boxes in (BOXES, BOXES[:1], []):
         found, truth = (made(photo, boxes=boxes) for made in (detect, expected))
         assert len(found) == len(boxes)
@@ -32,10 +31,10 @@ def test_every_backend_finds_the_same_points(checkpoint, own_cache, backend):  #
     assert [len(faces) for faces in pair] == [2, 1]
     (file,) = own_cache.iterdir()
     made = file.stat().st_mtime_ns
-    FaceLandmarkPipeline(checkpoint, backend=backend)
+    FaceLandmarkPipeline(noise_checkpoint, backend=backend)
     assert [other.stat().st_mtime_ns for other in own_cache.iterdir()] == [made]
 
 
-def test_an_unknown_backend_is_refused(checkpoint):  # noqa: F811
+def test_an_unknown_backend_is_refused(noise_checkpoint):
     with pytest.raises(KDLandmarksError, match="backend='tensorrt': give one of torch, onnxr"):
-        FaceLandmarkPipeline(checkpoint, backend="tensorrt")
+        FaceLandmarkPipeline(noise_checkpoint, backend="tensorrt")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from finished_runs import change_json, save_network, save_run, scores
+from finished_runs import change_json, save_run, scores
 from huggingface_hub import ModelCard
 from PIL import Image
+from small_networks import save_small
 from typer.testing import CliRunner
 
 from kd_landmarks import KDLandmarksError, cards
@@ -41,7 +42,7 @@ def student(run):
 @pytest.fixture
 def network(tmp_path):
     """A network by itself, with nothing known of it."""
-    return save_network(tmp_path / "network")
+    return save_small(tmp_path / "network")
 
 
 def evaluation(seed=1, **more):
@@ -382,7 +383,7 @@ def test_the_command_prints_or_writes(run, tmp_path):
 
 
 def test_a_scheme_of_ones_own_has_no_picture(tmp_path):
-    folder = save_network(tmp_path / "network", "cofw29")
+    folder = save_small(tmp_path / "network", "cofw29")
     config = json.loads((folder / "config.json").read_text())
     config["scheme"]["name"] = "mine"
     change_json(folder / "config.json", scheme=config["scheme"])
@@ -396,7 +397,7 @@ def test_a_scheme_of_ones_own_has_no_picture(tmp_path):
     [
         (("nowhere",), "nowhere is no folder"),
         (("--repo-id", "x"), "'x' is no id on the Hub: give NAMESPACE/NAME"),
-        (("--out", "/dev/null/README.md"), "cannot write the card"),
+        (("--out", "/dev/null/README.md"), "cannot write"),
     ],
 )
 def test_bad_words_end_with_one_clear_message(run, words, message):

@@ -90,7 +90,7 @@ def test_the_installed_script_is_this_command():
         (["--split", "test", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
         (["--split", "test", "--revision", "main"], "is for Hub data sets"),
         (["--split", "test", "--json", "."], "--json . is a folder: name a file"),
-        (["--split", "test", "--plots", "/dev/null/plots"], "cannot make the folder"),
+        (["--split", "test", "--plots", "/dev/null/plots"], "cannot write"),
     ],
 )
 def test_bad_input_ends_with_one_clear_message(checkpoint, tmp_path, words, message):

@@ -9,7 +9,7 @@ import pytest
 import torch
 from detectors import save_detector, write_faces
 from PIL import Image
-from torch import nn
+from small_networks import SIDE
 from typer.testing import CliRunner
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
@@ -19,41 +19,16 @@ from kd_landmarks.data.loading import load_rows
 from kd_landmarks.detectors import load_detector
 from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8
 from kd_landmarks.inference.onnx import OnnxDetector
-from kd_landmarks.models import (
-    KDLandmarksConfig,
-    KDLandmarksForKeypointDetection,
-    KDLandmarksImageProcessor,
-)
 from kd_landmarks.models.crop_kd_landmarks import square_crop
 from kd_landmarks.schemes import get_scheme
 
 SCHEME = get_scheme("ibug68")
-SIZE = 64
 BOXES = [[20.0, 30.0, 90.0, 110.0], [-20.0, 60.0, 70.0, 150.0]]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
-    """A small network that has seen noise: its answers depend on what it sees."""
-    torch.manual_seed(0)
-    config = KDLandmarksConfig(
-        backbone="test_efficientnet", image_size=SIZE, scheme=SCHEME.to_dict()
-    )
-    model = KDLandmarksForKeypointDetection(config)
-    nn.init.normal_(model.head.maps.weight, std=0.2)
-    with torch.no_grad():
-        for _ in range(30):
-            model.train()(torch.randn(8, 3, SIZE, SIZE))
-    folder = tmp_path_factory.mktemp("model") / "small"
-    model.eval().save_pretrained(folder)
-    size = {"height": SIZE, "width": SIZE}
-    KDLandmarksImageProcessor(size=size, crop_margin=1.3).save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def exported(checkpoint, tmp_path_factory):
-    model, processor = load_detector(checkpoint)
+def exported(noise_checkpoint, tmp_path_factory):
+    model, processor = load_detector(noise_checkpoint)
     return export_onnx(model, processor, tmp_path_factory.mktemp("onnx") / "small.onnx")
 
 
@@ -67,9 +42,9 @@ def run(*words):
 
 
 @pytest.mark.parametrize("faces", [1, 5])
-def test_any_number_of_faces_gets_the_same_answer(checkpoint, exported, faces):
-    crops = torch.randn(faces, 3, SIZE, SIZE)
-    expected = load_detector(checkpoint)[0](crops)
+def test_any_number_of_faces_gets_the_same_answer(noise_checkpoint, exported, faces):
+    crops = torch.randn(faces, 3, SIDE, SIDE)
+    expected = load_detector(noise_checkpoint)[0](crops)
     keypoints, scores = OnnxDetector(exported).run(crops.numpy())
     np.testing.assert_allclose(keypoints, expected.keypoints.detach(), atol=1e-5)
     np.testing.assert_allclose(scores, expected.scores.detach(), atol=1e-4)
@@ -77,13 +52,13 @@ def test_any_number_of_faces_gets_the_same_answer(checkpoint, exported, faces):
 
 def test_the_file_knows_its_crop_and_landmarks(exported):
     told = OnnxDetector(exported).metadata
-    assert (told["crop_margin"], told["image_size"]) == (1.3, SIZE)
+    assert (told["crop_margin"], told["image_size"]) == (1.3, SIDE)
     assert get_scheme(told["scheme"]) == SCHEME
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
-def test_the_crop_is_the_processors_to_one_gray_level(exported, checkpoint, photo, mode):
-    _, processor = load_detector(checkpoint)
+def test_the_crop_is_the_processors_to_one_gray_level(exported, noise_checkpoint, photo, mode):
+    _, processor = load_detector(noise_checkpoint)
     detector = OnnxDetector(exported)
     for size in (128, 500):  # enlarged, and shrunk
         picture = photo.resize((size, size)).convert(mode)
@@ -95,8 +70,8 @@ def test_the_crop_is_the_processors_to_one_gray_level(exported, checkpoint, phot
             assert levels.max() <= 1.001
 
 
-def test_photos_and_boxes_lead_to_the_pipelines_points(exported, checkpoint, photo):
-    expected = FaceLandmarkPipeline(checkpoint, device="cpu")(photo, boxes=BOXES)
+def test_photos_and_boxes_lead_to_the_pipelines_points(exported, noise_checkpoint, photo):
+    expected = FaceLandmarkPipeline(noise_checkpoint, device="cpu")(photo, boxes=BOXES)
     found = OnnxDetector(exported)(photo, BOXES)
     for face, other in zip(found, expected, strict=True):
         assert face["keypoints"].dtype == np.float32
@@ -105,11 +80,11 @@ def test_photos_and_boxes_lead_to_the_pipelines_points(exported, checkpoint, pho
     assert OnnxDetector(exported)(photo, []) == []
 
 
-def test_int8_is_close_and_a_third_of_the_size(exported, checkpoint, tmp_path):
+def test_int8_is_close_and_a_third_of_the_size(exported, noise_checkpoint, tmp_path):
     write_faces(tmp_path / "faces", numbers=range(6))
-    _, processor = load_detector(checkpoint)
+    _, processor = load_detector(noise_checkpoint)
     crops = processed_crops(load_rows(tmp_path / "faces", scheme=SCHEME), processor, 4)
-    assert crops.shape == (4, 3, SIZE, SIZE)
+    assert crops.shape == (4, 3, SIDE, SIDE)
     small = quantize_int8(exported, tmp_path / "small.int8.onnx", crops)
     keypoints = [OnnxDetector(path).run(crops)[0] for path in (exported, small)]
     assert 0 < np.abs(keypoints[0] - keypoints[1]).mean() < 0.05
@@ -145,10 +120,10 @@ def test_it_runs_where_torch_and_transformers_cannot_be_imported(exported, photo
 
 
 @pytest.mark.parametrize("name", ["small.onnx", "small.xml"])
-def test_the_command_writes_what_the_name_says(checkpoint, exported, tmp_path, name):
-    result = run("--model", checkpoint, "--out", tmp_path / "made" / name)
+def test_the_command_writes_what_the_name_says(noise_checkpoint, exported, tmp_path, name):
+    result = run("--model", noise_checkpoint, "--out", tmp_path / "made" / name)
     assert result.exit_code == 0, result.output
-    crops = np.random.default_rng(0).normal(size=(3, 3, SIZE, SIZE)).astype(np.float32)
+    crops = np.random.default_rng(0).normal(size=(3, 3, SIDE, SIDE)).astype(np.float32)
     expected = OnnxDetector(exported).run(crops)[0]
     if name.endswith(".onnx"):
         found = OnnxDetector(tmp_path / "made" / name).run(crops)[0]
@@ -161,10 +136,10 @@ def test_the_command_writes_what_the_name_says(checkpoint, exported, tmp_path, n
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_the_command_calibrates_on_labeled_faces(checkpoint, tmp_path):
+def test_the_command_calibrates_on_labeled_faces(noise_checkpoint, tmp_path):
     write_faces(tmp_path / "faces")
     words = ["--int8", "--calibration", tmp_path / "faces", "--split", "test", "--faces", 3]
-    result = run("--model", checkpoint, "--out", tmp_path / "small.onnx", *words)
+    result = run("--model", noise_checkpoint, "--out", tmp_path / "small.onnx", *words)
     assert result.exit_code == 0, result.output
     assert OnnxDetector(tmp_path / "small.onnx").metadata["crop_margin"] == 1.3
 
@@ -178,8 +153,8 @@ def test_the_command_calibrates_on_labeled_faces(checkpoint, tmp_path):
         (["--out", "a.onnx", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
     ],
 )
-def test_bad_words_end_with_one_clear_message(checkpoint, words, message):
-    given = words if "--model" in words else [*words, "--model", checkpoint]
+def test_bad_words_end_with_one_clear_message(noise_checkpoint, words, message):
+    given = words if "--model" in words else [*words, "--model", noise_checkpoint]
     result = run(*given)
     assert result.exit_code == 2
     assert result.output.count("error: ") == 1

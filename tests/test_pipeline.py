@@ -5,13 +5,13 @@ import pytest
 import torch
 from blobs import draw_blob
 from PIL import Image
+from small_networks import small_network
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import SuperPointConfig, SuperPointForKeypointDetection, pipeline
 
 from kd_landmarks import (
     FaceLandmarkPipeline,
-    KDLandmarksConfig,
     KDLandmarksError,
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
@@ -39,19 +39,9 @@ class BrightSpot(nn.Module):
         return torch.stack([x, y], -1)[:, None], total[:, None], None
 
 
-def network(head="integral", **settings):
-    """A small network whose answer depends on what it sees, unlike an untrained one's."""
-    torch.manual_seed(0)
-    settings = {"backbone": "test_efficientnet", "image_size": 64, "num_landmarks": 7} | settings
-    model = KDLandmarksForKeypointDetection(KDLandmarksConfig(head=head, **settings))
-    last = model.head.maps if head == "integral" else model.head.linear
-    nn.init.normal_(last.weight, std=0.5)
-    return model
-
-
 @pytest.fixture(scope="module")
 def spotter():
-    model = network("linear", num_landmarks=1)
+    model = small_network("linear", num_landmarks=1)
     model.backbone, model.head = nn.Identity(), BrightSpot()
     processor = KDLandmarksImageProcessor(size=SIZE, do_normalize=False)
     return FaceLandmarkPipeline(model, processor, device="cpu")
@@ -60,7 +50,7 @@ def spotter():
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint")
-    network().save_pretrained(folder)
+    small_network().save_pretrained(folder)
     KDLandmarksImageProcessor(size=SIZE, crop_margin=1.4).save_pretrained(folder)
     return folder
 
@@ -120,7 +110,7 @@ def test_a_face_is_points_scores_and_box(detect, photos):
 
 def test_the_linear_head_has_no_scores(photos):
     processor = KDLandmarksImageProcessor(size=SIZE)
-    detect = FaceLandmarkPipeline(network("linear"), processor, device="cpu")
+    detect = FaceLandmarkPipeline(small_network("linear"), processor, device="cpu")
     for face in detect(photos[1], boxes=BOXES[1]):
         assert face["scores"] is None
     assert [len(faces) for faces in detect(photos, boxes=BOXES, batch_size=2)] == [1, 3, 0, 1, 2]
@@ -262,7 +252,7 @@ def test_model_and_processor_come_from_one_place(checkpoint, photos):
         assert FaceLandmarkPipeline(model, device="cpu").image_processor.crop_margin == 1.4
         given = FaceLandmarkPipeline(model, own, device="cpu")
         assert given.image_processor.crop_margin == 1.1
-    again = FaceLandmarkPipeline(network(), checkpoint, device="cpu")
+    again = FaceLandmarkPipeline(small_network(), checkpoint, device="cpu")
     assert again.image_processor.crop_margin == 1.4
 
 
@@ -285,14 +275,14 @@ def test_it_saves_and_comes_back(detect, photos, tmp_path):
 
 def test_a_model_in_training_is_put_into_evaluation(photos):
     processor = KDLandmarksImageProcessor(size=SIZE)
-    model = network("linear", dropout=0.9).train()
+    model = small_network("linear", dropout=0.9).train()
     detect = FaceLandmarkPipeline(model, processor, device="cpu")
     assert_same(*([detect(photos[0], boxes=BOXES[0])] for _ in range(2)))
 
 
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
 def test_a_checkpoint_of_halves_runs_in_float32_unless_told(tmp_path, photos, stored):
-    network().to(stored).save_pretrained(tmp_path)
+    small_network().to(stored).save_pretrained(tmp_path)
     KDLandmarksImageProcessor(size=SIZE).save_pretrained(tmp_path)
     for dtype in (None, "auto", "float32", torch.float32):
         detect = FaceLandmarkPipeline(tmp_path, device="cpu", dtype=dtype)
@@ -394,8 +384,14 @@ def test_models_that_do_not_fit_are_refused(checkpoint, tmp_path):
         ((tmp_path,), "is no detector of ours: its model_type is .superpoint."),
         ((other,), "model is a superpoint"),
         ((3,), "model is a int"),
-        ((network(),), "image_processor is missing: the model came from no checkpoint"),
-        ((network(), tmp_path / "nothing"), "cannot load the image processor from .*nothing"),
+        (
+            (small_network(),),
+            "image_processor is missing: the model came from no checkpoint",
+        ),
+        (
+            (small_network(), tmp_path / "nothing"),
+            "no checkpoint at .*nothing",
+        ),
         ((checkpoint, 3), "image_processor is a int: give a KDLandmarksImageProcessor"),
     ):
         with pytest.raises(KDLandmarksError, match=complaint):

@@ -106,7 +106,7 @@ def test_a_higher_score_finds_fewer(photos, model):
         (["./nowhere.jpg"], "there is no photo or folder ./nowhere.jpg"),
         (["{empty}"], "there are no photos in"),
         (["{photo}", "--out", "points.txt"], "its name must end with .jsonl or .csv"),
-        (["{photo}", "--draw", "/dev/null/drawn"], "cannot write there"),
+        (["{photo}", "--draw", "/dev/null/drawn"], "cannot write"),
         (["{photo}", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
     ],
 )

@@ -13,10 +13,11 @@ import numpy as np
 import pytest
 import torch
 import yaml
-from finished_runs import change_json, save_network, save_run
+from finished_runs import change_json, save_run
 from hub.store import Blob, Edit
 from huggingface_hub import HfApi, ModelCard, parse_eval_result_entries
 from PIL import Image
+from small_networks import save_small
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 from typer.testing import CliRunner
 
@@ -154,7 +155,7 @@ def test_a_dry_run_asks_the_hub_nothing(hub, student):
 def test_networks_of_halves_stay_halves(hub, tmp_path):
     from kd_landmarks.weights.compact import save_compact
 
-    save_compact(*load_detector(save_network(tmp_path / "whole")), tmp_path / "half")
+    save_compact(*load_detector(save_small(tmp_path / "whole")), tmp_path / "half")
     pushed(tmp_path / "half")
     stored = hub.files(REPO)["model.safetensors"]
     assert stored == (tmp_path / "half/model.safetensors").read_bytes()
@@ -163,7 +164,7 @@ def test_networks_of_halves_stay_halves(hub, tmp_path):
 
 
 def test_without_arguments_it_is_the_packages_own(hub, tmp_path, monkeypatch):
-    folder = save_network(tmp_path / "own-student")
+    folder = save_small(tmp_path / "own-student")
     monkeypatch.setattr("kd_landmarks.weights.DEFAULT_FOLDER", folder)
     pushed()
     assert hub.files(REPO)["model.safetensors"] == (folder / "model.safetensors").read_bytes()

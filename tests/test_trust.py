@@ -6,11 +6,12 @@ import resource
 import numpy as np
 import pytest
 import torch
-from finished_runs import change_json, save_network
+from finished_runs import change_json
 from hub.store import Blob, Edit
 from huggingface_hub import HfApi
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from small_networks import save_small
 from transformers import AutoModelForKeypointDetection
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError, KDLandmarksForKeypointDetection
@@ -32,7 +33,7 @@ class Trap:
 
 @pytest.fixture
 def folder(tmp_path):
-    return save_network(tmp_path / "network")
+    return save_small(tmp_path / "network")
 
 
 def put(hub, folder, **more):
@@ -57,13 +58,13 @@ def pixels():
 
 @pytest.mark.parametrize("head", ["integral", "linear"])
 def test_it_is_the_network_that_transformers_loads(tmp_path, head):
-    folder = save_network(tmp_path / head, head=head)
+    folder = save_small(tmp_path / head, head=head)
     model, processor = load_detector(folder)
     expected = KDLandmarksForKeypointDetection.from_pretrained(folder)
     assert torch.equal(model(pixels()).keypoints, expected(pixels()).keypoints)
     assert model.config.to_diff_dict().keys() <= expected.config.to_diff_dict().keys() | {"dtype"}
     assert model.config.id2label == expected.config.id2label
-    assert (processor.crop_margin, model.training) == (1.4, False)
+    assert (processor.crop_margin, model.training) == (1.3, False)
     assert model.name_or_path == str(folder)
 
 
@@ -297,7 +298,7 @@ def test_a_detector_is_asked_for_once_and_kept(hub, folder):
     change_json(folder / "preprocessor_config.json", crop_margin=1.6)
     put(hub, folder)
     assert load_detector(REPO)[1].crop_margin == 1.6
-    assert load_detector(REPO, first.oid)[1].crop_margin == 1.4
+    assert load_detector(REPO, first.oid)[1].crop_margin == 1.3
 
 
 def test_without_the_hub_the_cache_serves_at_once_or_the_message_comes_at_once(hub, folder):

@@ -3,13 +3,12 @@
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from small_networks import small_network
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection, pipeline
 
 import kd_landmarks
 from kd_landmarks import (
     FaceLandmarkPipeline,
-    KDLandmarksConfig,
     KDLandmarksError,
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
@@ -22,25 +21,12 @@ from kd_landmarks.weights.compact import save_compact
 MEGABYTE = 1_000_000
 
 
-def network(head="integral"):
-    """A small network with the statistics of a trained one: its answer depends on its weights."""
-    torch.manual_seed(0)
-    config = KDLandmarksConfig(backbone="test_efficientnet", image_size=64, head=head)
-    model = KDLandmarksForKeypointDetection(config)
-    if head == "integral":
-        nn.init.normal_(model.head.maps.weight, std=0.2)
-    with torch.no_grad():
-        for _ in range(30):
-            model.train()(torch.randn(8, 3, 64, 64))
-    return model.eval()
-
-
 # --- half the size
 
 
 @pytest.mark.parametrize("head", ["integral", "linear"])
 def test_a_compact_checkpoint_has_half_the_size_and_the_same_answers(tmp_path, head):
-    model, processor = network(head), KDLandmarksImageProcessor(crop_margin=1.3)
+    model, processor = small_network(head, spread=0.1, noise=30), KDLandmarksImageProcessor(crop_margin=1.3)
     model.save_pretrained(tmp_path / "full")
     assert save_compact(model, processor, tmp_path / "compact") == tmp_path / "compact"
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "compact")]
@@ -58,7 +44,7 @@ def test_a_compact_checkpoint_has_half_the_size_and_the_same_answers(tmp_path, h
 
 
 def test_saving_compactly_leaves_the_model_as_it_is(tmp_path):
-    model = network().half()
+    model = small_network(noise=30).half()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     save_compact(model, KDLandmarksImageProcessor(), tmp_path)
     assert model.dtype == torch.float16
@@ -68,7 +54,7 @@ def test_saving_compactly_leaves_the_model_as_it_is(tmp_path):
 
 @pytest.mark.parametrize("value", [1e6, float("nan")])
 def test_weights_that_halves_cannot_hold_are_refused_by_name(tmp_path, value):
-    model = network()
+    model = small_network(noise=30)
     model.head.merge[2].running_var[3] = value
     with pytest.raises(KDLandmarksError, match=r"^head.merge.2.running_var of 1 tensors"):
         save_compact(model, KDLandmarksImageProcessor(), tmp_path / "compact")
@@ -83,7 +69,7 @@ def test_a_missing_network_says_what_to_do(tmp_path, monkeypatch):
     for fails in (weights.default_checkpoint, FaceLandmarkPipeline):
         with pytest.raises(KDLandmarksError, match=r"no config.json, model.safetensors, .*model="):
             fails()
-    save_compact(network(), KDLandmarksImageProcessor(), tmp_path / "student")
+    save_compact(small_network(noise=30), KDLandmarksImageProcessor(), tmp_path / "student")
     assert weights.default_checkpoint() == str(tmp_path / "student")
     assert FaceLandmarkPipeline(device="cpu").model.config.backbone == "test_efficientnet"
     (tmp_path / "student/model.safetensors").unlink()

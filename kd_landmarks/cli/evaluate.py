@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, writing
 from ..quiet import set_up_logging
 from .app import app
+from .options import Model
 
 # In the help texts, a line with \b keeps the lines after it as they are.
 EVALUATE_HELP = """Measure a detector on faces with ground truth.
@@ -32,10 +33,7 @@ def evaluate(
             "COFW, or the id of a data set on the Hub."
         ),
     ],
-    model: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
-    ] = None,
+    model: Model = None,
     split: Annotated[
         str | None, typer.Option(help="Part of the data; needed where there are several.")
     ] = None,
@@ -79,6 +77,7 @@ def evaluate(
     import os
     from dataclasses import replace
 
+    from .. import default_checkpoint
     from ..data.detected import with_detected_boxes
     from ..data.loading import load_rows
     from ..data.rows import check_rows
@@ -87,25 +86,18 @@ def evaluate(
     from ..evaluation import evaluate_detector
     from ..evaluation_report import evaluation_text, versions, write_pictures
 
-    source: str | Path
-    if model is None:
-        from .. import default_checkpoint
-
-        source = default_checkpoint()
-        model = Path(source).name
-    else:
-        source = model
     # What cannot be written is better known before the work than after it.
-    try:
-        if json is not None:
-            json.parent.mkdir(parents=True, exist_ok=True)
-        if plots is not None:
-            plots.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise KDLandmarksError(f"cannot make the folder of the results: {error}") from error
-    if json is not None and json.is_dir():
-        raise KDLandmarksError(f"--json {json} is a folder: name a file")
+    if json is not None:
+        with writing(json):
+            pass
+        if json.is_dir():
+            raise KDLandmarksError(f"--json {json} is a folder: name a file")
+    if plots is not None:
+        with writing(plots, folder=True):
+            pass
 
+    source = model or default_checkpoint()
+    name = model or Path(source).name
     detector, processor = load_detector(source)
     scheme = detector_scheme(detector, source)
     rows = load_rows(
@@ -133,13 +125,12 @@ def evaluate(
 
     where = data if split is None else f"{data}, {split}"
     protocol = f"{scheme.name}, {normalizer}, box: {box}, crop margin {processor.crop_margin:g}"
-    print(evaluation_text(evaluation, f"{model} on {where}\n{protocol}"))
-    try:
-        if json is not None:
-            asked = {"model": model, "data": data, "split": split, "revision": revision, "box": box}
+    print(evaluation_text(evaluation, f"{name} on {where}\n{protocol}"))
+    if json is not None:
+        asked = {"model": name, "data": data, "split": split, "revision": revision, "box": box}
+        with writing(json):
             write_json(json, {**asked, "versions": versions(), **evaluation.to_dict()})
-        if plots is not None:
-            title = f"{Path(model).name}, {len(rows)} faces, {normalizer}, box: {box}"
+    if plots is not None:
+        title = f"{Path(name).name}, {len(rows)} faces, {normalizer}, box: {box}"
+        with writing(plots, folder=True):
             write_pictures(evaluation, rows, plots, title)
-    except OSError as error:
-        raise KDLandmarksError(f"cannot write the results: {error}") from error

@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, writing
 from ..quiet import set_up_logging
 from .app import app
+from .options import Model
 
 EXPORT_HELP = """Write a detector for ONNX Runtime or OpenVINO, in float32 or int8.
 
@@ -25,10 +26,7 @@ normalization and landmarks; kd_landmarks.inference.onnx runs them without torch
 @app.command(no_args_is_help=True, help=EXPORT_HELP)
 def export(
     out: Annotated[Path, typer.Option(help="The new file: .onnx, or .xml for OpenVINO.")],
-    model: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
-    ] = None,
+    model: Model = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit weights and activations; needs --calibration.")
     ] = False,
@@ -63,11 +61,8 @@ def export(
             export_openvino(made, out)
             written = [out, out.with_suffix(".bin")]
         else:
-            try:
-                out.parent.mkdir(parents=True, exist_ok=True)
+            with writing(out):
                 out.write_bytes(made.read_bytes())
-            except OSError as error:
-                raise KDLandmarksError(f"cannot write {out}: {error}") from error
             written = [out]
     for file in written:
         print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import KDLandmarksError
+from ..errors import writing
 from ..quiet import set_up_logging
 from .app import app
 
@@ -129,13 +129,10 @@ def card(
     if out is None:
         print(text, end="")
         return
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+    with writing(out):
         out.write_text(text, encoding="utf-8", newline="\n")
         if picture is not None:
             save_scheme_picture(found.scheme, out.with_name(picture))
-    except OSError as error:
-        raise KDLandmarksError(f"cannot write the card: {error}") from error
     print(f"Written to {out}{f', with {picture} beside it' if picture else ''}")
 
 

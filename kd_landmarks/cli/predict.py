@@ -7,9 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, writing
 from ..quiet import set_up_logging
 from .app import app
+from .options import Device, MinScore, Model
 
 PREDICT_HELP = """Find faces and their landmarks in photos.
 
@@ -33,18 +34,10 @@ def predict(
     draw: Annotated[
         Path | None, typer.Option(help="Folder for the photos with their landmarks drawn, as PNG.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
-    ] = None,
-    min_score: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="Least score of the face detector; lower finds more."),
-    ] = 0.6,
+    model: Model = None,
+    min_score: MinScore = 0.6,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 8,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
-    ] = None,
+    device: Device = None,
 ) -> None:
     """Find, detect, write and draw."""
     set_up_logging()
@@ -69,15 +62,13 @@ def predict(
     scheme = detector_scheme(detect.model, model or "the package's detector")
     faces = failed = 0
     with ExitStack() as files:
-        try:
-            stream = sys.stdout
-            if out is not None:
-                out.parent.mkdir(parents=True, exist_ok=True)
-                stream = files.enter_context(out.open("w", encoding="utf-8", newline=""))
-            if draw is not None:
-                draw.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise KDLandmarksError(f"cannot write there: {error}") from error
+        stream = sys.stdout
+        if draw is not None:  # what cannot be written is better known before the work
+            with writing(draw, folder=True):
+                pass
+        if out is not None:
+            files.enter_context(writing(out))
+            stream = files.enter_context(out.open("w", encoding="utf-8", newline=""))
         writer = PredictionWriter(stream, out.suffix if out else ".jsonl", scheme)
         names = dict(zip(found, drawn_names(found), strict=True))
         # What is printed without --out is progress enough.
@@ -91,7 +82,8 @@ def predict(
                 continue
             faces += len(outcome)
             if draw is not None:
-                draw_photo(photo, outcome, scheme).save(draw / names[photo])
+                with writing(draw, folder=True):
+                    draw_photo(photo, outcome, scheme).save(draw / names[photo])
         bar.close()
     where = "".join(f", {path}" for path in (out, draw) if path is not None)
     print(f"{faces} faces in {len(found) - failed} photos, {failed} failed{where}", file=sys.stderr)

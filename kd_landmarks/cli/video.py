@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, writing
 from ..quiet import set_up_logging
 from .app import app
+from .options import Device, Model
 
 VIDEO_HELP = """Follow the faces of a video: their landmarks drawn, and as a table.
 
@@ -28,10 +29,7 @@ def video(
     json: Annotated[
         Path | None, typer.Option(help="File for the points, a line of JSON per frame.")
     ] = None,
-    model: Annotated[
-        str | None,
-        typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
-    ] = None,
+    model: Model = None,
     steadiness: Annotated[
         float,
         typer.Option(min=0, help="Seconds over which a resting face is averaged; 0 for none."),
@@ -42,9 +40,7 @@ def video(
     detect_every: Annotated[
         int, typer.Option(min=1, help="Frames from one search for faces to the next.")
     ] = 10,
-    device: Annotated[
-        str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
-    ] = None,
+    device: Device = None,
 ) -> None:
     """Read, follow, draw and write."""
     set_up_logging()
@@ -66,13 +62,10 @@ def video(
         scheme = detector_scheme(detect.model, model or "the package's detector")
         tracker = FaceTracker(detect, Smoothing(steadiness, follow), detect_every)
         writer = files.enter_context(closing(VideoWriter(out, reader.info)))
-        try:
-            lines = None
-            if json is not None:
-                json.parent.mkdir(parents=True, exist_ok=True)
-                lines = files.enter_context(json.open("w", encoding="utf-8"))
-        except OSError as error:
-            raise KDLandmarksError(f"cannot write {json}: {error}") from error
+        lines = None
+        if json is not None:
+            files.enter_context(writing(json))
+            lines = files.enter_context(json.open("w", encoding="utf-8"))
         total = reader.info.frames or None
         for number, frame, faces in tqdm(
             track_video(reader, tracker), total=total, unit="frame", leave=False

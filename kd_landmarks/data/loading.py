@@ -10,9 +10,9 @@ from typing import TypeVar
 
 import datasets
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
-from huggingface_hub import constants, get_session
 
 from ..errors import KDLandmarksError
+from ..hub_errors import ask_the_hub
 from ..schemes import LandmarkScheme
 from .json_lines import read_json_lines
 from .official import official_rows
@@ -20,9 +20,6 @@ from .rows import COLUMNS, TARGETS, RawRow, build_rows
 from .streaming import features_of, streamed_rows
 
 _Part = TypeVar("_Part")
-
-# Seconds until a Hub that is silent counts as down: datasets itself goes on asking for minutes.
-_PATIENCE = 5.0
 
 
 def load_rows(
@@ -147,18 +144,14 @@ def _load_from_hub(
 ) -> datasets.Dataset:
     with _clear_errors(name, revision):
         if streaming:
-            _ask_the_hub()
+            try:
+                ask_the_hub()
+            except Exception as error:  # each HTTP library has a family of its own
+                raise ConnectionError(f"{error}; streaming needs the Hub itself") from error
             builder = datasets.load_dataset_builder(name, revision=revision, token=token)
         else:
             parts = datasets.load_dataset(name, revision=revision, token=token)
     return _stream(builder, split, name) if streaming else _part(parts, split, name)
-
-
-def _ask_the_hub() -> None:
-    try:
-        get_session().head(constants.ENDPOINT, timeout=_PATIENCE)  # any answer will do
-    except Exception as error:  # each HTTP library has a family of its own
-        raise ConnectionError(f"{error}; streaming needs the Hub itself") from error
 
 
 def _stream(builder: datasets.DatasetBuilder, split: str | None, origin: str) -> datasets.Dataset:

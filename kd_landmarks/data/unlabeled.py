@@ -9,12 +9,12 @@ from typing import Any
 
 import datasets
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, ImageOps
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
 from ..inference.detection import YuNet, detect_faces
-from ..inference.photos import as_rgb
+from ..inference.photos import as_rgb, photo_files
 from ..models.crop_kd_landmarks import check_box
 from .bad_rows import BadRows, image_problem
 from .json_lines import read_unlabeled_lines
@@ -110,11 +110,9 @@ def _upright(
 
 def _photos(folder: Path) -> Iterator[RawRow]:
     """Every picture below a folder, in the order of their names."""
-    known = Image.registered_extensions()
-    for file in sorted(folder.rglob("*")):
-        if file.suffix.lower() in known and file.is_file():
-            name = file.relative_to(folder).as_posix()
-            yield {"image": str(file.absolute()), "box": None, "photo": name, "source": name}
+    for file in photo_files(folder):
+        name = file.relative_to(folder).as_posix()
+        yield {"image": str(file.absolute()), "box": None, "photo": name, "source": name}
 
 
 def _stored(rows: datasets.Dataset, origin: str) -> Iterator[RawRow]:

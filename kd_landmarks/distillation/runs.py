@@ -8,7 +8,7 @@ from typing import Any
 
 from accelerate.tracking import get_available_trackers
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, writing
 from ..recipes import Recipe, changed_values, load_recipe, save_recipe
 from ..shape_model import ShapeModel
 
@@ -64,13 +64,10 @@ def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel) -> None:
     """
     if (folder / RUN).is_file():
         return
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with writing(folder, folder=True):
         save_recipe(recipe, folder / RECIPE)
         shape_model.save_pretrained(folder / "shape_model")
         write_json(folder / RUN, {"run": uuid.uuid4().hex})
-    except OSError as error:
-        raise KDLandmarksError(f"cannot write to {folder}: {error}") from error
 
 
 def check_trackers(names: Sequence[str]) -> None:

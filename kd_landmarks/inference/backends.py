@@ -1,5 +1,6 @@
 """A detector on another runtime, for the pipeline: ONNX Runtime or OpenVINO."""
 
+import copy
 import hashlib
 import os
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..models import (
     KDLandmarksOutput,
 )
 from ..models.modeling_kd_landmarks import KDLandmarksPreTrainedModel
-from .export import export_onnx
+from .export import export_onnx, need
 from .onnx import OnnxDetector
 
 BACKENDS = ("torch", "onnxruntime", "openvino")
@@ -70,16 +71,16 @@ def exported_file(
         digest.update(value.detach().cpu().contiguous().numpy().tobytes())
     file = Path(HF_HOME) / "kd-landmarks" / f"{digest.hexdigest()[:32]}.onnx"
     if not file.is_file():
+        plain = copy.deepcopy(model).float().cpu()  # the caller's stays as it is
         partial = file.with_suffix(f".{os.getpid()}.partial")
-        os.replace(export_onnx(model.float().cpu(), processor, partial), file)
+        os.replace(export_onnx(plain, processor, partial), file)
     return file
 
 
 def _openvino(file: Path) -> Any:
-    try:
-        import openvino
-    except ImportError as error:
-        raise KDLandmarksError("openvino is missing: pip install openvino") from error
+    need("openvino")
+    import openvino
+
     # Some processors would compute in bfloat16, and others not: points are to be the same.
     exact = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
     compiled = openvino.Core().compile_model(str(file), "CPU", exact)

@@ -15,9 +15,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import __version__
+from ..data.photos import Photos
 from ..detectors import detector_scheme
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, writing
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from .faces import crop_faces
 from .onnx import METADATA
 
 # Of the files: what ONNX Runtime 1.20 and OpenVINO 2024.6, the oldest that we ask for, both read.
@@ -47,7 +49,7 @@ def export_onnx(
         KDLandmarksError: without the packages of the extra `onnx`, and where nothing can be
             written.
     """
-    _need("onnx", "onnxscript")
+    need("onnx", "onnxscript")
     import onnx
 
     path = Path(path).expanduser()
@@ -78,11 +80,8 @@ def export_onnx(
         "confidence": model.config.confidence,
     }
     onnx.helper.set_model_props(exported, {METADATA: json.dumps(told)})
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
         onnx.save(exported, str(path))
-    except OSError as error:
-        raise KDLandmarksError(f"cannot write {path}: {error}") from error
     return path
 
 
@@ -104,29 +103,25 @@ def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float3
         KDLandmarksError: without the packages of the extra `onnx`, without crops, and where nothing
             can be written.
     """
-    _need("onnx", "onnxruntime")
+    need("onnx", "onnxruntime")
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     if not len(crops):
         raise KDLandmarksError("int8 needs faces to calibrate on: give some")
     path = Path(path).expanduser()
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with _quiet():
-            quantize_static(
-                str(source),
-                str(path),
-                _Crops(crops),
-                quant_format=QuantFormat.QDQ,
-                per_channel=True,
-                activation_type=QuantType.QUInt8,
-                weight_type=QuantType.QInt8,
-                calibrate_method=CalibrationMethod.MinMax,
-                op_types_to_quantize=["Conv", "Add", "Clip"],
-                nodes_to_exclude=_head_nodes(Path(source)),
-            )
-    except OSError as error:
-        raise KDLandmarksError(f"cannot write {path}: {error}") from error
+    with writing(path), _quiet():
+        quantize_static(
+            str(source),
+            str(path),
+            _Crops(crops),
+            quant_format=QuantFormat.QDQ,
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=CalibrationMethod.MinMax,
+            op_types_to_quantize=["Conv", "Add", "Clip"],
+            nodes_to_exclude=_head_nodes(Path(source)),
+        )
     return path
 
 
@@ -144,17 +139,18 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
         KDLandmarksError: without the package openvino, for a name that does not end with .xml, and
             where nothing can be written.
     """
-    _need("openvino")
+    need("openvino")
     import openvino
 
     path = Path(path).expanduser()
     if path.suffix != ".xml":
         raise KDLandmarksError(f"{path}: an OpenVINO model's name ends with .xml")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        openvino.save_model(openvino.convert_model(str(source)), str(path), compress_to_fp16=False)
-    except (OSError, RuntimeError) as error:
-        raise KDLandmarksError(f"cannot write {path}: {error}") from error
+    converted = openvino.convert_model(str(source))
+    with writing(path):
+        try:
+            openvino.save_model(converted, str(path), compress_to_fp16=False)
+        except RuntimeError as error:  # is what it raises for the disk's errors
+            raise OSError(str(error)) from error
     return path
 
 
@@ -193,7 +189,12 @@ def _head_nodes(source: Path) -> list[str]:
     ]
 
 
-def _need(*packages: str) -> None:
+def need(*packages: str) -> None:
+    """Refuse to go on without packages of the extras.
+
+    Raises:
+        KDLandmarksError: naming those that are missing.
+    """
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         raise KDLandmarksError(
@@ -230,9 +231,6 @@ def processed_crops(
     Returns:
         (faces, 3, size, size).
     """
-    from ..data.photos import Photos
-    from .faces import crop_faces
-
     photos = Photos(rows)
     chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int).tolist()
     boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)

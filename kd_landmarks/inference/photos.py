@@ -3,6 +3,7 @@
 import io
 import os
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -54,6 +55,13 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
         "a photo is a path, a URL, a PIL picture, a numpy array or a torch tensor, not "
         f"{_shortened(repr(photo))} ({type(photo).__name__})"
     )
+
+
+def photo_files(folder: Path) -> list[Path]:
+    """Every picture below a folder, by its ending, in the order of names."""
+    known = Image.registered_extensions()
+    files = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in known)
+    return [file for file in files if file.is_file()]
 
 
 def as_rgb(photo: Image.Image) -> Image.Image:

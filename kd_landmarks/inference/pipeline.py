@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import Pipeline, PreTrainedModel
 
-from ..detectors import load_detector
+from ..checkpoint_files import find_checkpoint
+from ..detectors import load_detector, load_processor
 from ..errors import KDLandmarksError
 from ..models import KDLandmarksConfig, KDLandmarksImageProcessor, KDLandmarksOutput
 from ..weights import default_checkpoint
@@ -318,12 +319,7 @@ def _load_processor(
     if not source:
         raise KDLandmarksError("image_processor is missing: the model came from no checkpoint")
     if isinstance(source, str | os.PathLike):
-        try:
-            return KDLandmarksImageProcessor.from_pretrained(source)
-        except Exception as error:
-            raise KDLandmarksError(
-                f"cannot load the image processor from {os.fspath(source)!r}: {error}"
-            ) from error
+        return load_processor(find_checkpoint(os.fspath(source)))
     if not hasattr(source, "crop_margin"):
         raise KDLandmarksError(
             f"image_processor is a {type(source).__name__}: give a KDLandmarksImageProcessor"

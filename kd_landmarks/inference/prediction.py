@@ -12,7 +12,7 @@ from PIL import Image
 from ..errors import KDLandmarksError
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
-from .photos import as_rgb, load_photo
+from .photos import as_rgb, load_photo, photo_files
 from .pipeline import Face, FaceLandmarkPipeline
 
 Outcome = tuple[str, list[Face] | KDLandmarksError]
@@ -30,13 +30,11 @@ def find_photos(places: Sequence[str]) -> list[str]:
     Raises:
         KDLandmarksError: for what is not there, and if there is no photo at all.
     """
-    known = Image.registered_extensions()
     photos: list[str] = []
     for place in places:
         path = Path(place).expanduser()
         if path.is_dir():
-            files = (file for file in sorted(path.rglob("*")) if file.is_file())
-            photos += [str(file) for file in files if file.suffix.lower() in known]
+            photos += map(str, photo_files(path))
         elif path.is_file() or place.startswith(("http://", "https://")):
             photos.append(place)
         else:
@@ -61,17 +59,28 @@ def predict_photos(
     """
     remaining = iter(photos)
     while batch := list(islice(remaining, batch_size)):
+        yield from zip(batch, detect_each(detect, batch, batch_size), strict=True)
+
+
+def detect_each(
+    detect: FaceLandmarkPipeline, photos: Sequence[Any], batch_size: int
+) -> list[list[Face] | KDLandmarksError]:
+    """Each photo's faces, or what is wrong with it: one that fails does not stop the others.
+
+    Args:
+        detect: the pipeline.
+        photos: whatever it takes as one.
+        batch_size: photos that go through the network together.
+    """
+    if len(photos) == 1:
         try:
-            yield from zip(batch, detect(batch, batch_size=batch_size), strict=True)
-        except KDLandmarksError:
-            yield from ((photo, _alone(detect, photo)) for photo in batch)
-
-
-def _alone(detect: FaceLandmarkPipeline, photo: str) -> list[Face] | KDLandmarksError:
+            return [detect(photos[0])]
+        except KDLandmarksError as error:
+            return [error]
     try:
-        return detect(photo)
-    except KDLandmarksError as error:
-        return error
+        return detect(list(photos), batch_size=batch_size)
+    except KDLandmarksError:
+        return [detect_each(detect, [photo], 1)[0] for photo in photos]
 
 
 class PredictionWriter:
@@ -139,11 +148,13 @@ def draw_photo(photo: str, faces: list[Face], scheme: LandmarkScheme) -> Image.I
 
 def drawn_names(photos: Sequence[str]) -> list[str]:
     """A PNG's name for each photo, all different, like the photo's own."""
-    names: list[str] = []
+    names: dict[str, None] = {}
+    numbers: dict[str, int] = {}
     for photo in photos:
         stem = Path(photo.partition("?")[0]).stem or "photo"
-        name, number = f"{stem}.png", 2
+        name = f"{stem}.png"
         while name in names:
-            name, number = f"{stem}-{number}.png", number + 1
-        names.append(name)
-    return names
+            numbers[stem] = numbers.get(stem, 1) + 1
+            name = f"{stem}-{numbers[stem]}.png"
+        names[name] = None
+    return list(names)

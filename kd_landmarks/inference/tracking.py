@@ -87,9 +87,11 @@ class FaceTracker:
             KDLandmarksError: for a frame that is no picture, or a time that does not move on.
         """
         photo = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
-        if self._is_cut(photo):
+        thumbnail = _thumbnail(photo)
+        before = self._thumbnail
+        if before is not None and np.abs(thumbnail - before).mean() > CUT:
             self.reset()
-            self._is_cut(photo)  # the first of the new shot
+        self._thumbnail = thumbnail
         if self._frames % self.detect_every == 0 or not self._tracks:
             self._match(*detect_faces(photo, self.detect.detector))
         self._frames += 1
@@ -133,11 +135,11 @@ class FaceTracker:
             self._next_number += 1
         self._tracks = kept
 
-    def _is_cut(self, photo: Image.Image) -> bool:
-        small = photo.convert("L").resize(THUMBNAIL, Image.Resampling.BOX)
-        thumbnail = np.asarray(small, dtype=np.float64)
-        before, self._thumbnail = self._thumbnail, thumbnail
-        return before is not None and float(np.abs(thumbnail - before).mean()) > CUT
+
+def _thumbnail(photo: Image.Image) -> NDArray[np.float64]:
+    """A frame's gray levels, from 0 to 255, coarsely."""
+    small = photo.convert("L").resize(THUMBNAIL, Image.Resampling.BOX)
+    return np.asarray(small, dtype=np.float64)
 
 
 def _can_go_on(box: NDArray[np.float64], photo: Image.Image) -> bool:

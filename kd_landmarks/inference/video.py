@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, writing
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
 from .prediction import plain_face
@@ -89,11 +89,8 @@ class VideoWriter:
         if path.suffix.lower() not in _CODECS:
             raise KDLandmarksError(f"{path}: the video's name must end with {' or '.join(_CODECS)}")
         codec = cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()])
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise KDLandmarksError(f"cannot write {path}: {error}") from error
-        self._writer = cv2.VideoWriter(str(path), codec, info.rate, (info.width, info.height))
+        with writing(path):
+            self._writer = cv2.VideoWriter(str(path), codec, info.rate, (info.width, info.height))
         if not self._writer.isOpened():
             raise KDLandmarksError(f"OpenCV cannot write {path}: is the folder writable?")
 
