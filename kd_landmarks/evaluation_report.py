@@ -16,6 +16,7 @@ from .evaluation import Evaluation
 from .models.crop_kd_landmarks import square_crop
 from .plots import BACKGROUND, contact_sheet, draw_landmarks, plot_ced
 from .schemes import LandmarkScheme
+from .text_table import text_table
 
 SCORE_COLUMNS = ("NME %", "FR8 %", "FR10 %", "AUC8", "AUC10")
 # Faces that are listed, and drawn in the sheets.
@@ -54,22 +55,6 @@ def score_cells(scores: Mapping[str, Any]) -> tuple[str, ...]:
         f"{scores['auc_8']:.3f}",
         f"{scores['auc_10']:.3f}",
     )
-
-
-def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns, the first to the left and the others to the right; a line below the first.
-
-    Args:
-        rows: the header and the rest, all of the same length.
-    """
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [row[0].ljust(widths[0])]
-        cells += [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        lines.append("  ".join(cells).rstrip())
-    lines.insert(1, "  ".join("-" * width for width in widths))
-    return "\n".join(lines)
 
 
 def evaluation_text(evaluation: Evaluation, title: str) -> str:

@@ -1,4 +1,4 @@
-"""KD-Loss (Fard and Mahoor, CVIU 215, 2022; arXiv 2111.07047) and the plain losses beside it.
+"""KD-Loss (Fard and Mahoor, CVIU 215, 2022; arXiv 2111.07047).
 
 Every term works on coordinates, not on points. With ground truth g, student p and teacher t,
 
@@ -15,7 +15,6 @@ training on its sign. Coordinates are in crop units: 1 is the side of the crop.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,14 +22,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import KDLandmarksError
-
-# Feng et al., CVPR 2018, use w = 10 and epsilon = 2 pixels; here the same in units of a 224-pixel
-# crop, rounded to 9 and 2.2 pixels.
-WING_WIDTH = 0.04
-WING_EPSILON = 0.01
-# Where smooth L1 turns from quadratic to linear: about 2 pixels of a 224-pixel crop. The usual 1
-# would be the whole crop, and the loss nothing but half of L2.
-SMOOTH_L1_BETA = 0.01
+from .plain_losses import check_coordinates, weighted_mean, wing_loss
 
 MainForm = Literal["l1_joined_l2", "wing"]
 LowInfluenceForm = Literal["fading_value", "zero", "fading_slope"]
@@ -171,16 +163,6 @@ def main_loss(error: Tensor, distance: Tensor | None, form: MainForm, slope: flo
     return torch.where(error <= distance, slope * error, error**2 + (slope - distance) * distance)
 
 
-def wing_loss(error: Tensor, width: float = WING_WIDTH, epsilon: float = WING_EPSILON) -> Tensor:
-    """Wing loss (Feng et al., CVPR 2018, equation 5) of each coordinate's error e >= 0.
-
-    width * ln(1 + e / epsilon) below `width`, e - C from there on, with C such that they meet:
-    slope 1 on large errors, up to width / epsilon on small ones. In the units of `error`.
-    """
-    constant = width - width * math.log1p(width / epsilon)
-    return torch.where(error < width, width * torch.log1p(error / epsilon), error - constant)
-
-
 def kd_loss(
     pred: Tensor,
     gt: Tensor,
@@ -195,7 +177,7 @@ def kd_loss(
 ) -> dict[str, Tensor]:
     """KD-Loss of a batch as its weighted parts; see `KDLoss`, which only stores the settings."""
     chosen = find_variant(variant)
-    _check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
+    check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
     truth = scale * gt.detach().float()
     error = (scale * pred.float() - truth).abs()
     far_tough, far_tolerant = (
@@ -207,11 +189,11 @@ def kd_loss(
         if distance is None:
             return error.new_zeros(())
         values = assistive_loss(error, distance, constants, chosen.low_influence)
-        return weight * _weighted_mean(values, weights)
+        return weight * weighted_mean(values, weights)
 
     main = main_loss(error, far_tolerant, chosen.main, chosen.main_slope)
     parts = {
-        "main": main_weight * _weighted_mean(main, weights),
+        "main": main_weight * weighted_mean(main, weights),
         "tough": assist(far_tough, chosen.tough, tough_weight),
         "tolerant": assist(far_tolerant, chosen.tolerant, tolerant_weight),
     }
@@ -307,57 +289,3 @@ def find_variant(variant: str | KDLossVariant) -> KDLossVariant:
             f"KD-Loss has no variant {variant!r}: choose from {sorted(VARIANTS)}"
         )
     return VARIANTS[variant]
-
-
-def _smooth_l1(error: Tensor) -> Tensor:
-    beta = SMOOTH_L1_BETA
-    return torch.where(error < beta, error**2 / (2 * beta), error - beta / 2)
-
-
-# Functions of each coordinate's error e = |p - g|; "l2" is the squared error, not its root.
-PLAIN_LOSSES: dict[str, Callable[[Tensor], Tensor]] = {
-    "l1": lambda error: error,
-    "l2": torch.square,
-    "smooth_l1": _smooth_l1,
-    "wing": wing_loss,
-}
-
-
-def landmark_loss(name: str) -> Callable[..., Tensor]:
-    """A plain loss by its name in a recipe: `landmark_loss("wing")(pred, gt, weights=None)`.
-
-    The function takes two (batch, N, 2) tensors in crop units, computes in float32 and returns the
-    mean over all coordinates, each times its landmark's weight where `weights` (batch, N) are
-    given; only `pred` gets a gradient.
-
-    Args:
-        name: "l1", "l2" (squared error, what the teachers are trained with), "smooth_l1" (with
-            SMOOTH_L1_BETA) or "wing" (with WING_WIDTH and WING_EPSILON).
-
-    Raises:
-        KDLandmarksError: Unknown name; from the function: tensors that are not (batch, N, 2) alike.
-    """
-    if name not in PLAIN_LOSSES:
-        raise KDLandmarksError(f"there is no loss {name!r}: choose from {sorted(PLAIN_LOSSES)}")
-
-    def loss(pred: Tensor, gt: Tensor, weights: Tensor | None = None) -> Tensor:
-        _check_coordinates(weights, pred=pred, gt=gt)
-        values = PLAIN_LOSSES[name]((pred.float() - gt.detach().float()).abs())
-        return _weighted_mean(values, weights)
-
-    return loss
-
-
-def _weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
-    """Mean over all coordinates (batch, N, 2), each times its landmark's weight (batch, N)."""
-    return (values if weights is None else values * weights.float().unsqueeze(-1)).mean()
-
-
-def _check_coordinates(weights: Tensor | None, **tensors: Tensor | None) -> None:
-    shapes = {name: tuple(t.shape) for name, t in tensors.items() if t is not None}
-    shape = shapes["pred"]
-    if len(shape) != 3 or shape[2] != 2 or 0 in shape or len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise KDLandmarksError(f"shapes are {listed}: all must be the same (batch, points, 2)")
-    if weights is not None and tuple(weights.shape) != shape[:2]:
-        raise KDLandmarksError(f"weights are {tuple(weights.shape)}, not {shape[:2]}: one a point")

@@ -10,17 +10,14 @@ import torch
 
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.losses import (
-    PLAIN_LOSSES,
     VARIANTS,
-    WING_EPSILON,
-    WING_WIDTH,
     AssistiveConstants,
     KDLoss,
     KDLossVariant,
     assistive_loss,
-    landmark_loss,
     main_loss,
 )
+from kd_landmarks.plain_losses import PLAIN_LOSSES, WING_EPSILON, WING_WIDTH, landmark_loss
 
 REFERENCE = json.loads((Path(__file__).parent / "reference/kd_loss_author_code.json").read_text())
 CASES = {case["name"]: case for case in REFERENCE["cases"]}

@@ -26,7 +26,8 @@ MEGABYTE = 1_000_000
 
 @pytest.mark.parametrize("head", ["integral", "linear"])
 def test_a_compact_checkpoint_has_half_the_size_and_the_same_answers(tmp_path, head):
-    model, processor = small_network(head, spread=0.1, noise=30), KDLandmarksImageProcessor(crop_margin=1.3)
+    model = small_network(head, spread=0.1, noise=30)
+    processor = KDLandmarksImageProcessor(crop_margin=1.3)
     model.save_pretrained(tmp_path / "full")
     assert save_compact(model, processor, tmp_path / "compact") == tmp_path / "compact"
     sizes = [(tmp_path / name / "model.safetensors").stat().st_size for name in ("full", "compact")]

@@ -32,7 +32,8 @@ def info(
     from .. import __version__, default_checkpoint
     from ..cards import read_checkpoint
     from ..checkpoint_files import CONFIG, PROCESSOR, WEIGHTS, find_checkpoint
-    from ..evaluation_report import SCORE_COLUMNS, text_table
+    from ..evaluation_report import SCORE_COLUMNS
+    from ..text_table import text_table
 
     source = model or default_checkpoint()
     files = find_checkpoint(source)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import datasets
 
 from ..schemes import LandmarkScheme
+from ..text_table import text_table
 from .shards import StoredSplit
 
 MISSING_FILE = "missing.txt"
@@ -91,13 +92,7 @@ class Conversion:
             official = "" if count.official is None else f"{count.official}"
             part = [count.part] if parts else []
             rows.append([count.split, *part, f"{count.faces}", official])
-        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-        lines = []
-        for row in rows:
-            words = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)][:-2]
-            numbers = [cell.rjust(width) for cell, width in zip(row, widths, strict=True)][-2:]
-            lines.append("  ".join([*words, *numbers]).rstrip())
-        return "\n".join(lines)
+        return text_table(rows, names=len(rows[0]) - 2)
 
     def lacks(self, most: int | None = None) -> str:
         """What is missing or odd, by name; "" where nothing is.

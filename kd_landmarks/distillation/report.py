@@ -14,13 +14,13 @@ from ..evaluation_report import (
     face_pictures,
     score_cells,
     spread,
-    text_table,
     versions,
 )
 from ..plots import contact_sheet, plot_ced
 from ..recipes import Recipe
 from ..recipes.schema import STAGE_LABELS, STAGES
 from ..schemes import LandmarkScheme
+from ..text_table import text_table
 from .evaluation import Examiner, Predictions, milliseconds_per_face
 from .runs import METRICS, stage_is_finished, write_json
 from .sets import FaceSets

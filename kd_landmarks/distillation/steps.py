@@ -5,9 +5,10 @@ from collections.abc import Mapping
 from torch import Tensor
 
 from ..data.crops import WEIGHTS
-from ..losses import KDLoss, landmark_loss
+from ..losses import KDLoss
 from ..map_loss import map_divergence
 from ..models import KDLandmarksOutput
+from ..plain_losses import landmark_loss
 from ..recipes import NetworkSettings
 from ..recipes.schema import LossSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher

@@ -6,12 +6,10 @@
 import io
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import Pipeline, PreTrainedModel
@@ -25,6 +23,7 @@ from .boxes import face_boxes
 from .confidence import Calibration
 from .detection import FaceDetector, YuNet, detect_faces
 from .faces import crop_faces
+from .inputs import PhotoInput, as_photo, is_photo, with_boxes
 from .photos import URL_TIMEOUT, load_photo
 
 TASK = "keypoint-detection"
@@ -52,13 +51,6 @@ class Face(TypedDict):
     face_confidence: float | None
     box: list[float]
     detection_score: float | None
-
-
-@dataclass(frozen=True)
-class _Photo:
-    image: Any
-    boxes: Any
-    where: str = ""  # starts messages about it
 
 
 class FaceLandmarkPipeline(Pipeline):
@@ -175,21 +167,21 @@ class FaceLandmarkPipeline(Pipeline):
             KDLandmarksError: for photos that cannot be read, and boxes that do not fit; it says
                 which.
         """
-        if _is_photo(image):
-            return super().__call__(_Photo(image, boxes), **kwargs)
+        if is_photo(image):
+            return super().__call__(PhotoInput(image, boxes), **kwargs)
         if isinstance(image, list | tuple):
-            photos = _with_boxes(image, boxes)
+            photos = with_boxes(image, boxes)
             return super().__call__(photos, **kwargs) if photos else []
         streams = isinstance(image, Iterable) and not isinstance(image, bytes | io.IOBase)
         if not (streams or isinstance(image, Dataset | Mapping)):
-            return super().__call__(_Photo(image, boxes), **kwargs)  # says what a photo is
+            return super().__call__(PhotoInput(image, boxes), **kwargs)  # says what a photo is
         if boxes is not None:
             raise KDLandmarksError(
                 "boxes goes with photos; dicts, generators and data sets bring each photo's own: "
                 '{"image": photo, "boxes": boxes}'
             )
         if streams and not isinstance(image, Dataset | Mapping):
-            image = (_as_photo(item, f"photo {index}: ") for index, item in enumerate(image))
+            image = (as_photo(item, f"photo {index}: ") for index, item in enumerate(image))
         return super().__call__(image, **kwargs)
 
     def _sanitize_parameters(self, **parameters: Any) -> tuple[dict, dict, dict]:
@@ -203,7 +195,7 @@ class FaceLandmarkPipeline(Pipeline):
 
     def preprocess(self, input_: Any, timeout: float | None = URL_TIMEOUT) -> dict[str, Any]:
         """A photo to its faces' crops; "photo" makes one entry of it, however many faces it has."""
-        item = _as_photo(input_)
+        item = as_photo(input_)
         where = item.where
         try:
             photo = load_photo(item.image, timeout)
@@ -265,40 +257,6 @@ def _face(
         box=box,
         detection_score=detection_score,
     )
-
-
-def _is_photo(image: Any) -> bool:
-    return isinstance(image, str | os.PathLike | Image.Image | np.ndarray | Tensor)
-
-
-def _as_photo(item: Any, where: str = "") -> _Photo:
-    if isinstance(item, _Photo):
-        return item
-    if not isinstance(item, Mapping):
-        return _Photo(item, None, where)
-    if "image" not in item:
-        raise KDLandmarksError(
-            f"{where}there is no image among {', '.join(map(str, item))}: a photo's dict is "
-            '{"image": photo, "boxes": boxes}'
-        )
-    return _Photo(item["image"], item.get("boxes"), where)
-
-
-def _with_boxes(photos: list | tuple, boxes: Any) -> list[_Photo]:
-    """Put each photo together with its own boxes."""
-    places = [f"photo {index}: " for index in range(len(photos))]
-    if boxes is None:
-        return [_as_photo(photo, where) for photo, where in zip(photos, places, strict=True)]
-    boxes = boxes.tolist() if hasattr(boxes, "tolist") else boxes
-    if not isinstance(boxes, list | tuple) or len(boxes) != len(photos):
-        count = f"for {len(boxes)}" if isinstance(boxes, list | tuple) else repr(boxes)
-        raise KDLandmarksError(
-            f"{len(photos)} photos, but boxes {count}: give a list of the same length, each item "
-            "the (faces, 4) boxes of its photo"
-        )
-    if any(isinstance(photo, Mapping) for photo in photos):
-        raise KDLandmarksError("dicts bring their own boxes: leave the list of boxes out")
-    return [_Photo(*item) for item in zip(photos, boxes, places, strict=True)]
 
 
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:

@@ -1,0 +1,21 @@
+"""Tables to print."""
+
+from collections.abc import Sequence
+
+
+def text_table(rows: Sequence[Sequence[str]], names: int = 1) -> str:
+    """Rows in columns, with a line below the first.
+
+    Args:
+        rows: the header and the rest, all of the same length.
+        names: so many columns stand to the left; the others, figures, to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        sized = list(zip(row, widths, strict=True))
+        cells = [cell.ljust(width) for cell, width in sized[:names]]
+        cells += [cell.rjust(width) for cell, width in sized[names:]]
+        lines.append("  ".join(cells).rstrip())
+    lines.insert(1, "  ".join("-" * width for width in widths))
+    return "\n".join(lines)
