@@ -27,6 +27,8 @@ box = [*face.landmarks.min(0), *face.landmarks.max(0)]
 outputs = model(**processor(face.image, boxes=box, return_tensors="pt"))
 found = processor.post_process_keypoint_detection(outputs, boxes=box)[0][0]["keypoints"]
 assert found.shape == (68, 2)
+faces = kd_landmarks.FaceLandmarkPipeline()(face.image, boxes=box)
+assert faces[0]["keypoints"].shape == (68, 2)
 print("works", kd_landmarks.__version__)
 """
 
@@ -47,6 +49,9 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert "kd_landmarks/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"kd_landmarks"}
+    own = "kd_landmarks/weights/mobilenetv2-300w/"
+    for name in ("model.safetensors", "config.json", "preprocessor_config.json", "README.md"):
+        assert own + name in names
 
 
 @pytest.mark.slow

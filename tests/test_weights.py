@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 from small_networks import small_network
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection, pipeline
 
@@ -15,6 +16,7 @@ from kd_landmarks import (
     weights,
 )
 from kd_landmarks.data.generated import generate_face
+from kd_landmarks.detectors import load_detector
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.weights.compact import save_compact
 
@@ -42,6 +44,26 @@ def test_a_compact_checkpoint_has_half_the_size_and_the_same_answers(tmp_path, h
         assert (found.keypoints - expected.keypoints).abs().max() < 1e-3
         assert not torch.equal(found.keypoints, expected.keypoints)
     assert AutoImageProcessor.from_pretrained(tmp_path / "compact").crop_margin == 1.3
+
+
+def test_wide_matrices_can_have_a_quarter_of_the_size(tmp_path):
+    model = small_network(noise=30)
+    with torch.no_grad():  # what a quarter cannot hold gets a half
+        model.backbone.blocks[4][0].conv_pw.weight[3, 2] = 1000.0
+    save_compact(model, KDLandmarksImageProcessor(), tmp_path, float8_from=1000)
+    kinds = {name: value.dtype for name, value in load_file(tmp_path / "model.safetensors").items()}
+    assert kinds["backbone.blocks.4.0.conv_pw.weight"] == torch.float16
+    for name, value in model.named_parameters():
+        if "conv_pw" in name and "blocks.4.0" not in name:
+            wide = value.numel() >= 1000
+            assert kinds[name] == (torch.float8_e4m3fn if wide else torch.float16), name
+    assert set(kinds.values()) == {torch.float8_e4m3fn, torch.float16, torch.int64}
+    theirs = KDLandmarksForKeypointDetection.from_pretrained(tmp_path)
+    for again in (theirs, load_detector(tmp_path)[0]):
+        for name, value in again.named_parameters():
+            assert value.dtype == torch.float32
+            exact = model.get_parameter(name)
+            assert ((value - exact).abs() <= exact.abs() / 16 + 2**-10).all(), name
 
 
 def test_saving_compactly_leaves_the_model_as_it_is(tmp_path):
@@ -80,8 +102,6 @@ def test_a_missing_network_says_what_to_do(tmp_path, monkeypatch):
 
 @pytest.fixture
 def bundled():
-    if not weights.DEFAULT_FOLDER.is_dir():
-        pytest.skip(f"{weights.DEFAULT_FOLDER} is not there: this checkout has no weights")
     return kd_landmarks.default_checkpoint()
 
 
@@ -110,6 +130,7 @@ def test_the_packages_own_network_is_small_named_and_described(bundled):
         "model.safetensors",
         "preprocessor_config.json",
         "README.md",
+        "metrics.json",
     }
     assert files["model.safetensors"] <= 8 * MEGABYTE
     model = KDLandmarksForKeypointDetection.from_pretrained(bundled)

@@ -101,8 +101,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         with torch.device("meta"):
             network = KDLandmarksForKeypointDetection(config)
         with safe_open(weights, framework="pt") as tensors:
-            first = next(iter(dict(network.named_parameters())))
-            precision = str(tensors.get_tensor(first).dtype).removeprefix("torch.")
+            kinds = {tensors.get_tensor(name).dtype for name, _ in network.named_parameters()}
+            precision = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
     except Exception as error:  # timm's, the disk's, the parser's
         raise KDLandmarksError(f"cannot read {weights}: {error}") from error
     told: dict[str, Any] = {"name": folder.resolve().name}

@@ -1,5 +1,6 @@
 """Detectors in half the space, for packages and the Hub."""
 
+import math
 from copy import deepcopy
 from pathlib import Path
 
@@ -8,11 +9,14 @@ import torch
 from ..errors import KDLandmarksError
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 
+FLOAT8_MAX = torch.finfo(torch.float8_e4m3fn).max
+
 
 def save_compact(
     model: KDLandmarksForKeypointDetection,
     processor: KDLandmarksImageProcessor,
     folder: str | Path,
+    float8_from: int | None = None,
 ) -> Path:
     """Write a checkpoint whose weights are float16 on disk and float32 once loaded.
 
@@ -22,6 +26,9 @@ def save_compact(
         model: the detector; it stays as it is.
         processor: its image processor.
         folder: where config.json, model.safetensors and preprocessor_config.json go.
+        float8_from: matrices of so many weights and more are float8 (e4m3, values up to 448); None
+            for none. Of EfficientNets those of 100,000 and more are the last two stages', two
+            thirds of all weights, whose rounding moves the NME by a thousandth of a percent point.
 
     Returns:
         The folder.
@@ -30,11 +37,15 @@ def save_compact(
         KDLandmarksError: if a weight is beyond float16's range (65504) or not finite.
     """
     full = deepcopy(model).float()
-    halves = {
-        name: value.half() if value.is_floating_point() else value
-        for name, value in full.state_dict().items()
-    }
-    broken = [name for name, value in halves.items() if not torch.isfinite(value).all()]
+    least = math.inf if float8_from is None else float8_from
+    matrices = {name for name, value in full.named_parameters() if value.squeeze().ndim == 2}
+    halves = {}
+    for name, value in full.state_dict().items():
+        if value.is_floating_point():
+            small = name in matrices and value.numel() >= least and value.abs().max() <= FLOAT8_MAX
+            value = value.to(torch.float8_e4m3fn if small else torch.float16)
+        halves[name] = value
+    broken = [name for name, value in halves.items() if not torch.isfinite(value.float()).all()]
     if broken:
         raise KDLandmarksError(
             f"{', '.join(broken[:3])} of {len(broken)} tensors cannot be float16: save the model "
