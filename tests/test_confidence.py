@@ -1,12 +1,22 @@
 """Confidence: a probability that holds, fitted on faces with ground truth."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
+from detectors import save_detector, write_faces
+from typer.testing import CliRunner
 
+from kd_landmarks import FaceLandmarkPipeline
+from kd_landmarks.cli import app
+from kd_landmarks.data.generated import generate_face
+from kd_landmarks.data.loading import load_rows
+from kd_landmarks.detectors import load_detector
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.inference.calibration import scores_and_errors
 from kd_landmarks.inference.confidence import Calibration, fit_calibration
+from kd_landmarks.schemes import get_scheme
 
 LANDMARKS = 12
 
@@ -86,3 +96,53 @@ def test_faces_that_teach_nothing_are_refused():
         fit_calibration(scores, 0.06 - 2 * (1 - scores) * 0.1)
     with pytest.raises(KDLandmarksError, match="for 12 landmarks"):
         drawn(1)[2](np.zeros((2, 5)))
+
+
+# --- the command
+
+
+def calibrate(*words):
+    return CliRunner().invoke(app, ["calibrate", *map(str, words)])
+
+
+def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(noise_checkpoint, tmp_path):
+    folder = shutil.copytree(noise_checkpoint, tmp_path / "network")
+    before = json.loads((folder / "config.json").read_text())
+    write_faces(tmp_path / "faces", numbers=range(12))
+    result = calibrate(folder, "--data", tmp_path / "faces")
+    assert result.exit_code == 0, result.output
+    assert "12 faces: a point counts as right within 3 %" in result.output
+    after = json.loads((folder / "config.json").read_text())
+    found = Calibration.from_dict(after["confidence"])
+    assert after | {"confidence": None} == before
+    assert {file.name for file in folder.iterdir()} == {
+        file.name for file in noise_checkpoint.iterdir()
+    }
+    [face] = FaceLandmarkPipeline(folder, device="cpu")(
+        generate_face(1).image, boxes=[5, 5, 90, 90]
+    )
+    np.testing.assert_allclose(face["confidence"], found(face["scores"]), rtol=1e-5)
+
+
+def test_what_it_learns_from_are_the_pipelines_points(noise_checkpoint, tmp_path):
+    truth = write_faces(tmp_path, numbers=range(3))
+    scheme = get_scheme("ibug68")
+    rows = load_rows(tmp_path, scheme=scheme)
+    scores, errors = scores_and_errors(*load_detector(noise_checkpoint), rows)
+    detect = FaceLandmarkPipeline(noise_checkpoint, device="cpu")
+    for number, points in enumerate(truth):
+        box = np.concatenate([points.min(0), points.max(0)])
+        [face] = detect(str(tmp_path / f"images/{number}.png"), boxes=box)
+        away = np.linalg.norm(face["keypoints"] - points, axis=1) / (box[2:] - box[:2]).max()
+        np.testing.assert_allclose(errors[number], away, atol=1e-4)
+        np.testing.assert_allclose(scores[number], face["scores"], atol=1e-5)
+
+
+def test_what_cannot_be_calibrated_ends_with_one_clear_message(tmp_path):
+    scheme = get_scheme("ibug68")
+    write_faces(tmp_path / "faces")
+    folder = save_detector(tmp_path / "linear", scheme, np.zeros((68, 2)))
+    for place, message in ((folder, "a linear head has no maps"), (tmp_path / "x", "is no folder")):
+        result = calibrate(place, "--data", tmp_path / "faces")
+        assert (result.exit_code, message in result.output) == (2, True), result.output
+        assert "Traceback" not in result.output

@@ -3,7 +3,8 @@
 Each command imports the heavy libraries inside, so that `--help` answers at once.
 """
 
-from . import convert, evaluate, export, hub, info, predict, video  # noqa: F401 - they register their commands
+# They register their commands.
+from . import calibrate, convert, evaluate, export, hub, info, predict, video  # noqa: F401
 from .app import app
 
 

@@ -133,7 +133,8 @@ def fit_calibration(
     if not slope < 0:
         raise KDLandmarksError("on these faces, points of more spread are not further off")
     intercepts = theta[:count] - slope * center
-    return Calibration(tolerance, float(slope), tuple(intercepts.tolist()))
+    # More digits than the faces could have taught would only fill configurations.
+    return Calibration(tolerance, round(float(slope), 4), tuple(intercepts.round(4).tolist()))
 
 
 def _log_spread(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,0 +1,58 @@
+"""`kd-landmarks calibrate`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import KDLandmarksError
+from ..quiet import set_up_logging
+from .app import app
+
+CALIBRATE_HELP = """Make a detector's confidence a probability that holds.
+
+\b
+kd-landmarks calibrate runs/300w/student --data 300w --split validation
+
+Looks at faces with ground truth, best such as the detector was not trained on (some hundreds do),
+and writes to its config.json how the spread of a point's map goes with its error. Nothing is
+trained: points stay where they are.
+"""
+
+
+@app.command(no_args_is_help=True, help=CALIBRATE_HELP)
+def calibrate(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Folder of the detector.")
+    ],
+    data: Annotated[str, typer.Option(help="Faces, as --data of `evaluate` takes them.")],
+    split: Annotated[
+        str | None, typer.Option(help="Part of the data; needed where there are several.")
+    ] = None,
+    faces: Annotated[
+        int, typer.Option(min=1, help="How many of them at most, evenly spread.")
+    ] = 1000,
+) -> None:
+    """Load, look, fit, write and print."""
+    if not checkpoint.is_dir():
+        raise KDLandmarksError(
+            f"{checkpoint} is no folder: give a stage's folder in a finished run"
+        )
+    set_up_logging()
+    import os
+
+    from ..data.loading import load_rows
+    from ..data.rows import check_rows
+    from ..detectors import detector_scheme, load_detector
+    from ..evaluation_report import spread
+    from ..inference.calibration import calibrate_checkpoint
+
+    detector, processor = load_detector(checkpoint)
+    scheme = detector_scheme(detector, checkpoint)
+    rows = load_rows(data, split, scheme=scheme)
+    rows = check_rows(rows.select(spread(len(rows), faces)), scheme, num_proc=os.cpu_count())
+    found = calibrate_checkpoint(checkpoint, detector, processor, rows, progress=True)
+    print(
+        f"{len(rows)} faces: a point counts as right within {100 * found.tolerance:g} % of the "
+        f"longer side of the face box\nwritten to {checkpoint / 'config.json'}"
+    )
