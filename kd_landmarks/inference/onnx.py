@@ -70,6 +70,9 @@ class OnnxDetector:
                 "with `kd-landmarks export`"
             )
         self.metadata: dict[str, Any] = json.loads(told)
+        mean, std = (np.array(self.metadata[name]) for name in ("image_mean", "image_std"))
+        self._scale = (1 / (255 * std)).astype(np.float32)[:, None, None]
+        self._offset = (-mean / std).astype(np.float32)[:, None, None]
         known = self.metadata.get("confidence")
         self._calibration = None if known is None else Calibration.from_dict(known)
 
@@ -118,9 +121,9 @@ class OnnxDetector:
         """A face as the network wants it, (3, size, size): the image processor's twin in numpy."""
         size = self.metadata["image_size"]
         face = cut_square(photo, square).resize((size, size), Image.Resampling.BILINEAR)
-        pixels = np.asarray(face, dtype=np.float32) / 255
-        mean, std = (np.float32(self.metadata[name]) for name in ("image_mean", "image_std"))
-        return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1))
+        # Channels are put first while a value is still one byte: five times as quick as after.
+        pixels = np.ascontiguousarray(np.asarray(face).transpose(2, 0, 1))
+        return np.multiply(pixels, self._scale, dtype=np.float32) + self._offset
 
     def run(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The network's keypoints (faces, N, 2) in crop units, and scores (faces, N) if any."""
