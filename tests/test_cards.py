@@ -228,6 +228,14 @@ def test_files_that_are_no_json_are_refused(network, file, content):
 # --- figures that do not match
 
 
+def test_it_says_whether_confidence_is_a_probability(student, network):
+    assert "they are not calibrated" in render_card(student)
+    calibration = {"tolerance": 0.03, "slope": -9.0, "intercepts": [0.0] * 68}
+    change_json(network / "config.json", confidence=calibration)
+    text = render_card(read_checkpoint(network))
+    assert "likely a point is right, which is to say within 3 % of the box's longer side" in text
+
+
 def test_a_rendered_card_matches(student):
     check_figures(render_card(student), student.tests, "card")
     check_figures(render_card(student, Links(datasets=("ada/300w",))), student.tests, "card")
@@ -291,8 +299,10 @@ def test_people_write_about_released_models(network, releases):
     releases["summary"] = "{tests[300W common].nme:.2f} % on {tests[300W common].faces} faces."
     text = render_card(read_checkpoint(network))
     assert f"\n{tests['300W common']['nme']:.2f} % on 40 faces.\n" in text
-    for name in ("training", "commands", "measure", "limits"):
+    for name in ("training", "commands", "measure", "worst_faces", "limits"):
         assert f"Some {name}." in text
+    releases["worst_faces"] = ""
+    assert "\n\nSome limits." in render_card(read_checkpoint(network))
     assert "Code: Apache-2.0. Some license." in text
     assert ModelCard(text).data.license == "Some license_id."
     text = render_card(read_checkpoint(network), Links(license="mit"))
@@ -300,7 +310,7 @@ def test_people_write_about_released_models(network, releases):
     assert "license_name" not in text
 
 
-@pytest.mark.parametrize("field", sorted(TEXTS))
+@pytest.mark.parametrize("field", sorted(TEXTS.keys() - {"worst_faces"}))
 def test_a_text_that_is_not_written_yet_stops_the_card(network, releases, field):
     releases[field] = " "
     with pytest.raises(KDLandmarksError, match=rf"released.yaml: network.{field} is empty"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData, constants
 
+from ..models import KDLandmarksConfig
 from ..schemes import LandmarkScheme
 from ..weights import DEFAULT_FOLDER
 from .checkpoint import Checkpoint, read_checkpoint
@@ -82,7 +83,6 @@ def render_card(
     if texts is not None:
         texts = texts.checked(checkpoint.name, checkpoint.tests)
     name = links.repo_id.split("/")[-1] if links.repo_id else checkpoint.name
-    integral = config.head == "integral"
     written = {} if texts is None else {"measure": texts.measure, "commands": texts.commands}
     training = [texts.training if texts else "", training_text(checkpoint)]
     card = ModelCard.from_template(
@@ -104,9 +104,7 @@ def render_card(
         source=_source(checkpoint, links),
         repo_id=links.repo_id,
         box_extent=" (brows to chin, ear to ear)" if config.num_landmarks >= 68 else "",
-        scores="Scores (0 to 1) tell how concentrated a point's map is; they are not calibrated."
-        if integral
-        else "This head gives no scores.",
+        scores=_scores(config),
         groups=_groups(checkpoint.scheme),
         picture=picture,
         results=results_text(checkpoint.tests),
@@ -204,6 +202,20 @@ def _groups(scheme: LandmarkScheme) -> str:
     return f"Numbers count from 0: {', '.join(parts)}."
 
 
+def _scores(config: KDLandmarksConfig) -> str:
+    """What comes with the points."""
+    if config.head != "integral":
+        return "This head gives no scores."
+    text = "Scores (0 to 1) tell how concentrated a point's map is"
+    if config.confidence is None:
+        return f"{text}; they are not calibrated."
+    tolerance = 100 * config.confidence["tolerance"]
+    return (
+        f"{text}, and the confidence how likely a point is right, which is to say within "
+        f"{tolerance:g} % of the box's longer side."
+    )
+
+
 def _limits(checkpoint: Checkpoint, texts: ReleasedTexts | None) -> str:
     """What it fails on: as written, then what can be told of any."""
     lines = []
@@ -220,7 +232,8 @@ def _limits(checkpoint: Checkpoint, texts: ReleasedTexts | None) -> str:
         "It tells where a face's points are, not whose face it is, and not whether there is one.",
     ]
     listed = "\n".join(f"- {line}" for line in lines)
-    return f"{texts.limits}\n\n{listed}" if texts else listed
+    written = [texts.worst_faces, texts.limits] if texts else []
+    return "\n".join(filter(None, [*written, listed]))
 
 
 def _license(links: Links, texts: ReleasedTexts | None) -> str:
