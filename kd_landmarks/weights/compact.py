@@ -28,7 +28,7 @@ def save_compact(
         folder: where config.json, model.safetensors and preprocessor_config.json go.
         float8_from: matrices of so many weights and more are float8 (e4m3, values up to 448); None
             for none. Of EfficientNets those of 100,000 and more are the last two stages', two
-            thirds of all weights, whose rounding moves the NME by a thousandth of a percent point.
+            thirds of all weights, whose rounding moves the NME by less than a hundredth of a point.
 
     Returns:
         The folder.
