@@ -2,7 +2,8 @@
 
 import logging
 
-# timm warns of the classifier that a landmark detector leaves out.
+# Of these the root's level is not enough, since they set their own. timm warns of the classifier that
+# a landmark detector leaves out.
 _NOISY = ("accelerate", "datasets", "httpx", "httpx2", "timm", "torch")
 
 
@@ -11,6 +12,7 @@ def set_up_logging() -> None:
     from transformers.utils import logging as transformers_logging  # takes seconds to import
 
     transformers_logging.disable_progress_bar()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    logging.basicConfig(level=logging.ERROR, format="%(message)s")
+    logging.getLogger("kd_landmarks").setLevel(logging.INFO)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.ERROR)
