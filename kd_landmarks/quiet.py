@@ -2,8 +2,8 @@
 
 import logging
 
-# Of these the root's level is not enough, since they set their own. timm warns of the classifier that
-# a landmark detector leaves out.
+# For these the root's level is not enough, since they set their own. timm warns of the classifier
+# that a landmark detector leaves out.
 _NOISY = ("accelerate", "datasets", "httpx", "httpx2", "timm", "torch")
 
 
