@@ -86,8 +86,8 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     for name in empty:
         found = measured[name]
         print(f"{name}: median {found['median']:.2f}, 5 % above {found['quantile_95']:.2f}")
-    draw(measured)
     print(record("confidence", measured, SEED))
+    draw(measured)
 
 
 def on_faces(
