@@ -54,6 +54,7 @@ from kd_landmarks.distillation.teachers import (
 )
 from kd_landmarks.distillation.trainer import StepLoss, train_network
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.processes import on_cpus
 from kd_landmarks.quiet import set_up_logging
 from kd_landmarks.recipes import STAGES, Recipe, parse_overrides
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
@@ -228,6 +229,7 @@ def main(
         planned, folder = plan_run(recipe, overrides, output, resume)
         check_trackers(planned.run.trackers)
         accelerator = Accelerator(
+            cpu=on_cpus(),
             mixed_precision=planned.run.mixed_precision,
             gradient_accumulation_steps=planned.run.gradient_accumulation,
             log_with=list(planned.run.trackers) or None,

@@ -15,6 +15,7 @@ from .distillation.evaluation import Examiner
 from .errors import KDLandmarksError
 from .metrics import NORMALIZERS, ErrorSummary, EvaluationResult, bootstrap_interval, nme
 from .models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from .processes import on_cpus
 from .schemes import LandmarkScheme
 
 # Of the bootstrap interval: the same errors always give the same interval.
@@ -129,7 +130,7 @@ def evaluate_detector(
     check_same_landmarks(model, scheme, "the model")
     sources = list(rows["source"])
     _check_truth(point_array(rows, "landmarks"), sources, scheme, normalizer)
-    accelerator = accelerator or Accelerator(mixed_precision="no")
+    accelerator = accelerator or Accelerator(cpu=on_cpus(), mixed_precision="no")
     examiner = Examiner(
         accelerator,
         rows,

@@ -30,6 +30,7 @@ from .errors import KDLandmarksError, writing
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
 from .inference.prediction import detect_each, plain_face
+from .processes import on_cpus
 from .quiet import set_up_logging
 
 FACES = List(
@@ -162,7 +163,7 @@ def main(
     """Find faces and their landmarks in every photo of a data set; see the module's docstring."""
     set_up_logging()
     datasets.disable_progress_bars()
-    state = PartialState()
+    state = PartialState(cpu=on_cpus())
     try:
         detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=state.device)
         rows = open_data(data, split, revision, streaming, state.num_processes)

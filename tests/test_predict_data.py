@@ -91,6 +91,8 @@ def test_every_row_is_there_once(model, data, tmp_path, processes, words):
     output = tmp_path / "out"
     done = run(command(model, data / "parquet", output, *words, processes=processes), tmp_path)
     assert done.returncode == 0, done.stderr
+    shares = {file.name.rpartition("-")[0] for file in output.glob("*.parquet")}
+    assert shares == {f"train-{rank:05d}-of-{processes:05d}" for rank in range(processes)}
     rows = read(output)
     assert [row["id"] for row in rows] == list(range(ROWS))
     assert set(rows[0]) == {"id", "faces", "error"}
