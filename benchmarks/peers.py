@@ -244,7 +244,7 @@ def fit_boxes(mean: NDArray[np.float64], truth: NDArray[np.float64]) -> NDArray[
 
 
 def print_times(times: dict[str, dict[str, dict[str, float]]]) -> None:
-    """Milliseconds (and their ratio to MediaPipe's), memory and size; - for what only ours tells."""
+    """Milliseconds, ratios to MediaPipe, memory and size; - for what only ours tells."""
     meshes = [times["MediaPipe, 478 points"], times["MediaPipe, 468 points"]]
     table = []
     for name, by_threads in times.items():
