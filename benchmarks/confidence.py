@@ -22,6 +22,7 @@ from record import RESULTS, print_table, record
 from scipy.stats import spearmanr
 
 from kd_landmarks import FaceLandmarkPipeline, load_rows
+from kd_landmarks.data.columns import box_array, point_array
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.inference.boxes import overlaps
 from kd_landmarks.inference.calibration import scores_and_errors
@@ -134,8 +135,8 @@ def on_faces(
 
 def face_errors(rows: Dataset, errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inter-ocular NME in percent of each face, from errors in box sides."""
-    truth = np.asarray(rows.with_format("numpy")["landmarks"], dtype=np.float64)
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    truth = point_array(rows, "landmarks")
+    boxes = box_array(rows)
     left, right = SCHEME.eye_corners
     eyes = np.linalg.norm(truth[:, left] - truth[:, right], axis=1)
     return 100 * errors.mean(axis=1) * (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / eyes
@@ -145,7 +146,7 @@ def background(rows: Dataset, rng: np.random.Generator) -> list[tuple[Image.Imag
     """Squares of photos beside the labeled face."""
     photos = Photos(rows)
     found: list[tuple[Image.Image, list[float]]] = []
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    boxes = box_array(rows)
     for index in rng.permutation(len(rows)).tolist():
         photo = photos.open(index)
         for _ in range(20):

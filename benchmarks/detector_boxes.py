@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from record import print_table, record
 
 from kd_landmarks import default_checkpoint, load_rows
-from kd_landmarks.data.crops import point_array
+from kd_landmarks.data.columns import box_array, point_array
 from kd_landmarks.data.detected import with_detected_boxes
 from kd_landmarks.data.rows import tight_box
 from kd_landmarks.detectors import load_detector
@@ -35,7 +35,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/.")]) -> None
     """Compare, score, print and record."""
     train = load_rows(data / "300w", "train", scheme=SCHEME)
     found, missed = with_detected_boxes(train, find_faces, progress=True)
-    offsets = box_offsets(boxes_of(found), point_array(found, "landmarks"))
+    offsets = box_offsets(box_array(found), point_array(found, "landmarks"))
     sides = ("left", "top", "right", "bottom")
     medians = dict(zip(sides, np.median(offsets, axis=0).tolist(), strict=True))
     spreads = dict(zip(sides, np.subtract(*np.quantile(offsets, [0.75, 0.25], 0)), strict=True))
@@ -91,11 +91,6 @@ def box_offsets(boxes: NDArray[np.float64], points: NDArray[np.float64]) -> NDAr
     inner = np.stack([tight_box(face) for face in points])
     size = np.tile(boxes[:, 2:] - boxes[:, :2], 2)
     return (inner - boxes) / size * [1, 1, -1, -1]
-
-
-def boxes_of(rows: Dataset) -> NDArray[np.float64]:
-    """(rows, 4)."""
-    return np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
 
 
 def with_boxes(rows: Dataset, boxes: list[list[float]]) -> Dataset:

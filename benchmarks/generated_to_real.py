@@ -18,7 +18,8 @@ from datasets import Dataset
 from record import print_table, record
 from transformers.utils import logging as transformers_logging
 
-from kd_landmarks.data.crops import crop_points, crop_squares, point_array
+from kd_landmarks.data.columns import point_array
+from kd_landmarks.data.crops import crop_points, crop_squares
 from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.detectors import load_detector

@@ -30,7 +30,7 @@ from PIL import Image
 from record import print_table, record
 
 from kd_landmarks import default_checkpoint, load_rows
-from kd_landmarks.data.crops import point_array
+from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.detectors import load_detector
 from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8

@@ -26,7 +26,8 @@ from record import print_table, record
 from torch.utils.data import DataLoader
 
 from kd_landmarks.data.augmentation import AugmentationSettings
-from kd_landmarks.data.crops import FaceCrops, TrainingOrder, point_array
+from kd_landmarks.data.columns import point_array
+from kd_landmarks.data.crops import FaceCrops, TrainingOrder
 from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.distillation.networks import build_network, to_pixel_values

@@ -28,3 +28,19 @@ def writing(path: Path, folder: bool = False) -> Iterator[None]:
         yield
     except OSError as error:
         raise KDLandmarksError(f"cannot write {path}: {error}") from error
+
+
+def check_writable(path: Path, folder: bool = False) -> None:
+    """Make the folder that a file is to lie in: what fails is better known before the work.
+
+    Args:
+        path: of the file, or of a folder for several.
+        folder: whether it is a folder.
+
+    Raises:
+        KDLandmarksError: where there can be no such folder, or a folder lies in the file's place.
+    """
+    with writing(path, folder):
+        pass
+    if not folder and path.is_dir():
+        raise KDLandmarksError(f"{path} is a folder: name a file in it")

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from .data.crops import point_array
+from .data.columns import point_array
 from .detectors import check_same_landmarks
 from .distillation.evaluation import Examiner
 from .errors import KDLandmarksError

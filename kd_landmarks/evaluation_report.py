@@ -11,6 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from .data.columns import spread
 from .data.photos import Photos
 from .evaluation import Evaluation
 from .models.crop_kd_landmarks import square_crop
@@ -111,11 +112,6 @@ def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: s
             for row, picture in zip(chosen, pictures, strict=True)
         ]
         contact_sheet(captioned, columns).save(folder / f"{name}.png")
-
-
-def spread(total: int, count: int) -> list[int]:
-    """`count` row numbers evenly spread over `total` rows, or all of them where there are fewer."""
-    return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
 
 
 def face_pictures(

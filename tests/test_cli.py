@@ -90,7 +90,7 @@ def test_the_installed_script_is_this_command():
         (["--split", "test", "--normalizer", "mean"], "no normalizer 'mean': choose from"),
         (["--split", "test", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
         (["--split", "test", "--revision", "main"], "is for Hub data sets"),
-        (["--split", "test", "--json", "."], "--json . is a folder: name a file"),
+        (["--split", "test", "--json", "."], "error: . is a folder: name a file in it"),
         (["--split", "test", "--plots", "/dev/null/plots"], "cannot write"),
     ],
 )

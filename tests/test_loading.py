@@ -17,9 +17,9 @@ from kd_landmarks.data.rows import (
     check_rows,
     photo_id,
     row_features,
-    split_by_photo,
     tight_box,
 )
+from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 

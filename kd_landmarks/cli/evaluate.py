@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError, writing
+from ..errors import check_writable, writing
 from ..quiet import set_up_logging
 from .app import app
 from .options import Model
@@ -88,13 +88,9 @@ def evaluate(
 
     # What cannot be written is better known before the work than after it.
     if json is not None:
-        with writing(json):
-            pass
-        if json.is_dir():
-            raise KDLandmarksError(f"--json {json} is a folder: name a file")
+        check_writable(json)
     if plots is not None:
-        with writing(plots, folder=True):
-            pass
+        check_writable(plots, folder=True)
 
     source = model or default_checkpoint()
     name = model or Path(source).name

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError, writing
+from ..errors import KDLandmarksError, check_writable, writing
 from ..quiet import set_up_logging
 from .app import app
 from .options import Device, MinScore, Model
@@ -64,8 +64,7 @@ def predict(
     with ExitStack() as files:
         stream = sys.stdout
         if draw is not None:  # what cannot be written is better known before the work
-            with writing(draw, folder=True):
-                pass
+            check_writable(draw, folder=True)
         if out is not None:
             files.enter_context(writing(out))
             stream = files.enter_context(out.open("w", encoding="utf-8", newline=""))

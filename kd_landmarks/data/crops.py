@@ -18,6 +18,7 @@ from ..errors import KDLandmarksError
 from ..inference.photos import cut_square
 from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_crop_units
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
+from .columns import box_array, point_array
 from .photos import Photos
 
 logger = logging.getLogger(__name__)
@@ -170,15 +171,9 @@ class FaceCrops(Dataset):
         return image.as_subclass(Tensor), dict(zip(points, moved, strict=True)), weights
 
 
-def point_array(rows: Rows, column: str) -> np.ndarray:
-    """A column of points as float64 (rows, N, 2)."""
-    return np.asarray(rows.with_format("numpy")[column], dtype=np.float64)
-
-
 def crop_squares(rows: Rows, margin: float) -> list[tuple[int, int, int]]:
     """Each row's square crop: left, top, side in photo pixels."""
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
-    return [square_crop(box, margin) for box in boxes]
+    return [square_crop(box, margin) for box in box_array(rows)]
 
 
 def crop_points(rows: Rows, column: str, margin: float) -> np.ndarray:

@@ -6,7 +6,7 @@ from tqdm.auto import tqdm
 from ..errors import KDLandmarksError
 from ..inference.boxes import overlaps
 from ..inference.detection import FaceDetector, YuNet, detect_faces
-from .crops import point_array
+from .columns import point_array
 from .photos import Photos
 from .rows import tight_box
 

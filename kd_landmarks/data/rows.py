@@ -18,7 +18,6 @@ Columns of a row (`row_features`):
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
@@ -283,49 +282,3 @@ def check_rows(
     types = row_features(scheme, visible=visible, targets=targets)
     wanted = datasets.Features({**dataset.features, **types})
     return dataset if wanted == dataset.features else dataset.cast(wanted)
-
-
-def split_by_photo(
-    dataset: datasets.Dataset, faces: int, seed: int
-) -> tuple[datasets.Dataset, datasets.Dataset]:
-    """Splits rows into training and validation; all faces of a photo go to one side.
-
-    Args:
-        dataset: rows in the row format.
-        faces: how many rows validation should have; it gets as near to that as whole photos
-            allow (the smaller number of two equally near).
-        seed: which photos: the same seed and photos give the same split, in whatever order the
-            rows stand.
-
-    Returns:
-        (train, validation), both in the order of `dataset`, neither empty.
-
-    Raises:
-        KDLandmarksError: `faces` is not between 1 and one less than the number of rows, or all
-            rows are of one photo.
-    """
-    photos = list(dataset["photo"])
-    if not 1 <= faces < len(photos):
-        raise KDLandmarksError(
-            f"cannot take {faces} of {len(photos)} faces for validation: give 1 to "
-            f"{len(photos) - 1}"
-        )
-    counts = Counter(photos)
-    if len(counts) == 1:
-        raise KDLandmarksError(f"all {len(photos)} faces are of one photo, {photos[0]!r}: no split")
-    order = np.random.default_rng(seed).permutation(sorted(counts)).tolist()
-    # Subset sums: last[n] is the photo with which photos in this order first make up n faces.
-    last: dict[int, str] = {0: ""}
-    for photo in order:
-        if faces in last:
-            break
-        for total in [n for n in last if n < faces]:
-            last.setdefault(total + counts[photo], photo)
-    last = {total: photo for total, photo in last.items() if total < len(photos)}
-    total = min((n for n in last if n), key=lambda n: (abs(n - faces), n))
-    chosen: set[str] = set()
-    while total:
-        chosen.add(last[total])
-        total -= counts[last[total]]
-    inside = np.array([photo in chosen for photo in photos])
-    return dataset.select(np.flatnonzero(~inside)), dataset.select(np.flatnonzero(inside))

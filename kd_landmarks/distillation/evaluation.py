@@ -11,7 +11,8 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
-from ..data.crops import FaceCrops, point_array
+from ..data.columns import point_array
+from ..data.crops import FaceCrops
 from ..data.rows import COLUMNS, TARGETS
 from ..metrics import EvaluationResult, LandmarkEvaluator
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor

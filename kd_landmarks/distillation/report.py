@@ -8,12 +8,12 @@ from typing import Any
 from accelerate import Accelerator
 from datasets import Dataset
 
+from ..data.columns import spread
 from ..detectors import load_detector
 from ..evaluation_report import (
     SCORE_COLUMNS,
     face_pictures,
     score_cells,
-    spread,
     versions,
 )
 from ..plots import contact_sheet, plot_ced

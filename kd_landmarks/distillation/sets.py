@@ -8,11 +8,13 @@ import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
 
-from ..data.crops import crop_points, point_array
+from ..data.columns import point_array
+from ..data.crops import crop_points
 from ..data.generated import generated_dataset
 from ..data.loading import load_rows
 from ..data.photos import Photos
-from ..data.rows import check_rows, split_by_photo
+from ..data.rows import check_rows
+from ..data.splits import split_by_photo
 from ..errors import KDLandmarksError
 from ..metrics import nme
 from ..recipes.schema import DataSettings, ShapeModelSettings

@@ -10,7 +10,8 @@ import numpy as np
 from accelerate.utils import gather_object
 from datasets import Dataset
 
-from ..data.crops import WEIGHTS, point_array
+from ..data.columns import box_array, point_array
+from ..data.crops import WEIGHTS
 from ..data.rows import tight_box
 from ..data.unlabeled import load_unlabeled
 from ..errors import KDLandmarksError
@@ -46,7 +47,7 @@ def precompute_targets(
         `rows` with `tough_landmarks` and `tolerant_landmarks` (N, 2) in photo pixels: they ride
         through every augmentation beside the ground truth, and cost a training step nothing.
     """
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    boxes = box_array(rows)
     for name, teacher in teachers.items():
         label = f"{name} teacher's targets"
         share = share_of(teacher.accelerator, len(rows))
@@ -145,7 +146,7 @@ def label_faces(
             "unlabeled faces need a teacher: give the student a KD-Loss (student.loss.name kd) "
             "that listens to one, or leave unlabeled.source out"
         )
-    boxes = np.asarray(faces.with_format("numpy")["box"], dtype=np.float64)
+    boxes = box_array(faces)
     for number in range(BOX_ROUNDS):
         label = f"boxes of unlabeled faces, round {number + 1}"
         found = look(faces, boxes, teachers[first], scheme, [View()], label)

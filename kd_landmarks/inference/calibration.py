@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tqdm.auto import tqdm
 
 from ..checkpoint_files import CONFIG
-from ..data.crops import point_array
+from ..data.columns import box_array, point_array
 from ..data.photos import Photos
 from ..errors import KDLandmarksError, writing
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
@@ -46,7 +46,7 @@ def scores_and_errors(
             "calibrate a detector with an integral head"
         )
     photos, truth = Photos(rows), point_array(rows, "landmarks")
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    boxes = box_array(rows)
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     scores, errors = [], []
     chunks = np.array_split(np.arange(len(rows)), range(_BATCH, len(rows), _BATCH))

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from .. import __version__
+from ..data.columns import box_array, spread
 from ..data.photos import Photos
 from ..detectors import detector_scheme
 from ..errors import KDLandmarksError, writing
@@ -219,7 +220,7 @@ def processed_crops(
         (faces, 3, size, size).
     """
     photos = Photos(rows)
-    chosen = np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int).tolist()
-    boxes = np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+    boxes = box_array(rows)
+    chosen = spread(len(rows), count)
     crops = [crop_faces(photos.open(index), boxes[[index]], processor) for index in chosen]
     return torch.cat(crops).numpy()

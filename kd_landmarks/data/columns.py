@@ -1,0 +1,19 @@
+"""Columns of rows as arrays, and rows picked out of many."""
+
+import numpy as np
+from datasets import Dataset as Rows
+
+
+def point_array(rows: Rows, column: str) -> np.ndarray:
+    """A column of points as float64 (rows, N, 2)."""
+    return np.asarray(rows.with_format("numpy")[column], dtype=np.float64)
+
+
+def box_array(rows: Rows) -> np.ndarray:
+    """The boxes as float64 (rows, 4)."""
+    return np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
+
+
+def spread(total: int, count: int) -> list[int]:
+    """`count` row numbers evenly spread over `total` rows, or all of them where there are fewer."""
+    return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()
