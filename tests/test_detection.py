@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -65,6 +66,16 @@ def in_order(faces):
 
 
 # --- boxes
+
+
+def test_threads_find_what_one_finds(crowd):
+    photo, _ = crowd
+    photos = [np.asarray(photo.crop((0, 0, side, 430))) for side in range(220, 640, 30)]
+    alone = [find_faces(one)[0] for one in photos]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(find_faces, photos * 4))
+    for number, (boxes, _) in enumerate(together):
+        np.testing.assert_array_equal(boxes, alone[number % len(photos)])
 
 
 def test_every_face_is_found_with_the_box_of_its_points(crowd):

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
+from threading import Lock
 from typing import Any
 
 import cv2
@@ -126,10 +127,11 @@ def find_faces(photo: np.ndarray, min_score: float = MIN_SCORE) -> tuple[np.ndar
     # OpenCV 4.14 finds faces far outside of pictures that are narrower than the network's stride.
     right, bottom = (max(0, SMALLEST_SIDE - side) for side in size)
     pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
-    detector = _detector()
-    detector.setInputSize(pixels.shape[1::-1])
-    detector.setScoreThreshold(min_score)
-    found = detector.detect(pixels)[1]
+    with _ALONE:
+        detector = _detector()
+        detector.setInputSize(pixels.shape[1::-1])
+        detector.setScoreThreshold(min_score)
+        found = detector.detect(pixels)[1]
     if found is None:
         return np.empty((0, 4)), np.empty(0)
     found = found[np.argsort(-found[:, 14], kind="stable")].astype(np.float64)
@@ -139,6 +141,10 @@ def find_faces(photo: np.ndarray, min_score: float = MIN_SCORE) -> tuple[np.ndar
     edges = np.concatenate([corner, corner + extent], axis=1)[inside]
     scale = np.array([width / size[0], height / size[1]] * 2)
     return edges * scale - 0.5, found[inside, 14]
+
+
+# OpenCV's detector is told a photo's size and then looks: two threads would mix theirs up.
+_ALONE = Lock()
 
 
 @cache
