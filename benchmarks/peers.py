@@ -12,8 +12,9 @@ one face. Ours also gives the network alone, for one face and for 32 at once.
 Errors are inter-ocular NME on 300W common and on the 106 WFLW faces. Points that are not iBUG's 68
 are mapped to them by a linear map, fitted on the training faces of 300W that the peer finds, which
 favors it; those of dlib and face-api are scored as they are, too. Misses are left out, and then
-replaced by the mean shape in the ground-truth box. For each peer the student's error on the faces
-that this peer found stands beside its own.
+replaced by the mean shape in the ground-truth box; another face of the frame, or none at all, whose
+box shares less than 0.3 with the true one's, is a miss, too. For each peer the student's error on
+the faces that both found stands beside its own.
 """
 
 import json
@@ -33,6 +34,7 @@ from kd_landmarks import default_checkpoint, load_rows
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.detectors import load_detector
+from kd_landmarks.inference.boxes import overlaps
 from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8
 from kd_landmarks.metrics import bootstrap_interval, nme
 from kd_landmarks.schemes import get_scheme
@@ -42,6 +44,7 @@ CACHE = SCRIPTS / ".cache"
 SCHEME = get_scheme("ibug68")
 SIZE = 384
 CALIBRATION_FACES = 200
+SAME_FACE = 0.3
 SEED = 0
 SETS = (
     ("train", "300w", "train"),
@@ -167,7 +170,7 @@ def score(
 ) -> dict[str, Any]:
     """Errors of a peer and, on the faces that it finds, of the student."""
     everything = truth["all"]
-    there = np.isfinite(points).all(axis=(1, 2))
+    there = is_the_face(points, everything)
     learned = there.copy()
     learned[truth["train"].stop :] = False
     answers = {"mapped": map_points(points, there, learned, everything)}
@@ -178,7 +181,7 @@ def score(
     for name in ("common", "wflw"):
         inside = np.arange(len(everything))[truth[name]]
         seen = inside[there[inside]]
-        both = seen[np.isfinite(student[seen]).all(axis=(1, 2))]
+        both = seen[is_the_face(student[seen], everything[seen])]
         entry: dict[str, Any] = {"faces": len(inside), "found": len(seen)}
         for kind, answer in answers.items():
             errors = nme(answer[seen], everything[seen], SCHEME)
@@ -193,6 +196,15 @@ def score(
         entry["student_nme_on_found"] = float(nme(student[both], everything[both], SCHEME).mean())
         told[name] = entry
     return told
+
+
+def is_the_face(points: NDArray[np.floating], truth: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Which of the points (faces, N, 2), NaN for none, lie on the faces (faces, 68, 2) meant."""
+    boxes, true = (np.concatenate([p.min(1), p.max(1)], axis=1) for p in (points, truth))
+    pairs = zip(boxes, true, strict=True)
+    return np.array(
+        [bool(np.isfinite(a).all()) and overlaps(a[None], b)[0] >= SAME_FACE for a, b in pairs]
+    )
 
 
 def map_points(
