@@ -6,7 +6,6 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
@@ -19,28 +18,11 @@ from .checkpoint_files import CONFIG, WEIGHTS
 from .detectors import AUTO_CLASSES, load_detector
 from .errors import KDLandmarksError
 from .hub_errors import check_repo_id, clear_hub_errors
+from .hub_push import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
 from .models import KDLandmarksConfig
 
-CARD = "README.md"
 # What an earlier push may have left and this one may have no file of the same name for.
 _STALE = [".eval_results/*", "*_kd_landmarks.py"]
-# Seconds until a Hub that is silent counts as down.
-_PATIENCE = 10.0
-# Of a repository that somebody has made and not filled yet.
-_BARE = {".gitattributes", CARD, "LICENSE"}
-
-
-@dataclass(frozen=True)
-class Push:
-    """What was pushed, or would be.
-
-    Attributes:
-        files: path in the repository to bytes.
-        commit_url: of the commit; None where nothing was pushed.
-    """
-
-    files: dict[str, int]
-    commit_url: str | None = None
 
 
 def push_checkpoint(
@@ -76,11 +58,7 @@ def push_checkpoint(
     with tempfile.TemporaryDirectory() as scratch:
         staged = Path(scratch) / "repository"
         stage_repository(checkpoint, links, staged)
-        files = {
-            path.relative_to(staged).as_posix(): path.stat().st_size
-            for path in sorted(staged.rglob("*"))
-            if path.is_file()
-        }
+        files = file_sizes(staged)
         if dry_run:
             return Push(files)
         with clear_hub_errors(repo_id):
@@ -185,25 +163,19 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
             private, and one that holds anything but a detector.
     """
     try:
-        info = api.model_info(repo_id, timeout=_PATIENCE)
+        info = api.model_info(repo_id, timeout=INFO_PATIENCE)
     except RepositoryNotFoundError:
         info = None
-    token = api.whoami().get("auth", {}).get("accessToken", {})
-    if token.get("role") == "read":
-        raise KDLandmarksError(f"the token may only read: pushing {repo_id} needs one that writes")
+    check_access(api, repo_id, info, private)
     if info is None:
         return
-    if private and not info.private:
-        raise KDLandmarksError(
-            f"{repo_id} is there and public: make it private, or give another name"
-        )
     files = {file.rfilename for file in info.siblings or ()}
     kind = None
     if CONFIG in files:
         config = Path(hf_hub_download(repo_id, CONFIG, revision=info.sha))
         values = json.loads(config.read_text(encoding="utf-8"))
         kind = values.get("model_type") if isinstance(values, dict) else None
-    if files - _BARE and kind != KDLandmarksConfig.model_type:
+    if files - BARE and kind != KDLandmarksConfig.model_type:
         raise KDLandmarksError(
             f"{repo_id} is taken: it holds {kind or 'something else'}, no detector of ours; give "
             "another name"
