@@ -250,6 +250,17 @@ def test_cards_that_the_hub_refuses_are_refused(hub):
         put("README.md", b"no metadata")
 
 
+def test_settings_of_a_space_that_the_hub_refuses_are_refused(hub):
+    HfApi().create_repo(REPO, repo_type="space", space_sdk="gradio")
+    for yaml, message in (
+        ("colorFrom: orange", "colorFrom"),
+        ("sdk: gradia", "one of .gradio"),
+        (f"short_description: {'a' * 61}", "less than or equal to 60"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            put("README.md", f"---\n{yaml}\n---\n".encode(), repo_type="space")
+
+
 def test_pull_requests_are_refused_in_words(hub):
     fill(hub)
     with pytest.raises(HfHubHTTPError, match="no pull requests"):

@@ -5,9 +5,15 @@ from typing import Any
 
 import yaml
 
-TEXTS = ("license", "language", "tags", "datasets", "metrics", "base_model", "task_categories")
+TEXTS = (
+    *("license", "language", "tags", "datasets", "models", "metrics", "base_model"),
+    "task_categories",
+)
 """Metadata that is a string or a list of strings."""
 ONE_TEXT = ("library_name", "pipeline_tag", "license_name", "pretty_name", "sdk")
+COLORS = ("red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray")
+SDKS = ("gradio", "docker", "static")
+LONGEST_DESCRIPTION = 60
 
 
 def card_data(readme: str) -> dict[str, Any]:
@@ -26,7 +32,7 @@ def card_data(readme: str) -> dict[str, Any]:
     return data or {}
 
 
-def card_errors(readme: str) -> list[str]:
+def card_errors(readme: str, repo_type: str = "model") -> list[str]:
     """What the Hub refuses to take a card for."""
     try:
         data = card_data(readme)
@@ -37,7 +43,20 @@ def card_errors(readme: str) -> list[str]:
         value = data.get(name, [])
         if not all(map(_is_text, value if isinstance(value, list) else [value])):
             errors.append(f'"{name}" must be a string or an array of strings')
+    errors += _space_errors(data) if repo_type == "space" else []
     return errors + _index_errors(data.get("model-index", []))
+
+
+def _space_errors(data: dict[str, Any]) -> list[str]:
+    """What the Hub refuses of a Space's settings, which stand in its card."""
+    errors = []
+    for name, known in (("colorFrom", COLORS), ("colorTo", COLORS), ("sdk", SDKS)):
+        if data.get(name, known[0]) not in known:
+            errors.append(f'"{name}" must be one of [{", ".join(known)}]')
+    if len(data.get("short_description", "")) > LONGEST_DESCRIPTION:
+        most = f"less than or equal to {LONGEST_DESCRIPTION} characters long"
+        errors.append(f'"short_description" length must be {most}')
+    return errors
 
 
 def _index_errors(index: Any) -> list[str]:

@@ -37,7 +37,7 @@ def commit(request: Request, repo_type: str, repo_id: str, revision: str) -> Ans
     edits = [_edit(repository, **line) for line in lines if line["key"] != "header"]
     for edit in edits:
         if edit.path == "README.md" and edit.blob:
-            _check_card(edit.blob)
+            _check_card(edit.blob, repo_type)
     made = repository.commit(
         edits,
         author=request.store.check_writer(repo_id, request.token).user,
@@ -142,9 +142,9 @@ def _edit(repository: Repository, key: str, value: dict[str, Any]) -> Edit:
     raise HubError(400, f"{key} is no change that this Hub knows")
 
 
-def _check_card(card: Blob) -> None:
+def _check_card(card: Blob, repo_type: str) -> None:
     try:
-        errors = card_errors(card.data.decode())
+        errors = card_errors(card.data.decode(), repo_type)
     except UnicodeDecodeError:
         errors = ["README.md is not UTF-8"]
     if errors:

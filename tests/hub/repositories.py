@@ -65,7 +65,7 @@ def settings(request: Request, repo_type: str, repo_id: str) -> Answer:
 def validate_card(request: Request) -> Answer:
     readme = request.json["content"]
     warnings = [] if readme.startswith("---") else ["empty or missing yaml metadata in repo card"]
-    errors = card_errors(readme)
+    errors = card_errors(readme, request.json.get("repoType", "model"))
     content = {
         name: [{"message": message} for message in messages]
         for name, messages in (("errors", errors), ("warnings", warnings))
