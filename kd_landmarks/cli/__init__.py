@@ -4,7 +4,17 @@ Each command imports the heavy libraries inside, so that `--help` answers at onc
 """
 
 # They register their commands.
-from . import calibrate, convert, evaluate, export, hub, info, predict, video  # noqa: F401
+from . import (  # noqa: F401
+    calibrate,
+    convert,
+    evaluate,
+    export,
+    hub,
+    info,
+    predict,
+    space,
+    video,
+)
 from .app import app
 
 
