@@ -93,10 +93,7 @@ class ShapeModel:
             KDLandmarksError: `retained_variance` outside (0, 1], fewer than 2 shapes, shapes that
                 are all alike, not finite, or without extent.
         """
-        if not 0 < retained_variance <= 1:
-            raise KDLandmarksError(
-                f"retained_variance is {retained_variance}: give a share above 0 and up to 1"
-            )
+        _check_share(retained_variance)
         points = _checked(shapes, None)
         if points.ndim != 3 or len(points) < 2:
             raise KDLandmarksError(
@@ -122,6 +119,29 @@ class ShapeModel:
             explained=float(share[count - 1]),
             retained_variance=float(retained_variance),
             aligned=aligned,
+        )
+
+    def reduced(self, retained_variance: float) -> "ShapeModel":
+        """The same model with the fewest components that hold a share of the training variance.
+
+        Args:
+            retained_variance: above 0; as many components as there are, where it is more than they
+                hold.
+
+        Raises:
+            KDLandmarksError: `retained_variance` outside (0, 1].
+        """
+        _check_share(retained_variance)
+        variance = self.standard_deviations**2
+        share = np.cumsum(variance) / variance.sum() * self.explained
+        count = min(int(np.searchsorted(share, retained_variance)) + 1, len(variance))
+        return ShapeModel(
+            mean=self.mean,
+            components=self.components[:count],
+            standard_deviations=self.standard_deviations[:count],
+            explained=float(share[count - 1]),
+            retained_variance=float(retained_variance),
+            aligned=self.aligned,
         )
 
     def soften(self, shapes: ArrayLike) -> NDArray[Any]:
@@ -200,6 +220,13 @@ class ShapeModel:
             explained=float(settings["explained"]),
             retained_variance=float(settings["retained_variance"]),
             aligned=settings["aligned"] == "True",
+        )
+
+
+def _check_share(retained_variance: float) -> None:
+    if not 0 < retained_variance <= 1:
+        raise KDLandmarksError(
+            f"retained_variance is {retained_variance}: give a share above 0 and up to 1"
         )
 
 

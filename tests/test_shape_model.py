@@ -89,6 +89,20 @@ def test_more_variance_is_nearer_and_all_of_it_is_exact(shapes, aligned):
     np.testing.assert_allclose(everything.soften(typical), typical, atol=1e-8)
 
 
+@pytest.mark.parametrize("share", [0.6, 0.9, 1.0])
+def test_a_reduced_model_is_the_one_fitted_so(shapes, share):
+    whole, fitted = ShapeModel.fit(shapes, 0.9999), ShapeModel.fit(shapes, share)
+    reduced = whole.reduced(share)
+    if share < 1:
+        assert reduced.num_components == fitted.num_components
+        assert reduced.explained == pytest.approx(fitted.explained)
+        np.testing.assert_allclose(reduced.soften(shapes), fitted.soften(shapes), atol=1e-9)
+    else:
+        assert reduced.num_components == whole.num_components
+    with pytest.raises(KDLandmarksError, match="retained_variance is 0"):
+        whole.reduced(0)
+
+
 def test_soften_keeps_shape_and_type(shapes):
     model = ShapeModel.fit(shapes)
     one = model.soften(shapes[0])
