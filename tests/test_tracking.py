@@ -144,7 +144,7 @@ def test_a_video_comes_back_as_it_was_written(clip):
         assert np.abs(found.astype(int) - np.asarray(picture)).mean() < 4
 
 
-@pytest.mark.parametrize("name", ["drawn.mp4", "drawn.avi"])
+@pytest.mark.parametrize("name", ["drawn.mp4", "drawn.avi", "drawn.webm"])
 def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
     model = detect.model.name_or_path
     words = ["video", clip, tmp_path / name, "--json", tmp_path / "table/points.jsonl"]

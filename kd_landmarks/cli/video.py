@@ -25,7 +25,7 @@ rests, and follow where it moves. The new video has no sound.
 @app.command(no_args_is_help=True, help=VIDEO_HELP)
 def video(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new one: .mp4 or .avi.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new one: .mp4, .avi or .webm.")],
     json: Annotated[
         Path | None, typer.Option(help="File for the points, a line of JSON per frame.")
     ] = None,

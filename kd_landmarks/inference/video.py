@@ -1,7 +1,10 @@
 """Video files in, annotated video files and tables out."""
 
 import json
+import os
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +20,7 @@ from .prediction import plain_face
 from .tracking import FaceTracker, TrackedFace
 
 # What OpenCV's own build can write everywhere.
-_CODECS = {".mp4": "mp4v", ".avi": "MJPG"}
+_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 _USUAL_RATE = 30.0
 
 
@@ -77,7 +80,7 @@ class VideoWriter:
     """Writes RGB frames to a video file, without sound.
 
     Args:
-        path: ends with .mp4 or .avi.
+        path: ends with .mp4, .avi, or .webm, which browsers play.
         info: rate and size.
 
     Raises:
@@ -89,7 +92,7 @@ class VideoWriter:
         if path.suffix.lower() not in _CODECS:
             raise KDLandmarksError(f"{path}: the video's name must end with {' or '.join(_CODECS)}")
         codec = cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()])
-        with writing(path):
+        with writing(path), _without_stderr():
             self._writer = cv2.VideoWriter(str(path), codec, info.rate, (info.width, info.height))
         if not self._writer.isOpened():
             raise KDLandmarksError(f"OpenCV cannot write {path}: is the folder writable?")
@@ -101,6 +104,20 @@ class VideoWriter:
     def close(self) -> None:
         """Finish the file."""
         self._writer.release()
+
+
+@contextmanager
+def _without_stderr() -> Iterator[None]:
+    """Without what OpenCV prints of .webm: that its codec has no tag there, which is right."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def track_video(
