@@ -13,6 +13,7 @@ from PIL import Image
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 EXAMPLES = REPOSITORY / "examples"
+PHOTO = REPOSITORY / "kd_landmarks/demo/examples/astronaut.jpg"
 
 
 def block(section, language):
@@ -25,7 +26,7 @@ def block(section, language):
 @pytest.fixture
 def here(tmp_path):
     """A folder with a photo."""
-    shutil.copy(EXAMPLES / "astronaut.jpg", tmp_path / "photo.jpg")
+    shutil.copy(PHOTO, tmp_path / "photo.jpg")
     return tmp_path
 
 

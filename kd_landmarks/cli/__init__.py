@@ -7,6 +7,7 @@ Each command imports the heavy libraries inside, so that `--help` answers at onc
 from . import (  # noqa: F401
     calibrate,
     convert,
+    demo,
     evaluate,
     export,
     hub,

@@ -1,0 +1,162 @@
+"""A photo with the faces found in it, as HTML: the photo inside, lines and points as SVG on top.
+
+What is drawn can be switched on and off in the browser, and nothing of it is a file on the server.
+"""
+
+import base64
+from collections.abc import Collection, Mapping, Sequence
+from html import escape
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..inference.photos import as_rgb
+from ..schemes import LandmarkScheme
+from .uploads import as_jpeg
+
+SHOWN_SIDE = 1280
+"""Pixels of the longer side at which photos are shown."""
+SURE, UNSURE = 0.9, 0.6
+"""Confidence from which on a point counts as sure, and below which as unsure."""
+
+
+def data_url(content: bytes, kind: str) -> str:
+    """Bytes as a URL that holds them; `kind` is their media type."""
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+
+
+def photo_view(
+    photo: Image.Image,
+    faces: Sequence[Mapping[str, Any]],
+    scheme: LandmarkScheme,
+    reference: NDArray[np.floating] | None = None,
+    shown_side: int = SHOWN_SIDE,
+) -> str:
+    """HTML of a photo with its faces.
+
+    Args:
+        photo: upright, of any mode.
+        faces: as the pipeline gives them; the first is the chosen one.
+        scheme: of their landmarks.
+        reference: (N, 2) true points of a face, drawn below the found ones.
+        shown_side: pixels of the longer side at which the photo is sent.
+    """
+    found = f"{count_of(faces)} with {scheme.num_landmarks} points" if faces else "no face found"
+    parts = []
+    if reference is not None:
+        parts += outline_svg(reference, scheme, "kd-reference")
+    for number, face in enumerate(faces):
+        parts += _face(number, face, scheme)
+    described = f"Photo of {photo.width} by {photo.height} pixels, {found}"
+    return picture_svg(photo, described, parts, shown_side)
+
+
+def picture_svg(
+    photo: Image.Image, described: str, parts: Sequence[str], shown_side: int = SHOWN_SIDE
+) -> str:
+    """A picture with SVG on top, in its pixels.
+
+    Args:
+        photo: of any mode.
+        described: what a screen reader says of it.
+        parts: SVG elements.
+        shown_side: pixels of the longer side at which the picture is sent.
+    """
+    width, height = photo.size
+    inside = data_url(as_jpeg(as_rgb(photo), shown_side), "image/jpeg")
+    return (
+        f'<svg class="kd-photo" viewBox="0 0 {width} {height}" role="img" '
+        f'style="--ratio:{width / height:.4f}" '
+        f'aria-label="{escape(described)}" xmlns="http://www.w3.org/2000/svg">'
+        f'<image href="{inside}" width="{width}" height="{height}"/>{"".join(parts)}</svg>'
+    )
+
+
+def count_of(faces: Collection[Any]) -> str:
+    """How many faces, in words."""
+    return f"{len(faces)} face{'' if len(faces) == 1 else 's'}"
+
+
+def _face(number: int, face: Mapping[str, Any], scheme: LandmarkScheme) -> list[str]:
+    """The SVG of a face; what it shows is up to the style sheet."""
+    points = np.asarray(face["keypoints"], dtype=np.float64)
+    confidence = face["confidence"]
+    x0, y0, x1, y1 = face["box"]
+    radius = max(1.2, float(np.ptp(points, axis=0).max()) / 110)
+    parts = [
+        f'<g class="kd-face{" kd-chosen" if number == 0 else ""}" data-face="{number}" '
+        f'style="--radius:{radius:.2f}px">',
+        f'<rect class="kd-box" x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" '
+        f'height="{y1 - y0:.1f}"/>',
+        *outline_svg(points, scheme, "kd-line"),
+    ]
+    for index, (x, y) in enumerate((points + 0.5).round(2).tolist()):
+        sure = None if confidence is None else float(confidence[index])
+        known = "" if sure is None else f": {sure:.0%} sure"
+        told = scheme.names[index].replace("_", " ") + known
+        parts.append(
+            f'<circle class="kd-point {_level(sure)}" cx="{x}" cy="{y}" r="{radius:.2f}">'
+            f"<title>{index} {escape(told)}</title></circle>"
+        )
+        parts.append(
+            f'<text class="kd-number" x="{x + 1.3 * radius:.1f}" y="{y - 1.3 * radius:.1f}" '
+            f'font-size="{4.2 * radius:.1f}">{index}</text>'
+        )
+    return [*parts, "</g>"]
+
+
+def outline_svg(points: NDArray[np.floating], scheme: LandmarkScheme, name: str) -> list[str]:
+    """The outlines of a face (N, 2) as SVG of a CSS class.
+
+    Pixel centers lie half a pixel inside of where SVG counts from.
+    """
+    parts = []
+    for outline in scheme.outlines:
+        corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in points[list(outline.indices)] + 0.5)
+        shape = "polygon" if outline.closed else "polyline"
+        parts.append(f'<{shape} class="{name}" points="{corners}"/>')
+    return parts
+
+
+def _level(sure: float | None) -> str:
+    if sure is None or sure >= SURE:
+        return "kd-sure"
+    return "kd-fair" if sure >= UNSURE else "kd-unsure"
+
+
+def notice(text: str) -> str:
+    """A message in the place of a result; screen readers tell it at once."""
+    return f'<p class="kd-notice" role="alert">{escape(text)}</p>'
+
+
+def legend(colors: Mapping[str, str]) -> str:
+    """What colors mean: text -> CSS color."""
+    dots = [
+        f'<span><i style="background:{color}"></i>{escape(text)}</span>'
+        for text, color in colors.items()
+    ]
+    return f'<p class="kd-legend">{"".join(dots)}</p>'
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]], caption: str) -> str:
+    """An HTML table that scrolls by itself where it is wide; cells are escaped."""
+    head = "".join(f'<th scope="col">{escape(str(cell))}</th>' for cell in header)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    return (
+        f'<div class="kd-table" role="region" aria-label="{escape(caption)}" tabindex="0">'
+        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def downloads(files: Mapping[str, tuple[str, bytes, str]]) -> str:
+    """Links that save what is inside of them: label -> (file name, content, media type)."""
+    links = [
+        f'<a class="kd-save" download="{escape(name)}" href="{data_url(content, kind)}">{label}</a>'
+        for label, (name, content, kind) in files.items()
+    ]
+    return f'<p class="kd-downloads">{" ".join(links)}</p>'

@@ -1,0 +1,225 @@
+"""The Photo tab, and the endpoint for programs that does the same."""
+
+import io
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+from PIL import Image
+
+from ..errors import KDLandmarksError
+from ..inference.pipeline import Face
+from ..inference.prediction import PredictionWriter, plain_face
+from ..schemes import LandmarkScheme
+from .examples import examples
+from .networks import Networks
+from .overlay import SURE, UNSURE, count_of, downloads, legend, notice, photo_view, table
+from .uploads import Uploads, read_photo, uploaded_path
+from .zero_gpu import on_gpu
+
+PARTS = ("Points", "Outlines", "Numbers", "Boxes", "Confidence colors")
+"""What can be shown on a photo; page.js switches each on and off."""
+SHOWN = ("Points", "Outlines")
+SESSION_SECONDS = 1800
+
+FIRST_EXAMPLE = "Astronaut"
+NO_FACE = (
+    "No face was found. The detector looks for upright faces of at least about ten pixels; "
+    "turned upside down, hidden or very dark ones may be missed."
+)
+
+
+class PhotoTab:
+    """Draws the tab into the Blocks around it.
+
+    Args:
+        networks: to detect with.
+        uploads: to take photos from.
+    """
+
+    def __init__(self, networks: Networks, uploads: Uploads) -> None:
+        self._networks = networks
+        self._uploads = uploads
+        self._detect = on_gpu(self._detect_here)
+        self._build()
+
+    def _build(self) -> None:
+        self._detect_here(examples()[FIRST_EXAMPLE].photo)  # the first time takes longer
+        first = self._result(examples()[FIRST_EXAMPLE].photo)
+        faces = gr.State(first[-1], time_to_live=SESSION_SECONDS)
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                upload = photo_upload("Your photo: drop, paste, choose or take one")
+                buttons = example_buttons(list(examples()))
+            with gr.Column(scale=3, min_width=300):
+                view = gr.HTML(first[0], elem_id="photo-view")
+                saved = gr.HTML(first[1])
+                shown = gr.CheckboxGroup(
+                    list(PARTS), value=list(SHOWN), label="Show", elem_id="photo-parts"
+                )
+                gr.HTML(
+                    legend(
+                        {
+                            f"at least {SURE:.0%} sure": "var(--kd-line)",
+                            f"at least {UNSURE:.0%}": "var(--kd-fair)",
+                            "less": "var(--kd-unsure)",
+                        }
+                    )
+                )
+                face = gr.Radio([], label="Face", visible=False, elem_id="photo-face")
+                with gr.Accordion("Points of the chosen face", open=False):
+                    details = gr.HTML(first[3], elem_id="photo-details")
+        outputs = [view, saved, face, details, faces]
+        upload.input(
+            self._of_upload, upload, [*outputs, upload], api_visibility="private", queue=True
+        )
+        for name, button in buttons.items():
+            button.click(
+                lambda name=name: self._result(examples()[name].photo),
+                None,
+                outputs,
+                api_visibility="private",
+            )
+        shown.change(None, shown, None, js="(parts) => kdShow(parts)", api_visibility="private")
+        face.input(self._details, [face, faces], details, api_visibility="private")
+        face.input(None, face, None, js="(number) => kdChoose(number)", api_visibility="private")
+        self._build_endpoint()
+
+    def _build_endpoint(self) -> None:
+        """`/detect`, without anything to see."""
+        photo = gr.Image(type="filepath", visible=False, label="photo")
+        photo.preprocess = uploaded_path  # type: ignore[method-assign]
+        found = gr.JSON(visible=False, label="faces")
+        gr.Button(visible=False).click(
+            self.detect,
+            photo,
+            found,
+            api_name="detect",
+            api_description=(
+                "Find the faces in a photo. Returns {width, height, faces}: for each face "
+                "keypoints (68 pairs x, y in pixels of the upright photo), scores and confidence "
+                "(0 to 1 per point), face_confidence, box (x0, y0, x1, y1), detection_score."
+            ),
+        )
+
+    def detect(self, photo: str | None) -> dict[str, Any]:
+        """The endpoint: a photo in, its faces in plain JSON types out."""
+        if photo is None:
+            raise gr.Error("give a photo")
+        try:
+            picture = read_photo(self._uploads.take(photo))
+            return plain_result(picture, self._detect(picture))
+        except KDLandmarksError as error:
+            raise gr.Error(str(error)) from None
+
+    def _detect_here(self, photo: Image.Image) -> list[Face]:
+        return self._networks.get()(photo)
+
+    def _of_upload(self, photo: str | None) -> tuple[Any, ...]:
+        """The result of an upload, and nothing, which makes room for the next one."""
+        if photo is None:
+            return *[gr.skip()] * 5, gr.skip()
+        try:
+            return *self._result(read_photo(self._uploads.take(photo))), None
+        except KDLandmarksError as error:
+            return notice(str(error)), "", gr.Radio(visible=False), "", [], None
+
+    def _result(self, photo: Image.Image) -> tuple[Any, ...]:
+        """View, line below it, chooser, table, and the faces to choose from."""
+        scheme = self._networks.scheme
+        start = time.perf_counter()
+        faces = self._detect(photo)
+        seconds = time.perf_counter() - start
+        if not faces:
+            view = photo_view(photo, [], scheme) + notice(NO_FACE)
+            return view, "", gr.Radio(visible=False), "", []
+        names = [(_face_name(number, face), number) for number, face in enumerate(faces)]
+        plain = [plain_face(face) for face in faces]
+        return (
+            photo_view(photo, faces, scheme),
+            _summary(faces, scheme, seconds) + _files(photo, faces, scheme),
+            gr.Radio(names, value=0, visible=len(faces) > 1),
+            self._details(0, plain),
+            plain,
+        )
+
+    def _details(self, number: int | None, faces: list[dict[str, Any]]) -> str:
+        """The table of a face."""
+        if not faces or number is None:
+            return ""
+        face = faces[number]
+        sure = face["confidence"] or [None] * len(face["keypoints"])
+        rows = [
+            (index, name.replace("_", " "), x, y, "" if value is None else f"{value:.0%}")
+            for index, (name, (x, y), value) in enumerate(
+                zip(self._networks.scheme.names, face["keypoints"], sure, strict=True)
+            )
+        ]
+        header = ("", "landmark", "x", "y", "confidence")
+        return table(header, rows, f"Landmarks of face {number + 1}, in pixels")
+
+
+def photo_upload(label: str) -> gr.Image:
+    """Where photos are dropped."""
+    upload = gr.Image(
+        label=label,
+        sources=["upload", "clipboard", "webcam"],
+        type="filepath",
+        height=200,
+        buttons=[],
+    )
+    upload.preprocess = uploaded_path  # type: ignore[method-assign]
+    return upload
+
+
+def example_buttons(names: Sequence[str]) -> dict[str, gr.Button]:
+    """A row of buttons, one for each example."""
+    with gr.Row(elem_classes="kd-examples"):
+        return {
+            name: gr.Button(name, size="sm", min_width=90, elem_classes="kd-example")
+            for name in names
+        }
+
+
+def plain_result(photo: Image.Image, faces: Sequence[Face]) -> dict[str, Any]:
+    """A photo's faces as JSON."""
+    return {
+        "width": photo.width,
+        "height": photo.height,
+        "faces": [plain_face(face) for face in faces],
+    }
+
+
+def _face_name(number: int, face: Face) -> str:
+    sure = face["face_confidence"]
+    return f"{number + 1}" + ("" if sure is None else f" ({sure:.0%} sure)")
+
+
+def _summary(faces: Sequence[Face], scheme: LandmarkScheme, seconds: float) -> str:
+    sure = [face["face_confidence"] for face in faces if face["face_confidence"] is not None]
+    each = " each" if len(faces) > 1 else ""
+    told = f", {sum(sure) / len(sure):.0%} of them expected to be right" if sure else ""
+    return (
+        f'<p class="kd-summary" role="status"><strong>{count_of(faces)}</strong>, '
+        f"{scheme.num_landmarks} points{each}{told}; {1000 * seconds:.0f} ms here, "
+        "finding included.</p>"
+    )
+
+
+def _files(photo: Image.Image, faces: Sequence[Face], scheme: LandmarkScheme) -> str:
+    text = io.StringIO()
+    PredictionWriter(text, ".csv", scheme).write("photo", list(faces))
+    plain = json.dumps(plain_result(photo, faces), indent=1)
+    links = downloads(
+        {
+            "Save JSON": ("landmarks.json", plain.encode(), "application/json"),
+            "Save CSV": ("landmarks.csv", text.getvalue().encode(), "text/csv"),
+        }
+    )
+    button = (
+        '<button type="button" class="kd-save" '
+        "onclick=\"kdSavePicture('photo-view', 'landmarks.png')\">Save PNG</button>"
+    )
+    return links.replace("</p>", f" {button}</p>")

@@ -1,0 +1,15 @@
+"""Recorded measurements that the demo shows, as `benchmarks/demo_records.py` writes them."""
+
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "results.json"
+
+
+@cache
+def results() -> dict[str, Any]:
+    """Figures of the released networks, of other detectors, of confidence and boxes."""
+    return json.loads(RESULTS.read_text(encoding="utf-8"))

@@ -1,0 +1,194 @@
+"""The Video tab: a clip in, the clip with landmarks and a table out."""
+
+import csv
+import io
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from PIL import Image
+
+from ..errors import KDLandmarksError
+from ..inference.prediction import plain_face
+from ..inference.smoothing import Smoothing
+from ..inference.tracking import FaceTracker, TrackedFace
+from ..inference.video import VideoReader, VideoWriter, draw_frame, frame_line, track_video
+from ..schemes import LandmarkScheme
+from .networks import Networks
+from .overlay import count_of, data_url, downloads, notice, table
+from .uploads import LONGEST_CLIP, Uploads, open_clip, uploaded_path
+
+LARGEST_RESULT = 960
+"""Pixels of the longer side of the clip that comes back; larger ones are shrunk."""
+SECONDS_BETWEEN_NEWS = 0.4
+
+
+@dataclass
+class Seen:
+    """What is known of a face that was followed."""
+
+    frames: int = 0
+    first: float = 0.0
+    last: float = 0.0
+    sure: list[float] = field(default_factory=list)
+
+
+class VideoTab:
+    """Draws the tab into the Blocks around it.
+
+    Args:
+        networks: to detect with.
+        uploads: to take clips from.
+    """
+
+    def __init__(self, networks: Networks, uploads: Uploads) -> None:
+        self._networks = networks
+        self._uploads = uploads
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                upload = gr.Video(
+                    label=f"A clip of at most {LONGEST_CLIP} seconds",
+                    sources=["upload", "webcam"],
+                    height=290,
+                    buttons=[],
+                )
+                upload.preprocess = uploaded_path  # type: ignore[method-assign]
+                smooth = gr.Checkbox(True, label="Smoothing (One-Euro filter)")
+                with gr.Row():
+                    start = gr.Button("Find landmarks", variant="primary")
+                    stop = gr.Button("Cancel")
+                gr.Markdown("The clip that comes back has no sound.")
+            with gr.Column(scale=3, min_width=300):
+                news = gr.HTML(elem_id="video-news")
+                view = gr.HTML(elem_id="video-view")
+                details = gr.HTML()
+        run = start.click(
+            self._follow,
+            [upload, smooth],
+            [news, view, details],
+            show_progress="hidden",
+            concurrency_limit=1,
+            api_visibility="private",
+        )
+        stop.click(
+            lambda: (notice("Canceled."), "", "", None),
+            None,
+            [news, view, details, upload],
+            cancels=run,
+            api_visibility="private",
+        )
+        run.success(lambda: None, None, upload, api_visibility="private")
+
+    def _follow(self, clip: str | None, smooth: bool) -> Iterator[tuple[str, str, str]]:
+        """News while it runs, then the clip and its table."""
+        if clip is None:
+            yield notice("Choose a clip first."), "", ""
+            return
+        try:
+            with (
+                open_clip(self._uploads.take(clip)) as reader,
+                TemporaryDirectory() as folder,
+            ):
+                yield from self._run(reader, smooth, Path(folder) / "clip.webm")
+        except KDLandmarksError as error:
+            yield notice(str(error)), "", ""
+
+    def _run(self, reader: VideoReader, smooth: bool, out: Path) -> Iterator[tuple[str, str, str]]:
+        scheme, info = self._networks.scheme, reader.info
+        shrink = min(1.0, LARGEST_RESULT / max(info.width, info.height))
+        size = round(info.width * shrink), round(info.height * shrink)
+        tracker = FaceTracker(self._networks.get(), Smoothing() if smooth else None)
+        seen: dict[int, Seen] = {}
+        lines, rows, told, frames, cut = [], [], 0.0, 0, False
+        with closing(VideoWriter(out, replace(info, width=size[0], height=size[1]))) as writer:
+            for number, frame, faces in track_video(reader, tracker):
+                if number >= LONGEST_CLIP * info.rate + 1:  # files do not always say how long
+                    cut = True
+                    break
+                drawn = Image.fromarray(draw_frame(frame, faces, scheme)).resize(size)
+                writer.write(np.asarray(drawn))
+                lines.append(frame_line(number, info.rate, faces))
+                rows += _rows(number, info.rate, faces)
+                _remember(seen, number / info.rate, faces)
+                frames += 1
+                if time.monotonic() - told > SECONDS_BETWEEN_NEWS:
+                    told = time.monotonic()
+                    yield _progress(frames, info.frames), "", ""
+        if not frames:
+            raise KDLandmarksError("This clip has no frame that can be read: try another format.")
+        count = f"{count_of(seen)} followed in {frames} frames"
+        rest = f"; only the first {LONGEST_CLIP} seconds were done" if cut else ""
+        video = (
+            f'<video class="kd-clip" controls muted playsinline aria-label="{count}" '
+            f'src="{data_url(out.read_bytes(), "video/webm")}"></video>'
+        )
+        saved = downloads(
+            {
+                "Save clip": ("landmarks.webm", out.read_bytes(), "video/webm"),
+                "Save CSV": ("landmarks.csv", _csv(rows, scheme), "text/csv"),
+                "Save JSON lines": (
+                    "landmarks.jsonl", "".join(lines).encode(), "application/json",
+                ),
+            }
+        )  # fmt: skip
+        summary = f'<p class="kd-summary" role="status"><strong>{count}</strong>{rest}.</p>'
+        yield summary, video + saved, _table(seen)
+
+
+def _progress(done: int, total: int) -> str:
+    value = f'value="{done}" max="{total}"' if total else ""
+    of = f" of {total}" if total else ""
+    return (
+        f'<p class="kd-summary">Frame {done}{of}</p>'
+        f'<progress class="kd-progress" aria-label="Frames done" {value}></progress>'
+    )
+
+
+def _remember(seen: dict[int, Seen], now: float, faces: list[TrackedFace]) -> None:
+    for face in faces:
+        one = seen.setdefault(face["track"], Seen(first=now))
+        one.frames, one.last = one.frames + 1, now
+        if face["face_confidence"] is not None:
+            one.sure.append(face["face_confidence"])
+
+
+def _rows(number: int, rate: float, faces: list[TrackedFace]) -> list[list[Any]]:
+    rows = []
+    for face in faces:
+        plain = plain_face(face)
+        points = [value for point in plain["keypoints"] for value in point]
+        told = [number, round(number / rate, 4), face["track"], plain["face_confidence"]]
+        rows.append([*told, *plain["box"], *points])
+    return rows
+
+
+def _csv(rows: list[list[Any]], scheme: LandmarkScheme) -> bytes:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [f"{name}_{axis}" for name in scheme.names for axis in "xy"]
+    corners = ["x0", "y0", "x1", "y1"]
+    writer.writerow(["frame", "time", "track", "face_confidence", *corners, *names])
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def _table(seen: dict[int, Seen]) -> str:
+    if not seen:
+        return notice("No face was found in any frame.")
+    rows = [
+        (
+            number + 1,
+            one.frames,
+            f"{one.first:.2f} s",
+            f"{one.last:.2f} s",
+            f"{np.mean(one.sure):.0%}" if one.sure else "",
+        )
+        for number, one in seen.items()
+    ]
+    return table(("face", "frames", "from", "to", "confidence"), rows, "Faces of the clip")

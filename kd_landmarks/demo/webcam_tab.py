@@ -1,0 +1,111 @@
+"""The Webcam tab: frames in, the same frames with steady landmarks out."""
+
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import gradio as gr
+from gradio.image_utils import decode_base64_to_image
+
+from ..errors import KDLandmarksError
+from ..inference.photos import load_photo
+from ..inference.smoothing import Smoothing
+from ..inference.tracking import FaceTracker
+from .networks import Networks
+from .overlay import count_of, notice, photo_view
+from .uploads import Uploads, read_photo
+
+FRAME = {"width": {"ideal": 640}, "height": {"ideal": 480}}
+SECONDS_A_FRAME = 0.05
+"""A frame is sent this often at most; what is still being computed delays the next one."""
+STREAM_SECONDS = 120
+SHOWN_SIDE = 640
+
+
+@dataclass
+class Stream:
+    """One person's camera."""
+
+    tracker: FaceTracker
+    smooth: bool
+    times: deque[float] = field(default_factory=lambda: deque(maxlen=20))
+
+    def rate(self, now: float) -> float:
+        """Frames per second over the last ones."""
+        self.times.append(now)
+        passed = self.times[-1] - self.times[0]
+        return (len(self.times) - 1) / passed if passed > 0 else 0.0
+
+
+def as_it_is(payload: Any) -> Any:
+    """In place of Gradio's own decoding, as for uploads."""
+    return payload
+
+
+class WebcamTab:
+    """Draws the tab into the Blocks around it.
+
+    Args:
+        networks: to detect with.
+        uploads: to take frames from, where they come as files.
+    """
+
+    def __init__(self, networks: Networks, uploads: Uploads) -> None:
+        self._networks = networks
+        self._uploads = uploads
+        with gr.Row():
+            with gr.Column(scale=2, min_width=300):
+                camera = gr.Image(
+                    label="Your camera: allow it, then press Record",
+                    sources=["webcam"],
+                    streaming=True,
+                    buttons=[],
+                    webcam_options=gr.WebcamOptions(constraints={"video": FRAME}),
+                )
+                camera.preprocess = as_it_is  # type: ignore[method-assign]
+                smooth = gr.Checkbox(True, label="Smoothing (One-Euro filter)")
+                gr.Markdown(
+                    f"Frames are looked at and forgotten; a stream ends after {STREAM_SECONDS} "
+                    "seconds. Without smoothing, points tremble with the camera's noise."
+                )
+            with gr.Column(scale=3, min_width=300):
+                view = gr.HTML(
+                    '<p class="kd-summary">Here is where you will see yourself.</p>',
+                    elem_id="webcam-view",
+                )
+        state = gr.State(None, time_to_live=STREAM_SECONDS)
+        camera.stream(
+            self._follow,
+            [camera, smooth, state],
+            [view, state],
+            stream_every=SECONDS_A_FRAME,
+            time_limit=STREAM_SECONDS,
+            concurrency_limit=4,
+            show_progress="hidden",
+            api_visibility="private",
+        )
+
+    def _follow(self, frame: Any, smooth: bool, stream: Stream | None) -> tuple[Any, Stream | None]:
+        """One frame; whatever is wrong with it does not stop the next."""
+        if frame is None:
+            return gr.skip(), stream
+        if stream is None or stream.smooth != smooth:
+            smoothing = Smoothing() if smooth else None
+            stream = Stream(FaceTracker(self._networks.get(), smoothing), smooth)
+        try:
+            photo = self._read(frame)
+            faces = stream.tracker(photo, time.monotonic())
+        except KDLandmarksError as error:
+            return notice(str(error)), stream
+        rate = stream.rate(time.monotonic())
+        count = count_of(faces) if faces else "no face"
+        steady = "smoothed" if smooth else "as found"
+        line = f'<p class="kd-summary kd-rate">{rate:.1f} frames per second, {count}, {steady}</p>'
+        return photo_view(photo, faces, self._networks.scheme, shown_side=SHOWN_SIDE) + line, stream
+
+    def _read(self, frame: Any) -> Any:
+        """A frame comes inside the message, or as a file."""
+        if frame.url and frame.url.startswith("data:"):
+            return load_photo(decode_base64_to_image(frame.url))
+        return read_photo(self._uploads.take(frame.path))
