@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryFile
 
 
 class KDLandmarksError(ValueError):
@@ -31,16 +32,17 @@ def writing(path: Path, folder: bool = False) -> Iterator[None]:
 
 
 def check_writable(path: Path, folder: bool = False) -> None:
-    """Make the folder that a file is to lie in: what fails is better known before the work.
+    """Make the folder that a file is to lie in, and try it: before the work, not after it.
 
     Args:
         path: of the file, or of a folder for several.
         folder: whether it is a folder.
 
     Raises:
-        KDLandmarksError: where there can be no such folder, or a folder lies in the file's place.
+        KDLandmarksError: where there can be no such folder, nothing can be written to it, or a
+            folder lies in the file's place.
     """
-    with writing(path, folder):
+    with writing(path, folder), TemporaryFile(dir=path if folder else path.parent):
         pass
     if not folder and path.is_dir():
         raise KDLandmarksError(f"{path} is a folder: name a file in it")

@@ -92,6 +92,7 @@ def test_the_installed_script_is_this_command():
         (["--split", "test", "--revision", "main"], "is for Hub data sets"),
         (["--split", "test", "--json", "."], "error: . is a folder: name a file in it"),
         (["--split", "test", "--plots", "/dev/null/plots"], "cannot write"),
+        (["--split", "test", "--json", "/proc/scores.json"], "cannot write /proc/scores.json"),
     ],
 )
 def test_bad_input_ends_with_one_clear_message(checkpoint, tmp_path, words, message):

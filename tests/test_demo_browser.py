@@ -322,11 +322,15 @@ def test_readmes_program_runs_as_printed(demo, tmp_path):
     assert len(done.stdout.splitlines()) == 2  # the client tells what it loaded, then the face
 
 
-def test_the_endpoint_is_documented(demo):
-    told = Client(demo[0], verbose=False).view_api(return_format="dict")["named_endpoints"]
-    assert list(told) == ["/detect"]
+def test_the_endpoints_are_documented(demo):
+    client = Client(demo[0], verbose=False)
+    told = client.view_api(return_format="dict")["named_endpoints"]
+    assert list(told) == ["/detect", "/landmarks"]
     [asked] = told["/detect"]["parameters"]
     assert asked["label"] == "photo"
+    scheme = client.predict(api_name="/landmarks")
+    assert (scheme["name"], len(scheme["names"])) == ("ibug68", 68)
+    assert max(max(outline["indices"]) for outline in scheme["outlines"]) == 67
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -41,10 +41,10 @@ def calibrate(
     set_up_logging()
     import os
 
+    from ..data.columns import spread
     from ..data.loading import load_rows
     from ..data.rows import check_rows
     from ..detectors import detector_scheme, load_detector
-    from ..evaluation_report import spread
     from ..inference.calibration import calibrate_checkpoint
 
     detector, processor = load_detector(checkpoint)

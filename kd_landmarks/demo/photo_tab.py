@@ -4,6 +4,7 @@ import io
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import gradio as gr
@@ -85,10 +86,10 @@ class PhotoTab:
         shown.change(None, shown, None, js="(parts) => kdShow(parts)", api_visibility="private")
         face.input(self._details, [face, faces], details, api_visibility="private")
         face.input(None, face, None, js="(number) => kdChoose(number)", api_visibility="private")
-        self._build_endpoint()
+        self._build_endpoints()
 
-    def _build_endpoint(self) -> None:
-        """`/detect`, without anything to see."""
+    def _build_endpoints(self) -> None:
+        """`/detect` and `/landmarks`, without anything to see."""
         photo = gr.Image(type="filepath", visible=False, label="photo")
         photo.preprocess = uploaded_path  # type: ignore[method-assign]
         found = gr.JSON(visible=False, label="faces")
@@ -103,6 +104,24 @@ class PhotoTab:
                 "(0 to 1 per point), face_confidence, box (x0, y0, x1, y1), detection_score."
             ),
         )
+
+        scheme = gr.JSON(visible=False, label="scheme")
+        gr.Button(visible=False).click(
+            self.landmarks,
+            None,
+            scheme,
+            api_name="landmarks",
+            api_description=(
+                "What the points are: {name, names (of the points, in their order), outlines "
+                "(lines through points, each with name, indices and whether it is closed)}."
+            ),
+        )
+
+    def landmarks(self) -> dict[str, Any]:
+        """The endpoint: names and outlines of the points."""
+        scheme = self._networks.scheme
+        outlines = [asdict(outline) for outline in scheme.outlines]
+        return {"name": scheme.name, "names": list(scheme.names), "outlines": outlines}
 
     def detect(self, photo: str | None) -> dict[str, Any]:
         """The endpoint: a photo in, its faces in plain JSON types out."""

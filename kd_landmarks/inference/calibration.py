@@ -12,7 +12,7 @@ from tqdm.auto import tqdm
 from ..checkpoint_files import CONFIG
 from ..data.columns import box_array, point_array
 from ..data.photos import Photos
-from ..errors import KDLandmarksError, writing
+from ..errors import KDLandmarksError, check_writable, writing
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .confidence import Calibration, fit_calibration
 from .faces import crop_faces
@@ -82,8 +82,9 @@ def calibrate_checkpoint(
         KDLandmarksError: for a head without maps; where there is nothing to learn from the faces;
             for a config.json that cannot be written.
     """
-    found = fit_calibration(*scores_and_errors(model, processor, rows, progress))
     file = Path(folder) / CONFIG
+    check_writable(file)
+    found = fit_calibration(*scores_and_errors(model, processor, rows, progress))
     with writing(file):
         values = json.loads(file.read_text(encoding="utf-8")) | {"confidence": found.to_dict()}
         partial = file.with_name(f".{CONFIG}.partial")
