@@ -25,9 +25,16 @@ def record(name: str, measured: dict[str, Any], seed: int) -> Path:
         measured: plain JSON types.
         seed: that the measurement ran with.
     """
-    entry = {
-        "measured": measured,
-        "seed": seed,
+    entry = {"measured": measured, "seed": seed, **describe()}
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{name}.json"
+    path.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+    return path
+
+
+def describe() -> dict[str, Any]:
+    """When, with which code, on what machine and with which versions something is measured."""
+    return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
         "clean": not _git("status", "--porcelain", "--untracked-files=no"),
@@ -38,10 +45,6 @@ def record(name: str, measured: dict[str, Any], seed: int) -> Path:
         },
         "versions": versions(),
     }
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
-    return path
 
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

@@ -1,0 +1,133 @@
+"""Train the arms of the study one after the other, and record each as it ends.
+
+    python benchmarks/distillation/run.py --data "$KD_LANDMARKS_DATA" --runs runs/distillation \
+        --tough runs/teacher_192/tough_teacher --weights DIR
+
+Works through `arms.yaml`; what `results/` has is skipped, what was stopped goes on where it was.
+A record has the errors of every face of 300W common and of the validation faces, the scores on the
+106 WFLW faces, the recipe, and how training went.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+import yaml
+from transformers.utils import logging as transformers_logging
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+sys.path.insert(0, str(HERE.parent))
+from record import describe, without_paths  # noqa: E402
+
+from kd_landmarks import load_rows  # noqa: E402
+from kd_landmarks.detectors import load_detector  # noqa: E402
+from kd_landmarks.distillation.runs import METRICS, RECIPE  # noqa: E402
+from kd_landmarks.evaluation import evaluate_detector  # noqa: E402
+from kd_landmarks.schemes import get_scheme  # noqa: E402
+
+ARMS, RESULTS = HERE / "arms.yaml", HERE / "results"
+SCHEME = get_scheme("ibug68")
+BACKBONE = "mobilenetv2_100.safetensors"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training: an arm and a seed."""
+
+    arm: str
+    seed: int
+    stage: str
+    settings: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        """Of its folder and its record."""
+        return f"{self.arm}-{self.seed}"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")],
+    runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
+    tough: Annotated[Path, typer.Option(help="Tough-Teacher that saw no validation face.")],
+    weights: Annotated[Path, typer.Option(help=f"Folder with {BACKBONE}.")],
+    only: Annotated[str | None, typer.Option(help="Comma-separated names of arms.")] = None,
+) -> None:
+    """Train and record what is missing."""
+    transformers_logging.disable_progress_bar()
+    chosen = None if only is None else set(only.split(","))
+    for run in planned():
+        record = RESULTS / f"{run.name}.json"
+        if record.exists() or (chosen is not None and run.arm not in chosen):
+            continue
+        folder = runs / run.name
+        train(run, folder, data, runs, tough, weights)
+        RESULTS.mkdir(exist_ok=True)
+        record.write_text(json.dumps(measured(run, folder, data), indent=1) + "\n", "utf-8")
+        print(record, flush=True)
+
+
+def planned() -> list[Run]:
+    """All runs: the first seeds of all arms before the second ones."""
+    plan = yaml.safe_load(ARMS.read_text(encoding="utf-8"))
+    runs = [
+        Run(arm["name"], seed, arm["stage"], plan["shared"] | arm.get("settings", {}))
+        for arm in plan["arms"]
+        for seed in arm.get("seeds", [0])
+    ]
+    return sorted(runs, key=lambda run: run.seed)
+
+
+def train(run: Run, folder: Path, data: Path, runs: Path, tough: Path, weights: Path) -> None:
+    """Train a run to its end, from wherever it is."""
+    if (folder / METRICS).exists():
+        return
+    places = {"tough": str(tough), "tolerant": str(runs / "tolerant-0/tolerant_teacher")}
+    words = ["--resume", str(folder)]
+    if not (folder / "run.json").exists():
+        recipe = yaml.safe_load(ARMS.read_text(encoding="utf-8"))["recipe"]
+        words = ["--recipe", recipe, "--data", str(data / "300w"), "--stages", run.stage]
+        words += ["--output", str(folder), "--run.seed", str(run.seed)]
+        if run.stage in ("student", "baseline"):
+            words += [f"--{run.stage}.backbone_weights", str(weights / BACKBONE)]
+        for key, value in run.settings.items():
+            filled = value.format(**places) if isinstance(value, str) else value
+            words += [f"--{key}", str(filled)]
+    print(f"{run.name}: {' '.join(words)}", flush=True)
+    launcher = ["accelerate", "launch", "--dynamo_backend", "inductor"]
+    subprocess.run(
+        [*launcher, str(REPOSITORY / "train_accelerate.py"), *words], check=True, env=os.environ
+    )
+
+
+def measured(run: Run, folder: Path, data: Path) -> dict[str, Any]:
+    """What is recorded of a finished run."""
+    metrics = json.loads((folder / METRICS).read_text(encoding="utf-8"))
+    training = json.loads((folder / run.stage / "training.json").read_text(encoding="utf-8"))
+    model, processor = load_detector(folder / run.stage)
+    hard = evaluate_detector(
+        model, processor, load_rows(data / "wflw/faces.jsonl", scheme=SCHEME), SCHEME
+    ).to_dict()
+    recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+    return {
+        "arm": run.arm,
+        "seed": run.seed,
+        "stage": run.stage,
+        "measured": metrics["networks"][run.stage],
+        "soft_landmarks_nme": metrics.get("soft_landmarks_nme"),
+        "wflw": hard,
+        "minutes": training["seconds"] / 60,
+        "steps": training["steps"],
+        "history": training["history"],
+        "recipe": without_paths(recipe),
+        **describe(),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)
