@@ -26,6 +26,7 @@ COMPARED = ("mobilenetv2-300w-no-teachers", "tough-teacher-300w")
 EXTRA = "space"
 """The extra of the package that the demo needs."""
 
+_DEMO = "kd_landmarks/demo/app.py"
 _WHEELS = "kd_landmarks-*-none-any.whl"
 # What an earlier push may have left and this one may have no file of the same name for.
 _STALE = [_WHEELS, f"{CHECKPOINTS}/*"]
@@ -207,6 +208,9 @@ def check_wheel(wheel: Path) -> None:
     if not wheel.match(_WHEELS):
         raise KDLandmarksError(f"{wheel} is no wheel of this package: it is not named {_WHEELS}")
     requirements(wheel)
+    with zipfile.ZipFile(wheel) as archive:
+        if _DEMO not in archive.namelist():
+            raise KDLandmarksError(f"{wheel} is of a version without the demo: build a newer one")
 
 
 def requirements(wheel: Path) -> str:

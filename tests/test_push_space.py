@@ -270,6 +270,10 @@ def test_missing_files_are_named(wheel, small, tmp_path):
     other = tmp_path / "other-1.0-py3-none-any.whl"
     other.write_bytes(b"")
     assert f"{other} is no wheel of this package" in refused(*dry, other)
+    older = tmp_path / "kd_landmarks-0.0.1-py3-none-any.whl"
+    with zipfile.ZipFile(older, "w") as archive:
+        archive.writestr("kd_landmarks-0.0.1.dist-info/METADATA", "Name: kd-landmarks\n")
+    assert f"{older} is of a version without the demo" in refused(*dry, older)
     broken = tmp_path / wheel.name
     broken.write_bytes(b"PK")
     assert f"cannot read the wheel {broken}: " in refused(*dry, broken)
