@@ -101,12 +101,16 @@ def launch(demo: gr.Blocks, host: str | None = None, port: int | None = None) ->
             max_file_size=f"{LARGEST_UPLOAD}mb",
             footer_links=["api", "settings"],
             ssr_mode=False,  # it would need Node
+            quiet=True,
+            prevent_thread_lock=True,
         )
     except OSError as error:
         where = f"port {port}" if host is None else f"{host}, port {port or 'any from 7860'}"
         raise KDLandmarksError(
             f"cannot listen on {where}: is another server there? Give another --port ({error})"
         ) from error
+    print(f"The demo is at {demo.local_url} (Ctrl+C ends it)", flush=True)
+    demo.block_thread()
 
 
 def main(checkpoints: Path | None = None) -> None:

@@ -94,7 +94,7 @@ class CompareTab:
                     self._networks.timed(entry.source, photo, boxes[:MOST_FACES].tolist())
                 )
             except KDLandmarksError as error:
-                answers.append(how_to_get(entry, error))
+                answers.append(how_to_get(error))
         return answers
 
     def _compare(self, photo: Image.Image, truth: NDArray[np.floating] | None) -> str:

@@ -54,7 +54,8 @@ def compared(
         baseline: another student without teachers: a folder or Hub id.
         teacher: another teacher.
     """
-    folder = Path("checkpoints") if checkpoints is None else checkpoints
+    # As a whole path: CHECKPOINTS/NAME could be an id, and the Hub would be asked for it.
+    folder = (Path("checkpoints") if checkpoints is None else checkpoints).resolve()
     return [
         Entry("Student with KD-Loss", None, "two teachers assist it"),
         Entry(
@@ -119,10 +120,10 @@ class Networks:
         )
 
 
-def how_to_get(entry: Entry, error: KDLandmarksError) -> str:
+def how_to_get(error: KDLandmarksError) -> str:
     """What to tell where a detector is absent."""
     return (
-        f"{entry.title} is not here ({error}). Its weights lie in the folder checkpoints/ of the "
-        "project's repository: start the demo there, or with --checkpoints, or name another one "
-        "with --baseline or --teacher."
+        f"Not here: {error}. Its weights lie in the folder checkpoints/ of the project's "
+        "repository: start the demo there or with --checkpoints, or name another one with "
+        "--baseline or --teacher."
     )
