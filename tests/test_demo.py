@@ -256,13 +256,22 @@ def frames_of(count, noise=0.0):
 
 def test_a_clip_comes_back_drawn_with_its_table(tabs, tmp_path, upload):
     path = write_clip(tmp_path / "clip.avi", list(frames_of(12)), 10)
-    news, view, details = list(tabs.video._follow(upload(path.read_bytes(), "a.avi"), True))[-1]
+    news, view, details = list(tabs.video._follow(upload(path.read_bytes(), "a.avi"), True, []))[-1]
     assert "1 face followed in 12 frames" in news
     assert 'src="data:video/webm;base64,' in view
     assert view.count("download=") == 3
     assert "<td>12</td>" in details
-    assert "Choose a clip" in next(tabs.video._follow(None, True))[0]
-    assert "no video" in next(tabs.video._follow(upload(b"hello", "b.avi"), True))[0]
+    assert "Choose a clip" in next(tabs.video._follow(None, True, []))[0]
+    assert "no video" in next(tabs.video._follow(upload(b"hello", "b.avi"), True, []))[0]
+
+
+def test_a_canceled_clip_ends_at_once(tabs, tmp_path, upload):
+    path = write_clip(tmp_path / "clip.avi", list(frames_of(60)), 30)
+    canceled = []
+    steps = tabs.video._follow(upload(path.read_bytes(), "a.avi"), True, canceled)
+    assert "<progress" in next(steps)[0]
+    canceled.append(True)
+    assert ["Canceled." in news for news, *_ in steps] == [True]
 
 
 def test_the_camera_is_followed_and_bad_frames_are_passed_over(tabs, upload):

@@ -68,25 +68,30 @@ class VideoTab:
                 news = gr.HTML(elem_id="video-news")
                 view = gr.HTML(elem_id="video-view")
                 details = gr.HTML()
+        # Gradio's own way to cancel leaves an error on the page, now and then.
+        canceled = gr.State([])
         run = start.click(
             self._follow,
-            [upload, smooth],
+            [upload, smooth, canceled],
             [news, view, details],
             show_progress="hidden",
             concurrency_limit=1,
             api_visibility="private",
         )
         stop.click(
-            lambda: (notice("Canceled."), "", "", None),
+            lambda canceled: canceled.append(True),
+            canceled,
             None,
-            [news, view, details, upload],
-            cancels=run,
+            queue=False,
             api_visibility="private",
         )
         run.success(lambda: None, None, upload, api_visibility="private")
 
-    def _follow(self, clip: str | None, smooth: bool) -> Iterator[tuple[str, str, str]]:
-        """News while it runs, then the clip and its table."""
+    def _follow(
+        self, clip: str | None, smooth: bool, canceled: list[bool]
+    ) -> Iterator[tuple[str, str, str]]:
+        """News while it runs, then the clip and its table; ends once `canceled` has something."""
+        canceled.clear()
         if clip is None:
             yield notice("Choose a clip first."), "", ""
             return
@@ -95,11 +100,13 @@ class VideoTab:
                 open_clip(self._uploads.take(clip)) as reader,
                 TemporaryDirectory() as folder,
             ):
-                yield from self._run(reader, smooth, Path(folder) / "clip.webm")
+                yield from self._run(reader, smooth, canceled, Path(folder) / "clip.webm")
         except KDLandmarksError as error:
             yield notice(str(error)), "", ""
 
-    def _run(self, reader: VideoReader, smooth: bool, out: Path) -> Iterator[tuple[str, str, str]]:
+    def _run(
+        self, reader: VideoReader, smooth: bool, canceled: list[bool], out: Path
+    ) -> Iterator[tuple[str, str, str]]:
         scheme, info = self._networks.scheme, reader.info
         shrink = min(1.0, LARGEST_RESULT / max(info.width, info.height))
         size = round(info.width * shrink), round(info.height * shrink)
@@ -108,6 +115,9 @@ class VideoTab:
         lines, rows, told, frames, cut = [], [], 0.0, 0, False
         with closing(VideoWriter(out, replace(info, width=size[0], height=size[1]))) as writer:
             for number, frame, faces in track_video(reader, tracker):
+                if canceled:
+                    yield notice("Canceled."), "", ""
+                    return
                 if number >= LONGEST_CLIP * info.rate + 1:  # files do not always say how long
                     cut = True
                     break
