@@ -16,7 +16,7 @@ training on its sign. Coordinates are in crop units: 1 is the side of the crop.
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from .errors import KDLandmarksError
 from .plain_losses import check_coordinates, weighted_mean, wing_loss
 
 MainForm = Literal["l1_joined_l2", "wing"]
+AssistForm = Literal["assistive", "l1"]
 LowInfluenceForm = Literal["fading_value", "zero", "fading_slope"]
 
 
@@ -173,29 +174,31 @@ def kd_loss(
     main_weight: float = 2.0,
     tough_weight: float = 1.0,
     tolerant_weight: float = 1.0,
+    assist: AssistForm = "assistive",
     weights: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """KD-Loss of a batch as its weighted parts; see `KDLoss`, which only stores the settings."""
     chosen = find_variant(variant)
     check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
-    truth = scale * gt.detach().float()
-    error = (scale * pred.float() - truth).abs()
-    far_tough, far_tolerant = (
-        None if teacher is None else (scale * teacher.detach().float() - truth).abs()
-        for teacher in (tough, tolerant)
-    )
+    points, truth = scale * pred.float(), scale * gt.detach().float()
+    error = (points - truth).abs()
 
-    def assist(distance: Tensor | None, constants: AssistiveConstants, weight: float) -> Tensor:
-        if distance is None:
+    def help_of(teacher: Tensor | None, constants: AssistiveConstants, weight: float) -> Tensor:
+        if teacher is None:
             return error.new_zeros(())
-        values = assistive_loss(error, distance, constants, chosen.low_influence)
+        taught = scale * teacher.detach().float()
+        if assist == "l1":
+            values = (points - taught).abs()
+        else:
+            values = assistive_loss(error, (taught - truth).abs(), constants, chosen.low_influence)
         return weight * weighted_mean(values, weights)
 
-    main = main_loss(error, far_tolerant, chosen.main, chosen.main_slope)
+    joint = None if tolerant is None else (scale * tolerant.detach().float() - truth).abs()
+    main = main_loss(error, joint, chosen.main, chosen.main_slope)
     parts = {
         "main": main_weight * weighted_mean(main, weights),
-        "tough": assist(far_tough, chosen.tough, tough_weight),
-        "tolerant": assist(far_tolerant, chosen.tolerant, tolerant_weight),
+        "tough": help_of(tough, chosen.tough, tough_weight),
+        "tolerant": help_of(tolerant, chosen.tolerant, tolerant_weight),
     }
     return {"loss": parts["main"] + parts["tough"] + parts["tolerant"], **parts}
 
@@ -226,6 +229,8 @@ class KDLoss(nn.Module):
         main_weight: Weight of the main loss (the paper's 2).
         tough_weight: Weight of the Tough-Teacher's assistive loss (the paper's 1).
         tolerant_weight: Weight of the Tolerant-Teacher's assistive loss (the paper's 1).
+        assist: "assistive", the paper's loss of e and d, or "l1": |p - t|, which pulls to the
+            teacher's points themselves. No part of the paper; a control.
 
     `forward(pred, gt, tough=None, tolerant=None, weights=None)` takes (batch, N, 2) tensors in crop
     units of any floating type, computes in float32 and returns float32 scalars `loss`, `main`,
@@ -235,8 +240,8 @@ class KDLoss(nn.Module):
     over all of them. Only `pred` gets a gradient.
 
     Raises:
-        KDLandmarksError: Unknown variant, `scale` not positive, a negative weight, or tensors that
-            are not (batch, N, 2) all alike, or `weights` not (batch, N).
+        KDLandmarksError: Unknown variant or `assist`, `scale` not positive, a negative weight, or
+            tensors that are not (batch, N, 2) all alike, or `weights` not (batch, N).
     """
 
     def __init__(
@@ -246,8 +251,12 @@ class KDLoss(nn.Module):
         main_weight: float = 2.0,
         tough_weight: float = 1.0,
         tolerant_weight: float = 1.0,
+        assist: AssistForm = "assistive",
     ) -> None:
         super().__init__()
+        if assist not in get_args(AssistForm):
+            raise KDLandmarksError(f"assist is {assist!r}: choose from {get_args(AssistForm)}")
+        self.assist: AssistForm = assist
         if not (math.isfinite(scale) and scale > 0):
             raise KDLandmarksError(f"scale is {scale}: give a positive number (1 = crop units)")
         self.variant = find_variant(variant)
@@ -271,13 +280,23 @@ class KDLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """The weighted parts `loss`, `main`, `tough`, `tolerant`; see the class."""
         return kd_loss(
-            pred, gt, tough, tolerant, self.variant, self.scale, **self.weights, weights=weights
+            pred,
+            gt,
+            tough,
+            tolerant,
+            self.variant,
+            self.scale,
+            **self.weights,
+            assist=self.assist,
+            weights=weights,
         )
 
     def extra_repr(self) -> str:
         """The settings, for `print(loss)`."""
         weights = ", ".join(f"{name}={weight}" for name, weight in self.weights.items())
-        return f"variant={self.variant.name!r}, scale={self.scale}, {weights}"
+        return (
+            f"variant={self.variant.name!r}, scale={self.scale}, {weights}, assist={self.assist!r}"
+        )
 
 
 def find_variant(variant: str | KDLossVariant) -> KDLossVariant:

@@ -207,6 +207,19 @@ def test_only_the_student_gets_a_gradient(rng):
     assert tolerant.grad is None
 
 
+def test_plain_l1_pulls_to_the_teachers_points(rng):
+    pred, gt, tough, tolerant = (torch.tensor(rng.normal(0, 0.1, (4, 5, 2))) for _ in range(4))
+    weights = torch.tensor(rng.uniform(0, 1, (4, 5)))
+    loss = KDLoss("ours", tough_weight=3, assist="l1")
+    parts = loss(pred, gt, tough, tolerant, weights)
+    away = (pred - tough).abs().mean(-1) * weights
+    torch.testing.assert_close(parts["tough"].double(), 3 * away.mean(), atol=1e-6, rtol=1e-5)
+    main = KDLoss("ours")(pred, gt, tough, tolerant, weights)["main"]
+    torch.testing.assert_close(parts["main"], main)
+    with pytest.raises(KDLandmarksError, match="assist is 'l2'"):
+        KDLoss(assist="l2")
+
+
 def test_absent_teachers_contribute_nothing():
     case = CASES["late_training"]
     pred, gt, tough, tolerant = reference_tensors(case)

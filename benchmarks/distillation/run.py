@@ -41,6 +41,7 @@ class Run:
     """One training: an arm and a seed."""
 
     arm: str
+    group: str
     seed: int
     stage: str
     settings: dict[str, Any]
@@ -73,21 +74,27 @@ def main(
 
 
 def planned() -> list[Run]:
-    """All runs: the first seeds of all arms before the second ones."""
+    """All runs, group by group; in a group the first seeds of all arms before the second ones."""
     plan = yaml.safe_load(ARMS.read_text(encoding="utf-8"))
     runs = [
-        Run(arm["name"], seed, arm["stage"], plan["shared"] | arm.get("settings", {}))
+        Run(
+            arm["name"],
+            arm["group"],
+            seed,
+            arm["stage"],
+            plan["shared"] | arm.get("settings", {}),
+        )
         for arm in plan["arms"]
         for seed in arm.get("seeds", [0])
     ]
-    return sorted(runs, key=lambda run: run.seed)
+    return sorted(runs, key=lambda run: (run.group, run.seed))
 
 
 def train(run: Run, folder: Path, data: Path, runs: Path, tough: Path, weights: Path) -> None:
     """Train a run to its end, from wherever it is."""
     if (folder / METRICS).exists():
         return
-    places = {"tough": str(tough), "tolerant": str(runs / "tolerant-0/tolerant_teacher")}
+    places = {"tough": str(tough), "data": str(data), "runs": str(runs)}
     words = ["--resume", str(folder)]
     if not (folder / "run.json").exists():
         recipe = yaml.safe_load(ARMS.read_text(encoding="utf-8"))["recipe"]

@@ -80,5 +80,10 @@ def _with_maps(step: StepLoss, settings: NetworkSettings, target: str) -> StepLo
 
 def _kd_loss(loss: LossSettings) -> KDLoss:
     return KDLoss(
-        loss.variant, loss.scale, loss.main_weight, loss.tough_weight, loss.tolerant_weight
+        loss.variant,
+        loss.scale,
+        loss.main_weight,
+        loss.tough_weight,
+        loss.tolerant_weight,
+        loss.assist,
     )

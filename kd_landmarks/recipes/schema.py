@@ -87,6 +87,9 @@ class LossSettings(Settings):
     main_weight: float = Field(2.0, ge=0)
     tough_weight: float = Field(1.0, ge=0)
     tolerant_weight: float = Field(1.0, ge=0)
+    assist: Literal["assistive", "l1"] = Field(
+        "assistive", description="KD-Loss's own, or for comparison plain L1 to a teacher's points"
+    )
     map_weight: float = Field(
         0.0,
         ge=0,

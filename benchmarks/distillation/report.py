@@ -1,0 +1,158 @@
+"""The study so far: scores of every arm, and what teachers buy, face by face.
+
+    python benchmarks/distillation/report.py
+
+Reads `results/`, prints the tables, puts them into README.md beside this file, and draws
+`gains.png`. An arm's score is the mean over its seeds; gains are those of errors averaged over
+seeds, with a bootstrap interval over faces and a paired Wilcoxon test.
+"""
+
+import json
+import re
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+import yaml
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.stats import wilcoxon
+
+from kd_landmarks.metrics import bootstrap_interval
+
+HERE = Path(__file__).parent
+PAGE, PLOT = HERE / "README.md", HERE / "gains.png"
+# Title of a comparison, the arm without, the arm with, and the target in percent.
+GAINS = (
+    ("our head: both teachers", "none", "both", 4.0),
+    ("our head: Tough-Teacher alone", "none", "tough-alone", None),
+    ("our head: Tolerant-Teacher alone", "none", "tolerant-alone", None),
+    ("linear head: both teachers", "linear-none", "linear-both", 8.0),
+    ("40 epochs: both teachers", "half-none", "half-both", None),
+    ("40 epochs: unlabeled faces", "half-both", "half-unlabeled", None),
+    ("40 epochs: the paper's constants", "half-none", "half-paper", None),
+    ("40 epochs: the authors' constants", "half-none", "half-author-code", None),
+    ("40 epochs: plain L1 to the Tough-Teacher", "half-none", "half-l1-to-tough", None),
+    ("40 epochs: the Tough-Teacher's assistive loss", "half-none", "half-tough", None),
+    ("40 epochs: asked at every step", "half-both", "half-online", None),
+    ("40 epochs: 80 % of the variance", "half-both", "half-80", None),
+    ("40 epochs: 97 % of the variance", "half-both", "half-97", None),
+    ("40 epochs: shapes not aligned", "half-both", "half-unaligned", None),
+)
+SEED = 0
+
+
+def main() -> None:
+    """Read, print, write and draw."""
+    records = [json.loads(file.read_text("utf-8")) for file in sorted(HERE.glob("results/*.json"))]
+    by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for record in records:
+        by_arm[record["arm"]].append(record)
+    if not by_arm:
+        sys.exit(f"there are no records in {HERE / 'results'}: run.py writes them")
+    arms = yaml.safe_load((HERE / "arms.yaml").read_text("utf-8"))["arms"]
+    gains = [gain(*one, by_arm) for one in GAINS if one[1] in by_arm and one[2] in by_arm]
+    tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
+    text = PAGE.read_text("utf-8")
+    for name, lines in tables.items():
+        print("\n".join(lines), end="\n\n")
+        block = f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->"
+        text = re.sub(rf"(?s)<!-- {name} -->.*?<!-- end of {name} -->", lambda _, b=block: b, text)
+    PAGE.write_text(text, "utf-8")
+    if gains:
+        draw(gains)
+
+
+def errors_of(records: list[dict[str, Any]], split: str = "test") -> NDArray[np.float64]:
+    """Errors of each face, averaged over the records' seeds."""
+    every = [np.array(record["measured"][split]["errors"], dtype=float) for record in records]
+    return np.mean(every, axis=0)
+
+
+def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
+    """Every arm's scores."""
+    lines = [
+        "| arm | seeds | epochs | validation NME % | 300W common NME % (spread over seeds) | FR8 % "
+        "| 106 WFLW faces NME % | minutes a run |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for arm in arms:
+        records = by_arm.get(arm["name"])
+        if not records:
+            continue
+        tests = [record["measured"]["test"] for record in records]
+        common = [test["nme"] for test in tests]
+        spread = f" ({np.std(common, ddof=1):.3f})" if len(common) > 1 else ""
+        epochs = records[0]["recipe"][arm["stage"]]["epochs"]
+        failures = mean(test["failure_rate_8"] for test in tests)
+        lines.append(
+            f"| {arm['about']} | {len(records)} | {epochs:g} "
+            f"| {mean(record['measured']['validation']['nme'] for record in records):.2f} "
+            f"| {np.mean(common):.3f}{spread} | {failures:.2f} "
+            f"| {mean(record['wflw']['nme'] for record in records):.2f} "
+            f"| {mean(record['minutes'] for record in records):.0f} |"
+        )
+    return lines
+
+
+def mean(values: Any) -> float:
+    """Of an iterator."""
+    return float(np.mean(list(values)))
+
+
+def gain(
+    title: str, without: str, with_: str, target: float | None, by_arm: dict[str, Any]
+) -> dict[str, Any]:
+    """What an arm has over another one, in percent of the other's error."""
+    base, better = errors_of(by_arm[without]), errors_of(by_arm[with_])
+    found, low, high = (
+        100 * value / base.mean() for value in bootstrap_interval(base - better, seed=SEED)
+    )
+    return {
+        "title": title,
+        "percent": found,
+        "low": low,
+        "high": high,
+        "p": float(wilcoxon(base, better).pvalue),
+        "seeds": min(len(by_arm[without]), len(by_arm[with_])),
+        "target": target,
+    }
+
+
+def gains_table(gains: list[dict[str, Any]]) -> list[str]:
+    """Every comparison."""
+    lines = [
+        "| what is added | seeds | gain on 300W common, % of the error | 95 % interval "
+        "| Wilcoxon p | target |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for one in gains:
+        target = "" if one["target"] is None else f"{one['target']:g}"
+        lines.append(
+            f"| {one['title']} | {one['seeds']} | {one['percent']:.1f} "
+            f"| {one['low']:.1f} to {one['high']:.1f} | {one['p']:.1g} | {target} |"
+        )
+    return lines
+
+
+def draw(gains: list[dict[str, Any]]) -> None:
+    """The gains with their intervals."""
+    figure = Figure(figsize=(7, 0.5 + 0.4 * len(gains)), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    for row, one in enumerate(reversed(gains)):
+        axes.plot([one["low"], one["high"]], [row, row], color="#0d9488", linewidth=2)
+        axes.plot(one["percent"], row, "o", color="#0d9488")
+        if one["target"] is not None:
+            axes.plot(one["target"], row, "|", color="#db2777", markersize=14)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(gains)), [one["title"] for one in reversed(gains)], fontsize="small")
+    axes.set_xlabel("gain on 300W common, % of the error (95 % interval; | target)")
+    axes.grid(axis="x", alpha=0.3)
+    figure.savefig(PLOT)
+
+
+if __name__ == "__main__":
+    typer.run(main)
