@@ -53,6 +53,7 @@ from kd_landmarks.distillation.teachers import (
     load_teachers,
 )
 from kd_landmarks.distillation.trainer import StepLoss, train_network
+from kd_landmarks.distillation.transfer import adopt_landmarks
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.processes import on_cpus
 from kd_landmarks.quiet import set_up_logging
@@ -115,6 +116,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         set_seed(recipe.run.seed)
         role = stage if stage.endswith("teacher") else "student"
         model, processor = build_network(settings, scheme, role, margin)
+        if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
+            say(f"{stage} starts from {settings.init}, each landmark as the nearest one there")
         rows, image_size = train_rows, settings.image_size
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)

@@ -2,15 +2,22 @@
 
 import re
 
+import numpy as np
 import pytest
 import timm
 import torch
+from detectors import MARGIN, save_detector
 from huggingface_hub import constants
 from safetensors.torch import save_file
 
+from kd_landmarks import default_checkpoint
+from kd_landmarks.data.crops import crop_points
+from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.detectors import load_detector
 from kd_landmarks.distillation.networks import build_network
+from kd_landmarks.distillation.transfer import adopt_landmarks
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.evaluation import evaluate_detector
 from kd_landmarks.models import (
     KDLandmarksConfig,
     KDLandmarksForKeypointDetection,
@@ -71,6 +78,33 @@ def test_a_checkpoint_of_other_landmarks_starts_the_backbone(tmp_path):
         assert not same or torch.equal(mine[name], theirs[name])
     with pytest.raises(KDLandmarksError, match="does not fit the backbone 'test_resnet'"):
         network(backbone="test_resnet", init=str(tmp_path))
+
+
+@HEADS
+def test_a_checkpoint_of_other_landmarks_starts_the_head_at_the_nearest_ones(tmp_path, head):
+    wflw = get_scheme("wflw98")
+    rows = generated_dataset(12, scheme="wflw98", cache=False)
+    student = default_checkpoint()
+    if head == "linear":  # one that always says the mean shape
+        shapes = crop_points(generated_dataset(12, cache=False), "landmarks", MARGIN)
+        student = save_detector(tmp_path, SCHEME, shapes.mean(axis=0))
+    other, processor = load_detector(student)
+    settings = NetworkSettings(
+        **{name: getattr(other.config, name) for name in ("backbone", "head", "image_size")},
+        head_strides=tuple(other.config.head_strides),
+        head_channels=other.config.head_channels,
+        init=str(student),
+    )
+    model, _ = build_network(settings, wflw, "student", processor.crop_margin)
+    matched = adopt_landmarks(model, str(student), rows, wflw)
+    # Every other point of WFLW's jaw is one of iBUG's; so are the mouth's.
+    assert np.mean(np.array(matched[:33:2]) == range(17)) > 0.8
+    # On closed mouths the lips' inner points lie on one another.
+    assert np.mean(np.array(matched[76:96]) == range(48, 68)) > 0.6
+    faces = evaluate_detector(model, processor, rows, wflw)
+    assert faces.result.nme < (12 if head == "integral" else 40)
+    same, _ = build_network(settings, SCHEME, "student", processor.crop_margin)
+    assert adopt_landmarks(same, str(student), rows, SCHEME) is None
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
     python benchmarks/distillation/report.py
 
 Reads `results/`, prints the tables, puts them into README.md beside this file, and draws
-`gains.png`. An arm's score is the mean over its seeds; gains are those of errors averaged over
-seeds, with a bootstrap interval over faces and a paired Wilcoxon test.
+`../results/distillation_gains.png`. An arm's score is the mean over its seeds; gains are those of
+errors averaged over seeds, with a bootstrap interval over faces and a paired Wilcoxon test.
 """
 
 import json
@@ -24,7 +24,8 @@ from scipy.stats import wilcoxon
 from kd_landmarks.metrics import bootstrap_interval
 
 HERE = Path(__file__).parent
-PAGE, PLOT = HERE / "README.md", HERE / "gains.png"
+PAGE = HERE / "README.md"
+PLOT = HERE.parent / "results/distillation_gains.png"
 # Title of a comparison, the arm without, the arm with, and the target in percent.
 GAINS = (
     ("our head: both teachers", "none", "both", 4.0),

@@ -92,7 +92,7 @@ def _check_forward(model: KDLandmarksForKeypointDetection) -> None:
 
 
 def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) -> None:
-    """Copy a checkpoint's weights; a head for other landmarks is left out."""
+    """Copy a checkpoint's weights; a head for other landmarks is left to `adopt_landmarks`."""
     other, _ = load_detector(source)
     own = model.state_dict()
     fitting = {

@@ -109,8 +109,8 @@ class NetworkSettings(Settings):
     )
     init: str | None = Field(
         None,
-        description="start from this checkpoint: a folder, a Hub id, or the name of an earlier "
-        "stage of the run (also --init)",
+        description="start from this checkpoint, of these or of other landmarks: a folder, a Hub "
+        "id, or the name of an earlier stage of the run (also --init)",
     )
     head: Literal["integral", "linear"] = "integral"
     image_size: int = Field(128, ge=32, le=1024)
