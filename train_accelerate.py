@@ -49,6 +49,7 @@ from kd_landmarks.distillation.steps import plain_step, student_step
 from kd_landmarks.distillation.targets import add_unlabeled, precompute_targets
 from kd_landmarks.distillation.teachers import (
     FrozenTeacher,
+    check_stored_targets,
     find_teachers,
     load_teachers,
 )
@@ -180,8 +181,11 @@ def share_cores(accelerator: Accelerator, threads: int | None) -> None:
 def listen(
     recipe: Recipe, teachers: dict[str, FrozenTeacher], scheme: LandmarkScheme, rows: Dataset
 ) -> tuple[Dataset, int, StepLoss]:
-    """The student's rows, crop size and loss: teachers asked now once, or at every step."""
+    """The student's rows, crop size and loss: teachers asked now, at every step, or not at all."""
     settings = recipe.student
+    if recipe.teachers.targets == "stored":
+        check_stored_targets(rows, settings.loss)
+        return rows, settings.image_size, student_step(settings, None)
     if recipe.teachers.targets == "precomputed":
         rows = precompute_targets(rows, teachers, scheme, recipe.teachers.views)
         return rows, settings.image_size, student_step(settings, None)

@@ -12,8 +12,9 @@ from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 from typer.testing import CliRunner
 
 import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
-from kd_landmarks.data.generated import generate_face
+from kd_landmarks.data.generated import generate_face, generated_dataset
 from kd_landmarks.distillation.runs import plan_run
+from kd_landmarks.distillation.teachers import add_point_column
 from kd_landmarks.distillation.trainer import _schedule
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.recipes import STAGES, NetworkSettings, load_recipe
@@ -82,6 +83,24 @@ def test_teachers_of_an_earlier_run_teach_a_new_student(finished, tmp_path):
     ]
     history = json.loads((tmp_path / "student/student/training.json").read_text())["history"]
     assert {"loss", "main", "tough", "tolerant", "maps", "validation_nme"} <= history[-1].keys()
+    assert history[-1]["tough"] != 0
+
+
+def test_a_students_teacher_may_be_a_column_of_the_data(tmp_path):
+    rows = generated_dataset(40, cache=False)
+    said = np.asarray(rows.with_format("numpy")["landmarks"]) + 2
+    (tmp_path / "data").mkdir()
+    add_point_column(rows, "tough_landmarks", said).to_parquet(tmp_path / "data/train.parquet")
+    rows.select(range(8)).to_parquet(tmp_path / "data/test.parquet")
+    words = tiny_arguments("--data.source", tmp_path / "data", "--data.validation_faces", "8")
+    words += ["--stages", "student", "--teachers.targets", "stored"]
+    status, output = run_training("--output", tmp_path / "both", *words)
+    assert status == 2, output
+    assert "have no column tolerant_landmarks" in output
+    words += ["--student.loss.tolerant_weight", "0", "--output", tmp_path / "run"]
+    status, output = run_training(*words)
+    assert status == 0, output
+    history = json.loads((tmp_path / "run/student/training.json").read_text())["history"]
     assert history[-1]["tough"] != 0
 
 

@@ -64,7 +64,7 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, str]:
         KDLandmarksError: if one is nowhere to come from, or detects other landmarks.
     """
     sources: dict[str, str] = {}
-    if "student" not in recipe.stages:
+    if "student" not in recipe.stages or recipe.teachers.targets == "stored":
         return sources
     for name in teachers_wanted(recipe.student.loss):
         stage, given = f"{name}_teacher", getattr(recipe.teachers, name)
@@ -78,6 +78,22 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, str]:
         if given is not None:
             check_same_landmarks(load_detector(given)[0], get_scheme(recipe.scheme), given)
     return sources
+
+
+def check_stored_targets(rows: Dataset, loss: LossSettings) -> None:
+    """Refuse rows without what a student's loss listens to.
+
+    Raises:
+        KDLandmarksError: naming the first column that is missing.
+    """
+    for name in teachers_wanted(loss):
+        column = TEACHER_COLUMNS[name]
+        if column not in rows.column_names:
+            raise KDLandmarksError(
+                f"teachers.targets stored takes a teacher's points from the data, which have no "
+                f"column {column}: add it (Parquet, shaped like landmarks), choose other targets, "
+                f"or do without (--student.loss.{name}_weight 0)"
+            )
 
 
 def load_teachers(

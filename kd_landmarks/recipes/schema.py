@@ -145,9 +145,10 @@ class NetworkSettings(Settings):
 class TeacherSettings(Settings):
     """Where the student's teachers come from, and when they speak."""
 
-    targets: Literal["online", "precomputed"] = Field(
+    targets: Literal["online", "precomputed", "stored"] = Field(
         "precomputed",
-        description="ask the teachers on every augmented picture, or once per un-augmented face",
+        description="ask the teachers on every augmented picture, or once per un-augmented face; "
+        "or take what they said from the data: columns tough_landmarks, tolerant_landmarks",
     )
     views: int = Field(
         2, ge=1, le=64, description="pictures of a face that precomputed targets are averaged over"
