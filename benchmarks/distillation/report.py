@@ -39,6 +39,7 @@ GAINS = (
     ("40 epochs: plain L1 to the Tough-Teacher", "half-none", "half-l1-to-tough", None),
     ("40 epochs: the Tough-Teacher's assistive loss", "half-none", "half-tough", None),
     ("40 epochs: asked at every step", "half-both", "half-online", None),
+    ("40 epochs: teachers that have not seen the face", "half-both", "half-folds", None),
     ("40 epochs: 80 % of the variance", "half-both", "half-80", None),
     ("40 epochs: 97 % of the variance", "half-both", "half-97", None),
     ("40 epochs: shapes not aligned", "half-both", "half-unaligned", None),

@@ -98,8 +98,10 @@ def train(run: Run, folder: Path, data: Path, runs: Path, tough: Path, weights: 
     words = ["--resume", str(folder)]
     if not (folder / "run.json").exists():
         recipe = yaml.safe_load(ARMS.read_text(encoding="utf-8"))["recipe"]
-        words = ["--recipe", recipe, "--data", str(data / "300w"), "--stages", run.stage]
+        words = ["--recipe", recipe, "--stages", run.stage]
         words += ["--output", str(folder), "--run.seed", str(run.seed)]
+        if "data.source" not in run.settings:
+            words += ["--data", str(data / "300w")]
         if run.stage in ("student", "baseline"):
             words += [f"--{run.stage}.backbone_weights", str(weights / BACKBONE)]
         for key, value in run.settings.items():

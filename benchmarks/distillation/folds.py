@@ -1,0 +1,133 @@
+"""What teachers say of faces that they have not seen: two folds, as a data set for the study.
+
+    python benchmarks/distillation/folds.py --data "$KD_LANDMARKS_DATA" --runs runs/distillation \
+        --weights DIR
+
+The training faces without the 300 validation faces are halved, by whole photos. For each half a
+Tough-Teacher and a Tolerant-Teacher are trained on the other one, by the recipes of the study's own
+teachers, and asked. Writes `RUNS/folds/data`: Parquet whose training faces have the columns
+`tough_landmarks` and `tolerant_landmarks`, for `teachers.targets stored`. The validation faces
+among them, which no student trains on, have the truth there.
+"""
+
+import subprocess
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from accelerate import Accelerator
+from datasets import Dataset, Image, concatenate_datasets
+from transformers.utils import logging as transformers_logging
+
+from kd_landmarks import load_rows
+from kd_landmarks.data.columns import point_array
+from kd_landmarks.data.splits import split_by_photo
+from kd_landmarks.detectors import load_detector
+from kd_landmarks.distillation.runs import METRICS
+from kd_landmarks.distillation.targets import precompute_targets
+from kd_landmarks.distillation.teachers import (
+    TEACHER_COLUMNS,
+    FrozenTeacher,
+    add_point_column,
+)
+from kd_landmarks.processes import on_cpus
+from kd_landmarks.schemes import get_scheme
+
+REPOSITORY = Path(__file__).parents[2]
+SCHEME = get_scheme("ibug68")
+RECIPES = REPOSITORY / "benchmarks/recipes"
+VALIDATION_FACES, SEED, FOLD_SEED = 300, 0, 1
+BACKBONE = "tf_efficientnet_lite2.safetensors"
+# As arms.yaml has it for the study's Tolerant-Teacher.
+TOLERANT = {
+    "tolerant_teacher.backbone": "tf_efficientnet_lite2",
+    "tolerant_teacher.image_size": 192,
+    "tolerant_teacher.batch_size": 16,
+    "tolerant_teacher.epochs": 8,
+    "tolerant_teacher.learning_rate": 3.0e-4,
+    "tolerant_teacher.loss.map_weight": 0.6,
+    "tolerant_teacher.augmentation.rotation": 40,
+    "tolerant_teacher.augmentation.scale": 1.25,
+    "tolerant_teacher.augmentation.shift": 0.07,
+    "tolerant_teacher.augmentation.low_resolution": 0.2,
+    "tolerant_teacher.augmentation.occlusion": 0.5,
+}
+COMMON = {"data.validation_faces": 0, "data.test_split": "test", "data.generated_extra": 0}
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with 300w/.")],
+    runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
+    weights: Annotated[Path, typer.Option(help=f"Folder with {BACKBONE}.")],
+) -> None:
+    """Halve, train what is missing, ask, and write."""
+    transformers_logging.disable_progress_bar()
+    rows = load_rows(data / "300w", "train", scheme=SCHEME)
+    train, validation = split_by_photo(rows, VALIDATION_FACES, SEED)
+    halves = split_by_photo(train, len(train) // 2, FOLD_SEED)
+    accelerator = Accelerator(cpu=on_cpus(), mixed_precision="no")
+    told = []
+    for fold, (asked, learned) in enumerate((halves, halves[::-1])):
+        folder = runs / f"folds/{fold}"
+        store(learned, folder / "data/train.parquet")
+        store(validation, folder / "data/test.parquet")
+        places = train_teachers(folder, weights)
+        teachers = {
+            name: FrozenTeacher(*load_detector(place), accelerator)
+            for name, place in places.items()
+        }
+        told.append(precompute_targets(asked, teachers, SCHEME))
+    for column in TEACHER_COLUMNS.values():
+        validation = add_point_column(validation, column, point_array(validation, "landmarks"))
+    store(concatenate_datasets([*told, validation]), runs / "folds/data/train.parquet")
+    common = load_rows(data / "300w", "common", scheme=SCHEME)
+    store(common, runs / "folds/data/common.parquet")
+
+
+def store(rows: Dataset, file: Path) -> None:
+    """Write rows with their pictures, unless that was done."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    plain = rows.cast_column("image", Image(decode=False))
+    filled = plain.map(with_bytes).cast_column("image", Image())
+    filled.to_parquet(file)
+
+
+def with_bytes(row: dict[str, Any]) -> dict[str, Any]:
+    """The picture itself instead of its path."""
+    image = row["image"]
+    content = image["bytes"] or Path(image["path"]).read_bytes()
+    return {"image": {"bytes": content, "path": None}}
+
+
+def train_teachers(folder: Path, weights: Path) -> dict[str, Path]:
+    """Both teachers of a fold, from wherever their training is: KD-Loss's names to checkpoints."""
+    first, tough, tolerant = (folder / name for name in ("tough_128", "tough", "tolerant"))
+    start = {"tough_teacher.backbone_weights": str(weights / BACKBONE)}
+    train_run(first, folder, RECIPES / "300w_teacher_128.yaml", "tough_teacher", start)
+    start = {"tough_teacher.init": str(first / "tough_teacher")}
+    train_run(tough, folder, RECIPES / "300w_teacher_192.yaml", "tough_teacher", start)
+    start = {**TOLERANT, "tolerant_teacher.init": str(tough / "tough_teacher")}
+    train_run(tolerant, folder, "300w", "tolerant_teacher", start)
+    return {"tough": tough / "tough_teacher", "tolerant": tolerant / "tolerant_teacher"}
+
+
+def train_run(
+    run: Path, folder: Path, recipe: Path | str, stage: str, settings: dict[str, Any]
+) -> None:
+    """One training to its end."""
+    if (run / METRICS).exists():
+        return
+    words = ["--resume", str(run)]
+    if not (run / "run.json").exists():
+        words = ["--recipe", str(recipe), "--data", str(folder / "data"), "--stages", stage]
+        words += ["--output", str(run)]
+        for key, value in (COMMON | settings).items():
+            words += [f"--{key}", str(value)]
+    launcher = ["accelerate", "launch", "--dynamo_backend", "inductor"]
+    subprocess.run([*launcher, str(REPOSITORY / "train_accelerate.py"), *words], check=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
