@@ -22,7 +22,7 @@ from record import RESULTS, print_table, record
 from scipy.stats import spearmanr
 
 from kd_landmarks import FaceLandmarkPipeline, load_rows
-from kd_landmarks.data.columns import box_array, point_array
+from kd_landmarks.data.columns import box_array, longer_sides, point_array
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.inference.boxes import overlaps
 from kd_landmarks.inference.calibration import scores_and_errors
@@ -136,10 +136,9 @@ def on_faces(
 def face_errors(rows: Dataset, errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inter-ocular NME in percent of each face, from errors in box sides."""
     truth = point_array(rows, "landmarks")
-    boxes = box_array(rows)
     left, right = SCHEME.eye_corners
     eyes = np.linalg.norm(truth[:, left] - truth[:, right], axis=1)
-    return 100 * errors.mean(axis=1) * (boxes[:, 2:] - boxes[:, :2]).max(axis=1) / eyes
+    return 100 * errors.mean(axis=1) * longer_sides(box_array(rows)) / eyes
 
 
 def background(rows: Dataset, rng: np.random.Generator) -> list[tuple[Image.Image, list[float]]]:

@@ -183,22 +183,25 @@ def kd_loss(
     points, truth = scale * pred.float(), scale * gt.detach().float()
     error = (points - truth).abs()
 
-    def help_of(teacher: Tensor | None, constants: AssistiveConstants, weight: float) -> Tensor:
-        if teacher is None:
+    def help_of(taught: Tensor | None, constants: AssistiveConstants, weight: float) -> Tensor:
+        if taught is None:
             return error.new_zeros(())
-        taught = scale * teacher.detach().float()
         if assist == "l1":
             values = (points - taught).abs()
         else:
             values = assistive_loss(error, (taught - truth).abs(), constants, chosen.low_influence)
         return weight * weighted_mean(values, weights)
 
-    joint = None if tolerant is None else (scale * tolerant.detach().float() - truth).abs()
+    by_tough, by_tolerant = (
+        None if teacher is None else scale * teacher.detach().float()
+        for teacher in (tough, tolerant)
+    )
+    joint = None if by_tolerant is None else (by_tolerant - truth).abs()
     main = main_loss(error, joint, chosen.main, chosen.main_slope)
     parts = {
         "main": main_weight * weighted_mean(main, weights),
-        "tough": help_of(tough, chosen.tough, tough_weight),
-        "tolerant": help_of(tolerant, chosen.tolerant, tolerant_weight),
+        "tough": help_of(by_tough, chosen.tough, tough_weight),
+        "tolerant": help_of(by_tolerant, chosen.tolerant, tolerant_weight),
     }
     return {"loss": parts["main"] + parts["tough"] + parts["tolerant"], **parts}
 

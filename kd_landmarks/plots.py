@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
@@ -18,6 +19,11 @@ from PIL import Image
 from .errors import KDLandmarksError
 from .metrics import auc, ced
 from .schemes import LandmarkScheme
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from .losses import KDLossVariant
 
 Color = tuple[int, int, int]
 PathLike = str | os.PathLike[str]
@@ -141,6 +147,37 @@ def contact_sheet(
     return sheet
 
 
+def loss_curves(
+    error: "Tensor",
+    tough_distance: float,
+    tolerant_distance: float,
+    variant: "KDLossVariant",
+    weights: tuple[float, float, float] = (2.0, 1.0, 1.0),
+) -> dict[str, "Tensor"]:
+    """KD-Loss of one coordinate over the student's error.
+
+    Args:
+        error: e = |p - g| >= 0, crop units.
+        tough_distance: |t - g| of the Tough-Teacher, crop units.
+        tolerant_distance: |t - g| of the Tolerant-Teacher, crop units.
+        variant: its constants.
+        weights: of the main, tough and tolerant parts in the total.
+
+    Returns:
+        `tough`, `tolerant` and `main`, unweighted, and their weighted `total`, each like `error`.
+    """
+    from .losses import assistive_loss, main_loss
+
+    far_tough, far_tolerant = (
+        error.new_full(error.shape, distance) for distance in (tough_distance, tolerant_distance)
+    )
+    tough = assistive_loss(error, far_tough, variant.tough, variant.low_influence)
+    tolerant = assistive_loss(error, far_tolerant, variant.tolerant, variant.low_influence)
+    main = main_loss(error, far_tolerant, variant.main, variant.main_slope)
+    total = weights[0] * main + weights[1] * tough + weights[2] * tolerant
+    return {"tough": tough, "tolerant": tolerant, "main": main, "total": total}
+
+
 def plot_kd_loss(
     path: PathLike,
     tough_distance: float = 0.02,
@@ -162,23 +199,16 @@ def plot_kd_loss(
     """
     import torch
 
-    from .losses import VARIANTS, assistive_loss, find_variant, main_loss
+    from .losses import VARIANTS, find_variant
 
     chosen = [find_variant(name) for name in (variants or list(VARIANTS))]
     reach = 1.5 * max(tough_distance, tolerant_distance)
     signed = torch.linspace(-reach, reach, 3001)
-    error = signed.abs()
-    distances = [torch.full_like(error, d) for d in (tough_distance, tolerant_distance)]
     figure = Figure(figsize=(4 * len(chosen), 5.6), dpi=_DPI, layout="constrained")
     for column, variant in enumerate(chosen):
-        tough, tolerant = (
-            assistive_loss(error, distance, constants, variant.low_influence)
-            for distance, constants in zip(
-                distances, (variant.tough, variant.tolerant), strict=True
-            )
-        )
-        main = weights[0] * main_loss(error, distances[1], variant.main, variant.main_slope)
-        total = main + weights[1] * tough + weights[2] * tolerant
+        curves = loss_curves(signed.abs(), tough_distance, tolerant_distance, variant, weights)
+        tough, tolerant, total = (curves[name] for name in ("tough", "tolerant", "total"))
+        main = weights[0] * curves["main"]
         upper: Axes = figure.add_subplot(2, len(chosen), column + 1)
         upper.plot(signed, tough, label="tough")
         upper.plot(signed, tolerant, label="tolerant")

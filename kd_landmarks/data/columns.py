@@ -14,6 +14,11 @@ def box_array(rows: Rows) -> np.ndarray:
     return np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
 
 
+def longer_sides(boxes: np.ndarray) -> np.ndarray:
+    """The longer side of each of the boxes (faces, 4), (faces,)."""
+    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+
+
 def spread(total: int, count: int) -> list[int]:
     """`count` row numbers evenly spread over `total` rows, or all of them where there are fewer."""
     return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()

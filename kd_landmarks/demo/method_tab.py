@@ -1,13 +1,16 @@
 """The tab How it works: the two teachers, the loss to play with, soft against hard landmarks."""
 
+from dataclasses import replace
+
 import gradio as gr
 import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
 
+from .. import plots
 from ..data.generated import generate_face
-from ..losses import VARIANTS, AssistiveConstants, assistive_loss, find_variant, main_loss
+from ..losses import VARIANTS, AssistiveConstants, find_variant
 from ..shape_model import ShapeModel
 from .networks import Networks
 from .overlay import legend, outline_svg, picture_svg
@@ -21,8 +24,12 @@ CURVES = {
     "main loss": "#64748b",
     "KD-Loss": "#db2777",
 }
-WEIGHTS = {"main loss": 2.0, "Tough-Teacher": 1.0, "Tolerant-Teacher": 1.0}
-"""How much each part counts in KD-Loss: the package's defaults."""
+PARTS = {
+    "Tough-Teacher": "tough",
+    "Tolerant-Teacher": "tolerant",
+    "main loss": "main",
+    "KD-Loss": "total",
+}
 FACE_SEEDS = {"leaning": 5, "turned": 8, "narrow chin": 6}
 FACE_SIDE = 512
 
@@ -171,28 +178,27 @@ def loss_curves(
         tough: the Tough-Teacher's distance from the truth, in crop units.
         tolerant: the Tolerant-Teacher's.
     """
-    variant = find_variant(name)
     error = torch.linspace(0, REACH, STEPS)
-    distances = {"Tough-Teacher": tough, "Tolerant-Teacher": tolerant}
-    parts = {}
-    for (part, distance), constants in zip(
-        distances.items(), (variant.tough, variant.tolerant), strict=True
-    ):
-        pull = constants.negative_alpha * alpha / constants.alpha
-        chosen = AssistiveConstants(alpha, pull, beta)
-        parts[part] = assistive_loss(
-            error, torch.full_like(error, distance), chosen, variant.low_influence
-        )
-    parts["main loss"] = main_loss(
-        error, torch.full_like(error, tolerant), variant.main, variant.main_slope
+    variant = find_variant(name)
+    curves = plots.loss_curves(
+        error,
+        tough,
+        tolerant,
+        replace(
+            variant,
+            tough=_scaled(variant.tough, alpha, beta),
+            tolerant=_scaled(variant.tolerant, alpha, beta),
+        ),
     )
-    total = sum((WEIGHTS[part] * values for part, values in parts.items()), torch.zeros(STEPS))
-    curves = {**parts, "KD-Loss": total}
     return pd.concat(
         [
             pd.DataFrame(
-                {"error of the student": error.numpy(), "loss": curves[part].numpy(), "part": part}
+                {"error of the student": error.numpy(), "loss": curves[key].numpy(), "part": part}
             )
-            for part in CURVES
+            for part, key in PARTS.items()
         ]
     )
+
+
+def _scaled(constants: AssistiveConstants, alpha: float, beta: float) -> AssistiveConstants:
+    return AssistiveConstants(alpha, constants.negative_alpha * alpha / constants.alpha, beta)

@@ -1,15 +1,12 @@
 """Starting from a detector of other landmarks: what it knows of a face is most of the way."""
 
 import numpy as np
-import torch
 from datasets import Dataset
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from ..data.columns import box_array, point_array, spread
-from ..data.photos import Photos
+from ..data.columns import box_array, longer_sides, point_array, spread
 from ..detectors import load_detector
-from ..inference.faces import crop_faces
+from ..inference.labeled import detect_rows
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..schemes import LandmarkScheme
 
@@ -53,7 +50,6 @@ def _last_layer(model: KDLandmarksForKeypointDetection) -> nn.Module:
     return model.head.linear if model.config.head == "linear" else model.head.maps
 
 
-@torch.no_grad()
 def match_landmarks(
     model: KDLandmarksForKeypointDetection, processor: KDLandmarksImageProcessor, rows: Dataset
 ) -> list[int]:
@@ -64,36 +60,9 @@ def match_landmarks(
         processor: its image processor.
         rows: faces in the row format.
     """
-    chosen = spread(len(rows), MATCHED_FACES)
-    faces = rows.select(chosen)
-    photos, truth, boxes = Photos(faces), point_array(faces, "landmarks"), box_array(faces)
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    training = model.training
-    model.eval()
-    away = np.mean(
-        [
-            _distances(_points(model, processor, photos, index, boxes), points) / sides[index]
-            for index, points in enumerate(truth)
-        ],
-        axis=0,
-    )
-    model.train(training)
-    return away.argmin(axis=0).tolist()
-
-
-def _points(
-    model: KDLandmarksForKeypointDetection,
-    processor: KDLandmarksImageProcessor,
-    photos: Photos,
-    index: int,
-    boxes: NDArray[np.float64],
-) -> Tensor:
-    """The detector's points (N, 2) of a face, in photo pixels."""
-    output = model(pixel_values=crop_faces(photos.open(index), boxes[[index]], processor))
-    [[face]] = processor.post_process_keypoint_detection(output, [boxes[[index]].tolist()])
-    return face["keypoints"]
-
-
-def _distances(found: Tensor, truth: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N found, M true)."""
-    return np.linalg.norm(found.double().numpy()[:, None] - truth[None], axis=-1)
+    faces = rows.select(spread(len(rows), MATCHED_FACES))
+    points, _ = detect_rows(model, processor, faces)
+    truth = point_array(faces, "landmarks")
+    away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1)
+    sides = longer_sides(box_array(faces))[:, None, None]
+    return (away / sides).mean(axis=0).argmin(axis=0).tolist()

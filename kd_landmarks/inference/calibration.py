@@ -4,20 +4,15 @@ import json
 from pathlib import Path
 
 import numpy as np
-import torch
 from datasets import Dataset
 from numpy.typing import NDArray
-from tqdm.auto import tqdm
 
 from ..checkpoint_files import CONFIG
-from ..data.columns import box_array, point_array
-from ..data.photos import Photos
+from ..data.columns import box_array, longer_sides, point_array
 from ..errors import KDLandmarksError, check_writable, writing
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .confidence import Calibration, fit_calibration
-from .faces import crop_faces
-
-_BATCH = 64
+from .labeled import detect_rows
 
 
 def scores_and_errors(
@@ -45,21 +40,10 @@ def scores_and_errors(
             f"a {model.config.head} head has no maps whose spread tells how sure a point is: "
             "calibrate a detector with an integral head"
         )
-    photos, truth = Photos(rows), point_array(rows, "landmarks")
-    boxes = box_array(rows)
-    sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
-    scores, errors = [], []
-    chunks = np.array_split(np.arange(len(rows)), range(_BATCH, len(rows), _BATCH))
-    for chunk in tqdm(chunks, "faces", unit="batch", leave=False, disable=not progress):
-        crops = [crop_faces(photos.open(index), boxes[[index]], processor) for index in chunk]
-        with torch.inference_mode():
-            output = model(pixel_values=torch.cat(crops).to(model.device))
-        found = processor.post_process_keypoint_detection(output, boxes[chunk, None].tolist())
-        for index, [face] in zip(chunk, found, strict=True):
-            away = np.linalg.norm(face["keypoints"].cpu().numpy() - truth[index], axis=1)
-            errors.append(away / sides[index])
-            scores.append(face["scores"].cpu().numpy())
-    return np.stack(scores).astype(np.float64), np.stack(errors)
+    points, scores = detect_rows(model, processor, rows, progress)
+    away = np.linalg.norm(points - point_array(rows, "landmarks"), axis=-1)
+    assert scores is not None, "the integral head has scores"
+    return scores, away / longer_sides(box_array(rows))[:, None]
 
 
 def calibrate_checkpoint(
