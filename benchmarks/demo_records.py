@@ -41,9 +41,9 @@ def main(
 
 def gather() -> dict[str, Any]:
     """The part of the records that is shown."""
-    released, peers, confidence, boxes = (
+    released, peers, confidence = (
         json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
-        for name in ("released", "peers", "confidence", "detector_boxes")
+        for name in ("released", "peers", "confidence")
     )
     measured = released["measured"]
     sure = confidence["measured"]["300W common"]
@@ -51,24 +51,13 @@ def gather() -> dict[str, Any]:
         "released": {
             **origin(released),
             "models": {name: network(told) for name, told in measured["models"].items()},
-            "trial_milliseconds": measured["trial_milliseconds"],
             "gain": measured["gain"],
         },
         "peers": {**origin(peers), **peers["measured"]},
         "confidence": {
             **origin(confidence),
-            "faces": sure["faces"],
             "risk_curve": thinned(sure["risk_curve"]),
             "best_curve": thinned(sure["best_curve"]),
-            "spearman_faces": sure["spearman_faces"],
-        },
-        "boxes": {
-            **origin(boxes),
-            "common": {
-                name: {key: told[key] for key in SCORES}
-                for name, told in boxes["measured"]["common"].items()
-                if isinstance(told, dict)
-            },
         },
     }
 

@@ -285,6 +285,9 @@ def test_a_clip_is_followed_and_a_long_one_canceled(open_page, tmp_path, demo):
         page.get_by_text("Save JSON lines").click()
     lines = Path(told.value.path()).read_text().splitlines()
     assert [len(json.loads(line)["faces"]) for line in lines] == [1] * 8
+    with page.expect_download() as told:
+        page.get_by_text("Save clip").click()
+    assert Path(told.value.path()).read_bytes().startswith(b"\x1aE\xdf\xa3")  # of WebM
     check_nothing_is_kept(demo[2])
 
 

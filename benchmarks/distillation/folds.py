@@ -10,20 +10,20 @@ teachers, and asked. Writes `RUNS/folds/data`: Parquet whose training faces have
 among them, which no student trains on, have the truth there.
 """
 
-import subprocess
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import yaml
 from accelerate import Accelerator
 from datasets import Dataset, Image, concatenate_datasets
+from training import finish
 from transformers.utils import logging as transformers_logging
 
 from kd_landmarks import load_rows
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.detectors import load_detector
-from kd_landmarks.distillation.runs import METRICS
 from kd_landmarks.distillation.targets import precompute_targets
 from kd_landmarks.distillation.teachers import (
     TEACHER_COLUMNS,
@@ -33,25 +33,11 @@ from kd_landmarks.distillation.teachers import (
 from kd_landmarks.processes import on_cpus
 from kd_landmarks.schemes import get_scheme
 
-REPOSITORY = Path(__file__).parents[2]
 SCHEME = get_scheme("ibug68")
-RECIPES = REPOSITORY / "benchmarks/recipes"
+ARMS = Path(__file__).parent / "arms.yaml"
+RECIPES = Path(__file__).parents[1] / "recipes"
 VALIDATION_FACES, SEED, FOLD_SEED = 300, 0, 1
 BACKBONE = "tf_efficientnet_lite2.safetensors"
-# As arms.yaml has it for the study's Tolerant-Teacher.
-TOLERANT = {
-    "tolerant_teacher.backbone": "tf_efficientnet_lite2",
-    "tolerant_teacher.image_size": 192,
-    "tolerant_teacher.batch_size": 16,
-    "tolerant_teacher.epochs": 8,
-    "tolerant_teacher.learning_rate": 3.0e-4,
-    "tolerant_teacher.loss.map_weight": 0.6,
-    "tolerant_teacher.augmentation.rotation": 40,
-    "tolerant_teacher.augmentation.scale": 1.25,
-    "tolerant_teacher.augmentation.shift": 0.07,
-    "tolerant_teacher.augmentation.low_resolution": 0.2,
-    "tolerant_teacher.augmentation.occlusion": 0.5,
-}
 COMMON = {"data.validation_faces": 0, "data.test_split": "test", "data.generated_extra": 0}
 
 
@@ -104,29 +90,19 @@ def with_bytes(row: dict[str, Any]) -> dict[str, Any]:
 def train_teachers(folder: Path, weights: Path) -> dict[str, Path]:
     """Both teachers of a fold, from wherever their training is: KD-Loss's names to checkpoints."""
     first, tough, tolerant = (folder / name for name in ("tough_128", "tough", "tolerant"))
-    start = {"tough_teacher.backbone_weights": str(weights / BACKBONE)}
-    train_run(first, folder, RECIPES / "300w_teacher_128.yaml", "tough_teacher", start)
-    start = {"tough_teacher.init": str(first / "tough_teacher")}
-    train_run(tough, folder, RECIPES / "300w_teacher_192.yaml", "tough_teacher", start)
-    start = {**TOLERANT, "tolerant_teacher.init": str(tough / "tough_teacher")}
-    train_run(tolerant, folder, "300w", "tolerant_teacher", start)
+    start = {"data": folder / "data", **COMMON}
+    alone = {**start, "stages": "tough_teacher"}
+    recipe, backbone = RECIPES / "300w_teacher_128.yaml", weights / BACKBONE
+    finish(first, {**alone, "recipe": recipe, "tough_teacher.backbone_weights": backbone})
+    recipe, init = RECIPES / "300w_teacher_192.yaml", first / "tough_teacher"
+    finish(tough, {**alone, "recipe": recipe, "tough_teacher.init": init})
+    arms = yaml.safe_load(ARMS.read_text(encoding="utf-8"))
+    settings = {
+        key: value for key, value in arms["shared"].items() if key.startswith("tolerant_teacher.")
+    }
+    settings["tolerant_teacher.init"] = tough / "tough_teacher"
+    finish(tolerant, {"recipe": "300w", **start, "stages": "tolerant_teacher", **settings})
     return {"tough": tough / "tough_teacher", "tolerant": tolerant / "tolerant_teacher"}
-
-
-def train_run(
-    run: Path, folder: Path, recipe: Path | str, stage: str, settings: dict[str, Any]
-) -> None:
-    """One training to its end."""
-    if (run / METRICS).exists():
-        return
-    words = ["--resume", str(run)]
-    if not (run / "run.json").exists():
-        words = ["--recipe", str(recipe), "--data", str(folder / "data"), "--stages", stage]
-        words += ["--output", str(run)]
-        for key, value in (COMMON | settings).items():
-            words += [f"--{key}", str(value)]
-    launcher = ["accelerate", "launch", "--dynamo_backend", "inductor"]
-    subprocess.run([*launcher, str(REPOSITORY / "train_accelerate.py"), *words], check=True)
 
 
 if __name__ == "__main__":

@@ -9,10 +9,9 @@ A record has the errors of every face of 300W common and of the validation faces
 """
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -21,9 +20,9 @@ import yaml
 from transformers.utils import logging as transformers_logging
 
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent))
 from record import describe, without_paths  # noqa: E402
+from training import finish  # noqa: E402
 
 from kd_landmarks import load_rows  # noqa: E402
 from kd_landmarks.detectors import load_detector  # noqa: E402
@@ -73,18 +72,23 @@ def main(
         print(record, flush=True)
 
 
+@cache
+def plan() -> dict[str, Any]:
+    """What arms.yaml says."""
+    return yaml.safe_load(ARMS.read_text(encoding="utf-8"))
+
+
 def planned() -> list[Run]:
     """All runs, group by group; in a group the first seeds of all arms before the second ones."""
-    plan = yaml.safe_load(ARMS.read_text(encoding="utf-8"))
     runs = [
         Run(
             arm["name"],
             arm["group"],
             seed,
             arm["stage"],
-            plan["shared"] | arm.get("settings", {}),
+            plan()["shared"] | arm.get("settings", {}),
         )
-        for arm in plan["arms"]
+        for arm in plan()["arms"]
         for seed in arm.get("seeds", [0])
     ]
     return sorted(runs, key=lambda run: (run.group, run.seed))
@@ -92,26 +96,15 @@ def planned() -> list[Run]:
 
 def train(run: Run, folder: Path, data: Path, runs: Path, tough: Path, weights: Path) -> None:
     """Train a run to its end, from wherever it is."""
-    if (folder / METRICS).exists():
-        return
     places = {"tough": str(tough), "data": str(data), "runs": str(runs)}
-    words = ["--resume", str(folder)]
-    if not (folder / "run.json").exists():
-        recipe = yaml.safe_load(ARMS.read_text(encoding="utf-8"))["recipe"]
-        words = ["--recipe", recipe, "--stages", run.stage]
-        words += ["--output", str(folder), "--run.seed", str(run.seed)]
-        if "data.source" not in run.settings:
-            words += ["--data", str(data / "300w")]
-        if run.stage in ("student", "baseline"):
-            words += [f"--{run.stage}.backbone_weights", str(weights / BACKBONE)]
-        for key, value in run.settings.items():
-            filled = value.format(**places) if isinstance(value, str) else value
-            words += [f"--{key}", str(filled)]
-    print(f"{run.name}: {' '.join(words)}", flush=True)
-    launcher = ["accelerate", "launch", "--dynamo_backend", "inductor"]
-    subprocess.run(
-        [*launcher, str(REPOSITORY / "train_accelerate.py"), *words], check=True, env=os.environ
-    )
+    start = {"recipe": plan()["recipe"], "stages": run.stage, "run.seed": run.seed}
+    if "data.source" not in run.settings:
+        start["data"] = data / "300w"
+    if run.stage in ("student", "baseline"):
+        start[f"{run.stage}.backbone_weights"] = weights / BACKBONE
+    for key, value in run.settings.items():
+        start[key] = value.format(**places) if isinstance(value, str) else value
+    finish(folder, start)
 
 
 def measured(run: Run, folder: Path, data: Path) -> dict[str, Any]:

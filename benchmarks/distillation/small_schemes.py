@@ -14,7 +14,6 @@ Sheets of predictions lie in the runs' folders.
 """
 
 import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -23,9 +22,9 @@ import numpy as np
 import typer
 
 HERE = Path(__file__).parent
-REPOSITORY = HERE.parents[1]
 sys.path.insert(0, str(HERE.parent))
 from record import print_table, record  # noqa: E402
+from training import REPOSITORY, finish  # noqa: E402
 
 from kd_landmarks import default_checkpoint  # noqa: E402
 from kd_landmarks.data.rows import photo_id  # noqa: E402
@@ -116,13 +115,7 @@ def write(parts: dict[str, list[dict[str, Any]]], folder: Path) -> Path:
 def train(recipe: str, folder: Path) -> dict[str, Any]:
     """All four networks, from wherever the run is; its metrics."""
     run = folder / "run"
-    if not (run / METRICS).exists():
-        words = ["--resume", str(run)]
-        if not (run / "run.json").exists():
-            words = ["--recipe", recipe, "--data", str(folder / "data"), "--output", str(run)]
-            words += [word for key, value in SETTINGS.items() for word in (f"--{key}", str(value))]
-        script = REPOSITORY / "train_accelerate.py"
-        subprocess.run(["accelerate", "launch", str(script), *words], check=True)
+    finish(run, {"recipe": recipe, "data": folder / "data", **SETTINGS}, compiled=False)
     return json.loads((run / METRICS).read_text(encoding="utf-8"))
 
 

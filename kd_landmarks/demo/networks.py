@@ -4,6 +4,7 @@ import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -94,7 +95,7 @@ class Networks:
                 self._loaded[source] = FaceLandmarkPipeline(source, device=self._device)
             return self._loaded[source]
 
-    @property
+    @cached_property
     def scheme(self) -> LandmarkScheme:
         """The landmarks of the package's own student."""
         return detector_scheme(self.get().model, "the package's detector")

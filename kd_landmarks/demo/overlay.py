@@ -153,10 +153,15 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], caption: str)
     )
 
 
-def downloads(files: Mapping[str, tuple[str, bytes, str]]) -> str:
-    """Links that save what is inside of them: label -> (file name, content, media type)."""
+def downloads(files: Mapping[str, tuple[str, bytes, str]], more: str) -> str:
+    """Links that save what is inside of them, and one that finds its content in the page.
+
+    Args:
+        files: label -> (file name, content, media type).
+        more: HTML of the last link.
+    """
     links = [
         f'<a class="kd-save" download="{escape(name)}" href="{data_url(content, kind)}">{label}</a>'
         for label, (name, content, kind) in files.items()
     ]
-    return f'<p class="kd-downloads">{" ".join(links)}</p>'
+    return f'<p class="kd-downloads">{" ".join([*links, more])}</p>'

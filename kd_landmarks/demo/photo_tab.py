@@ -73,9 +73,7 @@ class PhotoTab:
                 with gr.Accordion("Points of the chosen face", open=False):
                     details = gr.HTML(first[3], elem_id="photo-details")
         outputs = [view, saved, face, details, faces]
-        upload.input(
-            self._of_upload, upload, [*outputs, upload], api_visibility="private", queue=True
-        )
+        upload.input(self._of_upload, upload, [*outputs, upload], api_visibility="private")
         for name, button in buttons.items():
             button.click(
                 lambda name=name: self._result(examples()[name].photo),
@@ -139,7 +137,7 @@ class PhotoTab:
     def _of_upload(self, photo: str | None) -> tuple[Any, ...]:
         """The result of an upload, and nothing, which makes room for the next one."""
         if photo is None:
-            return *[gr.skip()] * 5, gr.skip()
+            return (gr.skip(),) * 6
         try:
             return *self._result(read_photo(self._uploads.take(photo))), None
         except KDLandmarksError as error:
@@ -231,14 +229,11 @@ def _files(photo: Image.Image, faces: Sequence[Face], scheme: LandmarkScheme) ->
     text = io.StringIO()
     PredictionWriter(text, ".csv", scheme).write("photo", list(faces))
     plain = json.dumps(plain_result(photo, faces), indent=1)
-    links = downloads(
+    return downloads(
         {
             "Save JSON": ("landmarks.json", plain.encode(), "application/json"),
             "Save CSV": ("landmarks.csv", text.getvalue().encode(), "text/csv"),
-        }
-    )
-    button = (
+        },
         '<button type="button" class="kd-save" '
-        "onclick=\"kdSavePicture('photo-view', 'landmarks.png')\">Save PNG</button>"
+        "onclick=\"kdSavePicture('photo-view', 'landmarks.png')\">Save PNG</button>",
     )
-    return links.replace("</p>", f" {button}</p>")

@@ -58,11 +58,12 @@ class ResultsTab:
             "Other detectors' points are mapped to these 68 by a linear map fitted on training "
             "faces, which favors them. dlib's model has most likely seen the 300W faces."
         )
-        orders = dict(zip(risk_curves()["sorted"].unique(), COLORS, strict=False))
+        risk = risk_curves()
+        orders = dict(zip(risk["sorted"].unique(), COLORS, strict=False))
         gr.Markdown("**What confidence is good for**: the error of the faces that are kept.")
         gr.HTML(legend(orders))
         gr.LinePlot(
-            risk_curves(),
+            risk,
             x="faces kept, %",
             y="NME %",
             color="sorted",

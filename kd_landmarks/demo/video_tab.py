@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.prediction import plain_face
+from ..inference.prediction import CORNERS, plain_face, point_columns
 from ..inference.smoothing import Smoothing
 from ..inference.tracking import FaceTracker, TrackedFace
 from ..inference.video import VideoReader, VideoWriter, draw_frame, frame_line, track_video
@@ -140,12 +141,14 @@ class VideoTab:
         )
         saved = downloads(
             {
-                "Save clip": ("landmarks.webm", out.read_bytes(), "video/webm"),
                 "Save CSV": ("landmarks.csv", _csv(rows, scheme), "text/csv"),
                 "Save JSON lines": (
                     "landmarks.jsonl", "".join(lines).encode(), "application/json",
                 ),
-            }
+            },
+            # The clip is in the page already.
+            '<a class="kd-save" download="landmarks.webm" href="#" onclick="this.href = '
+            "document.querySelector('#video-view video').src\">Save clip</a>",
         )  # fmt: skip
         summary = f'<p class="kd-summary" role="status"><strong>{count}</strong>{rest}.</p>'
         yield summary, video + saved, _table(seen)
@@ -172,18 +175,16 @@ def _rows(number: int, rate: float, faces: list[TrackedFace]) -> list[list[Any]]
     rows = []
     for face in faces:
         plain = plain_face(face)
-        points = [value for point in plain["keypoints"] for value in point]
         told = [number, round(number / rate, 4), face["track"], plain["face_confidence"]]
-        rows.append([*told, *plain["box"], *points])
+        rows.append([*told, *plain["box"], *chain(*plain["keypoints"])])
     return rows
 
 
 def _csv(rows: list[list[Any]], scheme: LandmarkScheme) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = [f"{name}_{axis}" for name in scheme.names for axis in "xy"]
-    corners = ["x0", "y0", "x1", "y1"]
-    writer.writerow(["frame", "time", "track", "face_confidence", *corners, *names])
+    told = ["frame", "time", "track", "face_confidence"]
+    writer.writerow([*told, *CORNERS, *point_columns(scheme)])
     writer.writerows(rows)
     return text.getvalue().encode()
 

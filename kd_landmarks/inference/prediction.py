@@ -3,7 +3,7 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,6 +19,8 @@ Outcome = tuple[str, list[Face] | KDLandmarksError]
 """A photo's path or URL with its faces, or with what is wrong with it."""
 
 FORMATS = (".jsonl", ".csv")
+CORNERS = ("x0", "y0", "x1", "y1")
+"""What a table calls the corners of a box."""
 
 
 def find_photos(places: Sequence[str]) -> list[str]:
@@ -101,11 +103,8 @@ class PredictionWriter:
         self._stream = stream
         self._table = csv.writer(stream, lineterminator="\n") if kind == ".csv" else None
         if self._table:
-            names = [f"{name}_{axis}" for name in scheme.names for axis in "xy"]
-            corners = ["x0", "y0", "x1", "y1"]
-            self._table.writerow(
-                ["image", "face", *corners, "detection_score", "face_confidence", *names]
-            )
+            told = ["detection_score", "face_confidence"]
+            self._table.writerow(["image", "face", *CORNERS, *told, *point_columns(scheme)])
 
     def write(self, photo: str, found: list[Face] | KDLandmarksError) -> None:
         """Append a photo's faces, or its error."""
@@ -119,9 +118,15 @@ class PredictionWriter:
         elif not isinstance(found, KDLandmarksError):
             for number, face in enumerate(found):
                 values = plain_face(face)
-                points = [value for point in values["keypoints"] for value in point]
                 sure = [values["detection_score"], values["face_confidence"]]
-                self._table.writerow([photo, number, *values["box"], *sure, *points])
+                self._table.writerow(
+                    [photo, number, *values["box"], *sure, *chain(*values["keypoints"])]
+                )
+
+
+def point_columns(scheme: LandmarkScheme) -> list[str]:
+    """What a table calls the coordinates: each landmark's x and y, in their order."""
+    return [f"{name}_{axis}" for name in scheme.names for axis in "xy"]
 
 
 def plain_face(face: Face) -> dict[str, Any]:

@@ -11,5 +11,5 @@ RESULTS = FOLDER / "results.json"
 
 @cache
 def results() -> dict[str, Any]:
-    """Figures of the released networks, of other detectors, of confidence and boxes."""
+    """Figures of the released networks, of other detectors, and of confidence."""
     return json.loads(RESULTS.read_text(encoding="utf-8"))
