@@ -18,7 +18,7 @@ from typing import Annotated
 
 # Before torch loads OpenMP: threads that spin long while they wait take the cores from the loader
 # and from whatever else runs, and on a crowded machine training crawls. Not spinning at all slows
-# a free one (benchmarks/openmp_waiting.py measures both).
+# a free one (benchmarks/cpu_settings.py measures both).
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "5000")
 
 import torch
@@ -56,7 +56,7 @@ from kd_landmarks.distillation.teachers import (
 from kd_landmarks.distillation.trainer import StepLoss, train_network
 from kd_landmarks.distillation.transfer import adopt_landmarks
 from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.processes import on_cpus
+from kd_landmarks.processes import keep_freed_memory, on_cpus
 from kd_landmarks.quiet import set_up_logging
 from kd_landmarks.recipes import STAGES, Recipe, parse_overrides
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
@@ -223,6 +223,7 @@ def main(
     """Parse the command line and run; see the module's docstring."""
     set_up_logging()
     began = time.monotonic()
+    keep_freed_memory()
     try:
         overrides = parse_overrides(context.args)
         shortcuts = {

@@ -1,6 +1,7 @@
-"""Processes that are started together know of one another, told to stay on CPUs or not."""
+"""Processes that are started together know of one another; memory is kept for the next tensors."""
 
 import os
+import platform
 import subprocess
 import sys
 
@@ -42,3 +43,30 @@ def test_cpus_are_for_who_asks_or_has_nothing_else(monkeypatch, word, here, expe
     assert on_cpus() is expected
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     assert on_cpus()
+
+
+FAULTS = """
+import resource, sys, torch
+from kd_landmarks.processes import keep_freed_memory
+if sys.argv[1] == "kept":
+    keep_freed_memory()
+torch.zeros(1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(20):
+    torch.ones(2**24)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
+def test_tensors_of_the_size_of_freed_ones_get_their_memory():
+    pages = 2**26 // os.sysconf("SC_PAGE_SIZE")  # of one tensor
+    faults = {}
+    for way in ("kept", "given back"):
+        command = [sys.executable, "-c", FAULTS, way]
+        clean = {key: text for key, text in os.environ.items() if not key.startswith("MALLOC_")}
+        clean.pop("GLIBC_TUNABLES", None)
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
+        faults[way] = int(done.stdout)
+    assert faults["kept"] < 4 * pages
+    assert faults["given back"] > 10 * pages

@@ -29,9 +29,11 @@ PLOT = HERE.parent / "results/distillation_gains.png"
 # Title of a comparison, the arm without, the arm with, and the target in percent.
 GAINS = (
     ("our head: both teachers", "none", "both", 4.0),
+    ("our head: both teachers and unlabeled faces", "none", "unlabeled", 4.0),
     ("our head: Tough-Teacher alone", "none", "tough-alone", None),
     ("our head: Tolerant-Teacher alone", "none", "tolerant-alone", None),
     ("linear head: both teachers", "linear-none", "linear-both", 8.0),
+    ("linear head: both teachers and unlabeled faces", "linear-none", "linear-unlabeled", 8.0),
     ("40 epochs: both teachers", "half-none", "half-both", None),
     ("40 epochs: unlabeled faces", "half-both", "half-unlabeled", None),
     ("40 epochs: the paper's constants", "half-none", "half-paper", None),
@@ -110,8 +112,12 @@ def mean(values: Any) -> float:
 def gain(
     title: str, without: str, with_: str, target: float | None, by_arm: dict[str, Any]
 ) -> dict[str, Any]:
-    """What an arm has over another one, in percent of the other's error."""
-    base, better = errors_of(by_arm[without]), errors_of(by_arm[with_])
+    """What an arm has over another one, in percent of the other's error, for seeds of both."""
+    seeds = {one["seed"] for one in by_arm[without]} & {one["seed"] for one in by_arm[with_]}
+    pair = (without, with_)
+    base, better = (
+        errors_of([one for one in by_arm[name] if one["seed"] in seeds]) for name in pair
+    )
     found, low, high = (
         100 * value / base.mean() for value in bootstrap_interval(base - better, seed=SEED)
     )
@@ -121,7 +127,7 @@ def gain(
         "low": low,
         "high": high,
         "p": float(wilcoxon(base, better).pvalue),
-        "seeds": min(len(by_arm[without]), len(by_arm[with_])),
+        "seeds": len(seeds),
         "target": target,
     }
 

@@ -56,14 +56,14 @@ def main(
     runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
     tough: Annotated[Path, typer.Option(help="Tough-Teacher that saw no validation face.")],
     weights: Annotated[Path, typer.Option(help=f"Folder with {BACKBONE}.")],
-    only: Annotated[str | None, typer.Option(help="Comma-separated names of arms.")] = None,
+    only: Annotated[str | None, typer.Option(help="Comma-separated arms or runs.")] = None,
 ) -> None:
     """Train and record what is missing."""
     transformers_logging.disable_progress_bar()
     chosen = None if only is None else set(only.split(","))
     for run in planned():
         record = RESULTS / f"{run.name}.json"
-        if record.exists() or (chosen is not None and run.arm not in chosen):
+        if record.exists() or (chosen is not None and not chosen & {run.arm, run.name}):
             continue
         folder = runs / run.name
         train(run, folder, data, runs, tough, weights)

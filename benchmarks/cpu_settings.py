@@ -1,9 +1,10 @@
-"""How long OpenMP's threads should spin while they wait, on a free machine and on a busy one.
+"""What OpenMP's waiting and the C library's memory cost training on a CPU, free and busy.
 
-    python benchmarks/openmp_waiting.py
+    python benchmarks/cpu_settings.py
 
 Trains a student step by step with all cores, once alone and once beside a process that keeps one
-core busy, for several settings of GOMP_SPINCOUNT. train_accelerate.py sets the one chosen here.
+core busy: OpenMP's threads spin for a while when they wait (GOMP_SPINCOUNT), and glibc gives large
+freed tensors back to the system or keeps them. train_accelerate.py sets what was chosen here.
 """
 
 import os
@@ -12,7 +13,15 @@ import subprocess
 import sys
 import time
 
-SETTINGS = {"default": None, "100000": "100000", "20000": "20000", "5000": "5000", "none": "0"}
+KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
+SETTINGS = {
+    "default": {},
+    "spinning 100000 times": {"GOMP_SPINCOUNT": "100000"},
+    "spinning 5000 times": {"GOMP_SPINCOUNT": "5000"},
+    "not spinning": {"GOMP_SPINCOUNT": "0"},
+    "memory kept": KEPT,
+    "spinning 5000 times, memory kept": {"GOMP_SPINCOUNT": "5000", **KEPT},
+}
 STEPS, WARM_UP, LONGEST = 20, 3, 60.0
 BATCH = 32
 
@@ -45,10 +54,9 @@ def main() -> None:
     from record import print_table, record
 
     measured: dict[str, dict[str, float]] = {}
-    for name, count in SETTINGS.items():
-        environment = {key: text for key, text in os.environ.items() if key != "GOMP_SPINCOUNT"}
-        if count is not None:
-            environment["GOMP_SPINCOUNT"] = count
+    ours = {key for setting in SETTINGS.values() for key in setting}
+    for name, setting in SETTINGS.items():
+        environment = {key: text for key, text in os.environ.items() if key not in ours} | setting
         command = [sys.executable, __file__, "--one"]
         for state in ("free", "busy"):
             load = subprocess.Popen([sys.executable, "-c", "while True: pass"])
@@ -60,8 +68,8 @@ def main() -> None:
             rate = float(done.stdout.split()[-1])
             measured.setdefault(name, {})[state] = rate
     rows = [(name, *(f"{rate:.0f}" for rate in rates.values())) for name, rates in measured.items()]
-    print_table(("GOMP_SPINCOUNT", "images/s, free", "images/s, one core busy"), rows)
-    print(record("openmp_waiting", measured, seed=0))
+    print_table(("setting", "images/s, free", "images/s, one core busy"), rows)
+    print(record("cpu_settings", measured, seed=0))
 
 
 if __name__ == "__main__":
