@@ -67,7 +67,7 @@ def main(
         validation = add_point_column(validation, column, point_array(validation, "landmarks"))
     store(concatenate_datasets([*told, validation]), runs / "folds/data/train.parquet")
     common = load_rows(data / "300w", "common", scheme=SCHEME)
-    store(common, runs / "folds/data/common.parquet")
+    store(common, runs / "folds/data/test.parquet")
 
 
 def store(rows: Dataset, file: Path) -> None:

@@ -1,0 +1,146 @@
+"""Smaller inputs and narrower networks: error against time, and which of them pay.
+
+    python benchmarks/distillation/scales.py
+
+Reads the records that `run.py` wrote of the student as it is and of the arms in group e, times
+their networks (weights do not matter for that) on one core in ONNX Runtime, taking turns, prints
+the table, records it in `../results/scales.json` and draws `../results/scales.png`. A network pays
+if no other one is both faster and better.
+"""
+
+import json
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+import yaml
+from matplotlib.figure import Figure
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+from record import RESULTS, print_table, record  # noqa: E402
+
+from kd_landmarks.distillation.networks import build_network  # noqa: E402
+from kd_landmarks.inference.export import export_onnx  # noqa: E402
+from kd_landmarks.inference.onnx import OnnxDetector  # noqa: E402
+from kd_landmarks.recipes import NetworkSettings  # noqa: E402
+from kd_landmarks.schemes import get_scheme  # noqa: E402
+
+# The student as it is, and arms of group e.
+REFERENCE, GROUP = "half-both", "e"
+ROUNDS, WARM_UP, SEED = 200, 20, 0
+SCHEME = get_scheme("ibug68")
+
+
+def main() -> None:
+    """Read, time, print, record and draw."""
+    arms = yaml.safe_load((HERE / "arms.yaml").read_text("utf-8"))["arms"]
+    names = [REFERENCE, *(arm["name"] for arm in arms if arm["group"] == GROUP)]
+    files = [HERE / f"results/{name}-{SEED}.json" for name in names]
+    records = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
+    if not records:
+        sys.exit(f"none of {', '.join(names)} is in {HERE / 'results'}: run.py writes them")
+    networks = [described(one) for one in records]
+    for network, milliseconds in zip(networks, timed(records), strict=True):
+        network["milliseconds"] = milliseconds
+    for network in networks:
+        network["pays"] = not any(
+            other["milliseconds"] < network["milliseconds"] and other["nme"] < network["nme"]
+            for other in networks
+        )
+    networks.sort(key=lambda network: network["milliseconds"])
+    rows = [
+        (
+            network["backbone"],
+            network["image_size"],
+            f"{network['parameters'] / 1e6:.2f} M",
+            f"{network['validation_nme']:.2f}",
+            f"{network['nme']:.2f}",
+            f"{network['wflw_nme']:.2f}",
+            f"{network['milliseconds']:.2f}",
+            "yes" if network["pays"] else "no",
+        )
+        for network in networks
+    ]
+    header = ("backbone", "input", "parameters", "validation NME %", "300W common NME %")
+    print_table((*header, "106 WFLW faces NME %", "ms a face", "pays"), rows)
+    print(record("scales", {"networks": networks}, SEED))
+    draw(networks)
+
+
+def settings_of(one: dict[str, Any]) -> NetworkSettings:
+    """A record's network, without the weights that it started from."""
+    return NetworkSettings(
+        **one["recipe"][one["stage"]] | {"backbone_weights": "none", "init": None}
+    )
+
+
+def described(one: dict[str, Any]) -> dict[str, Any]:
+    """What the table says of a record, but for the time."""
+    settings = settings_of(one)
+    model, _ = build_network(settings, SCHEME, "student", one["recipe"]["data"]["crop_margin"])
+    return {
+        "arm": one["arm"],
+        "backbone": settings.backbone,
+        "image_size": settings.image_size,
+        "head_channels": settings.head_channels,
+        "head_strides": list(settings.head_strides),
+        "parameters": sum(tensor.numel() for tensor in model.parameters()),
+        "validation_nme": one["measured"]["validation"]["nme"],
+        "nme": one["measured"]["test"]["nme"],
+        "wflw_nme": one["wflw"]["nme"],
+    }
+
+
+def timed(records: list[dict[str, Any]]) -> list[float]:
+    """Median milliseconds of one face on one core, in turns."""
+    detectors, faces = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        for number, one in enumerate(records):
+            settings, margin = settings_of(one), one["recipe"]["data"]["crop_margin"]
+            model, processor = build_network(settings, SCHEME, "student", margin)
+            file = export_onnx(model, processor, Path(folder) / f"{number}.onnx")
+            detectors.append(OnnxDetector(file, threads=1))
+            side = settings.image_size
+            faces.append(np.zeros((1, 3, side, side), np.float32))
+    times: list[list[float]] = [[] for _ in records]
+    for _ in range(ROUNDS):
+        for detector, face, found in zip(detectors, faces, times, strict=True):
+            start = time.perf_counter()
+            detector.run(face)
+            found.append(1000 * (time.perf_counter() - start))
+    return [statistics.median(found[WARM_UP:]) for found in times]
+
+
+def draw(networks: list[dict[str, Any]]) -> None:
+    """Error against time, the networks that pay joined."""
+    figure = Figure(figsize=(7, 4.5), dpi=150, layout="constrained")
+    axes = figure.subplots()
+    front = [network for network in networks if network["pays"]]
+    axes.plot(
+        [network["milliseconds"] for network in front],
+        [network["nme"] for network in front],
+        color="#0d9488",
+        linewidth=1,
+    )
+    for network in networks:
+        color = "#0d9488" if network["pays"] else "#6b7280"
+        place = (network["milliseconds"], network["nme"])
+        axes.plot(*place, "o", color=color)
+        label = f"{network['backbone']}, {network['image_size']} px"
+        axes.annotate(label, place, (5, 5), textcoords="offset points", fontsize="small")
+    axes.set_xlabel("milliseconds a face, one core, ONNX Runtime")
+    axes.set_ylabel("NME on 300W common, %")
+    axes.set_xlim(left=0)
+    axes.margins(x=0.25)
+    axes.grid(alpha=0.3)
+    figure.savefig(RESULTS / "scales.png")
+
+
+if __name__ == "__main__":
+    typer.run(main)
