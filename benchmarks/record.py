@@ -2,6 +2,7 @@
 
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -28,8 +29,25 @@ def record(name: str, measured: dict[str, Any], seed: int) -> Path:
     entry = {"measured": measured, "seed": seed, **describe()}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    path.write_text(json.dumps(entry, indent=1) + "\n", encoding="utf-8")
+    write_json(path, entry)
     return path
+
+
+def write_json(path: Path, entry: dict[str, Any]) -> None:
+    """Write a record that stays small: errors of faces to 1e-4 %, lists of numbers on one line."""
+    text = json.dumps(_rounded(entry), indent=1)
+    text = re.sub(r"\[[-\d.,\s]+\]", lambda match: " ".join(match[0].split()), text)
+    path.write_text(text + "\n", encoding="utf-8")
+
+
+def _rounded(values: Any, inside_errors: bool = False) -> Any:
+    if isinstance(values, dict):
+        return {
+            key: _rounded(value, inside_errors or key == "errors") for key, value in values.items()
+        }
+    if isinstance(values, list):
+        return [_rounded(value, inside_errors) for value in values]
+    return round(values, 4) if inside_errors and isinstance(values, float) else values
 
 
 def describe() -> dict[str, Any]:

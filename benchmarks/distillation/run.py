@@ -21,7 +21,7 @@ from transformers.utils import logging as transformers_logging
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-from record import describe, without_paths  # noqa: E402
+from record import describe, without_paths, write_json  # noqa: E402
 from training import finish  # noqa: E402
 
 from kd_landmarks import load_rows  # noqa: E402
@@ -68,7 +68,7 @@ def main(
         folder = runs / run.name
         train(run, folder, data, runs, tough, weights)
         RESULTS.mkdir(exist_ok=True)
-        record.write_text(json.dumps(measured(run, folder, data), indent=1) + "\n", "utf-8")
+        write_json(record, measured(run, folder, data))
         print(record, flush=True)
 
 
