@@ -16,6 +16,7 @@ import time
 KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1)}
 SETTINGS = {
     "default": {},
+    "not spinning": {"GOMP_SPINCOUNT": "0"},
     "spinning 5000 times": {"GOMP_SPINCOUNT": "5000"},
     "memory kept": KEPT,
     "spinning 5000 times, memory kept": {"GOMP_SPINCOUNT": "5000", **KEPT},

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from record import TRAINING, without_paths
+from record import TRAINING, without_paths, write_json
 
 from kd_landmarks.detectors import load_detector
 from kd_landmarks.weights import DEFAULT_FOLDER
@@ -39,7 +39,7 @@ def main(
     save_compact(model, processor, folder, float8_from=WIDE if float8 else None)
     training = without_paths(json.loads((source / "training.json").read_text(encoding="utf-8")))
     TRAINING.mkdir(parents=True, exist_ok=True)
-    (TRAINING / f"{name}.json").write_text(json.dumps(training, indent=1) + "\n", encoding="utf-8")
+    write_json(TRAINING / f"{name}.json", training)
     print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.2f} MB")
 
 

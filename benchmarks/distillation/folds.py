@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import yaml
 from accelerate import Accelerator
 from datasets import Dataset, Image, concatenate_datasets
-from training import finish
+from training import SCHEME, finish, labeled_faces, plan
 from transformers.utils import logging as transformers_logging
 
 from kd_landmarks import load_rows
@@ -31,12 +30,9 @@ from kd_landmarks.distillation.teachers import (
     add_point_column,
 )
 from kd_landmarks.processes import on_cpus
-from kd_landmarks.schemes import get_scheme
 
-SCHEME = get_scheme("ibug68")
-ARMS = Path(__file__).parent / "arms.yaml"
 RECIPES = Path(__file__).parents[1] / "recipes"
-VALIDATION_FACES, SEED, FOLD_SEED = 300, 0, 1
+FOLD_SEED = 1
 BACKBONE = "tf_efficientnet_lite2.safetensors"
 COMMON = {"data.validation_faces": 0, "data.test_split": "test", "data.generated_extra": 0}
 
@@ -48,8 +44,7 @@ def main(
 ) -> None:
     """Halve, train what is missing, ask, and write."""
     transformers_logging.disable_progress_bar()
-    rows = load_rows(data / "300w", "train", scheme=SCHEME)
-    train, validation = split_by_photo(rows, VALIDATION_FACES, SEED)
+    train, validation = labeled_faces(data)
     halves = split_by_photo(train, len(train) // 2, FOLD_SEED)
     accelerator = Accelerator(cpu=on_cpus(), mixed_precision="no")
     told = []
@@ -96,9 +91,8 @@ def train_teachers(folder: Path, weights: Path) -> dict[str, Path]:
     finish(first, {**alone, "recipe": recipe, "tough_teacher.backbone_weights": backbone})
     recipe, init = RECIPES / "300w_teacher_192.yaml", first / "tough_teacher"
     finish(tough, {**alone, "recipe": recipe, "tough_teacher.init": init})
-    arms = yaml.safe_load(ARMS.read_text(encoding="utf-8"))
     settings = {
-        key: value for key, value in arms["shared"].items() if key.startswith("tolerant_teacher.")
+        key: value for key, value in plan()["shared"].items() if key.startswith("tolerant_teacher.")
     }
     settings["tolerant_teacher.init"] = tough / "tough_teacher"
     finish(tolerant, {"recipe": "300w", **start, "stages": "tolerant_teacher", **settings})

@@ -24,19 +24,16 @@ from transformers.utils import logging as transformers_logging
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from record import print_table, record  # noqa: E402
+from training import SCHEME, SEED, labeled_faces  # noqa: E402
 
-from kd_landmarks import load_rows  # noqa: E402
-from kd_landmarks.data.columns import box_array, point_array  # noqa: E402
-from kd_landmarks.data.splits import split_by_photo  # noqa: E402
+from kd_landmarks.data.columns import box_array, longer_sides, point_array  # noqa: E402
 from kd_landmarks.detectors import load_detector  # noqa: E402
 from kd_landmarks.distillation.teachers import FrozenTeacher  # noqa: E402
 from kd_landmarks.distillation.views import draw_views, look  # noqa: E402
 from kd_landmarks.metrics import nme  # noqa: E402
 from kd_landmarks.processes import on_cpus  # noqa: E402
-from kd_landmarks.schemes import get_scheme  # noqa: E402
 
-SCHEME = get_scheme("ibug68")
-VALIDATION_FACES, EVERY, SEED = 300, 6, 0
+EVERY = 6
 STUDENT = "student, no teacher"
 
 
@@ -54,8 +51,7 @@ def main(
         "student, both teachers": runs / "both-0/student",
         "student with the linear head, no teacher": runs / "linear-none-0/baseline",
     }
-    rows = load_rows(data / "300w", "train", scheme=SCHEME)
-    train, validation = split_by_photo(rows, VALIDATION_FACES, SEED)
+    train, validation = labeled_faces(data)
     train = train.select(range(0, len(train), EVERY))
     accelerator = Accelerator(cpu=on_cpus())
     teachers = {
@@ -96,7 +92,7 @@ def error(points: NDArray[np.float64], rows: Dataset) -> float:
 def alike(first: NDArray[np.float64], second: NDArray[np.float64], rows: Dataset) -> Any:
     """Correlation of two networks' errors, coordinate by coordinate, in sides of the face."""
     truth = point_array(rows, "landmarks")
-    side = np.ptp(truth, axis=1).max(-1)[:, None, None]
+    side = longer_sides(box_array(rows))[:, None, None]
     errors = [((points - truth) / side).ravel() for points in (first, second)]
     return float(np.corrcoef(errors)[0, 1])
 

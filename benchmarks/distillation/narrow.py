@@ -61,8 +61,9 @@ def narrowed(full: dict[str, Tensor], like: dict[str, Tensor]) -> dict[str, Tens
         if name in groups:
             into, out = groups[name]
             value = value[kept[out]]
-            if value.ndim == 4 and value.shape[1] > 1:
-                value = value[:, kept[into]] if into in kept else value
+            # Depthwise layers and the first one read what is not narrowed.
+            if into in kept and value.ndim == 4 and value.shape[1] > 1:
+                value = value[:, kept[into]]
         result[name] = value.reshape(target.shape).contiguous()
     return result
 

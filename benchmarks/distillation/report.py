@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 import typer
-import yaml
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
+from training import RESULTS, plan
 
 from kd_landmarks.metrics import bootstrap_interval
 
@@ -34,6 +34,8 @@ GAINS = (
     ("our head: Tolerant-Teacher alone", "none", "tolerant-alone", None),
     ("linear head: both teachers", "linear-none", "linear-both", 8.0),
     ("linear head: both teachers and unlabeled faces", "linear-none", "linear-unlabeled", 8.0),
+    ("linear head: the paper's constants, against wing", "linear-none", "linear-paper", None),
+    ("linear head: the paper's constants, against L2", "linear-none-l2", "linear-paper", 8.0),
     ("40 epochs: both teachers", "half-none", "half-both", None),
     ("40 epochs: unlabeled faces", "half-both", "half-unlabeled", None),
     ("40 epochs: the paper's constants", "half-none", "half-paper", None),
@@ -51,15 +53,14 @@ SEED = 0
 
 def main() -> None:
     """Read, print, write and draw."""
-    records = [json.loads(file.read_text("utf-8")) for file in sorted(HERE.glob("results/*.json"))]
+    records = [json.loads(file.read_text("utf-8")) for file in sorted(RESULTS.glob("*.json"))]
     by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for record in records:
         by_arm[record["arm"]].append(record)
     if not by_arm:
-        sys.exit(f"there are no records in {HERE / 'results'}: run.py writes them")
-    arms = yaml.safe_load((HERE / "arms.yaml").read_text("utf-8"))["arms"]
-    gains = [gain(*one, by_arm) for one in GAINS if one[1] in by_arm and one[2] in by_arm]
-    tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
+        sys.exit(f"there are no records in {RESULTS}: run.py writes them")
+    gains = [gain(*one, by_arm) for one in GAINS if common_seeds(one[1], one[2], by_arm)]
+    tables = {"arms": arms_table(plan()["arms"], by_arm), "gains": gains_table(gains)}
     text = PAGE.read_text("utf-8")
     for name, lines in tables.items():
         print("\n".join(lines), end="\n\n")
@@ -96,7 +97,7 @@ def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
         failures = mean(test["failure_rate_8"] for test in tests)
         lines.append(
             f"| {arm['about']} | {len(records)} | {epochs:g} "
-            f"| {mean(validation):.2f} "
+            f"| {', '.join(f'{nme:.2f}' for nme in validation)} "
             f"| {np.mean(common):.3f}{spread} | {failures:.2f} "
             f"| {mean(record['wflw']['nme'] for record in records):.2f} "
             f"| {mean(record['minutes'] for record in records):.0f} |"
@@ -109,14 +110,20 @@ def mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
 
+def common_seeds(without: str, with_: str, by_arm: dict[str, Any]) -> set[int]:
+    """Seeds that both arms have been trained with."""
+    seeds = [{one["seed"] for one in by_arm.get(name, [])} for name in (without, with_)]
+    return seeds[0] & seeds[1]
+
+
 def gain(
     title: str, without: str, with_: str, target: float | None, by_arm: dict[str, Any]
 ) -> dict[str, Any]:
     """What an arm has over another one, in percent of the other's error, for seeds of both."""
-    seeds = {one["seed"] for one in by_arm[without]} & {one["seed"] for one in by_arm[with_]}
-    pair = (without, with_)
+    seeds = common_seeds(without, with_, by_arm)
     base, better = (
-        errors_of([one for one in by_arm[name] if one["seed"] in seeds]) for name in pair
+        errors_of([one for one in records if one["seed"] in seeds])
+        for records in (by_arm[without], by_arm[with_])
     )
     found, low, high = (
         100 * value / base.mean() for value in bootstrap_interval(base - better, seed=SEED)

@@ -11,7 +11,6 @@ A record has the errors of every face of 300W common and of the validation faces
 import json
 import sys
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,16 +21,13 @@ from transformers.utils import logging as transformers_logging
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from record import describe, without_paths, write_json  # noqa: E402
-from training import finish  # noqa: E402
+from training import RESULTS, SCHEME, finish, plan  # noqa: E402
 
 from kd_landmarks import load_rows  # noqa: E402
 from kd_landmarks.detectors import load_detector  # noqa: E402
 from kd_landmarks.distillation.runs import METRICS, RECIPE  # noqa: E402
 from kd_landmarks.evaluation import evaluate_detector  # noqa: E402
-from kd_landmarks.schemes import get_scheme  # noqa: E402
 
-ARMS, RESULTS = HERE / "arms.yaml", HERE / "results"
-SCHEME = get_scheme("ibug68")
 BACKBONE = "mobilenetv2_100.safetensors"
 
 
@@ -60,10 +56,9 @@ def main(
 ) -> None:
     """Train and record what is missing."""
     transformers_logging.disable_progress_bar()
-    chosen = None if only is None else set(only.split(","))
-    for run in planned():
+    for run in wanted(only):
         record = RESULTS / f"{run.name}.json"
-        if record.exists() or (chosen is not None and not chosen & {run.arm, run.name}):
+        if record.exists():
             continue
         folder = runs / run.name
         train(run, folder, data, runs, tough, weights)
@@ -72,10 +67,20 @@ def main(
         print(record, flush=True)
 
 
-@cache
-def plan() -> dict[str, Any]:
-    """What arms.yaml says."""
-    return yaml.safe_load(ARMS.read_text(encoding="utf-8"))
+def wanted(only: str | None) -> list[Run]:
+    """The planned runs, or those of some arms or names of runs."""
+    runs = planned()
+    if only is None:
+        return runs
+    chosen = set(only.split(","))
+    unknown = chosen - {run.arm for run in runs} - {run.name for run in runs}
+    if unknown:
+        sys.exit(
+            f"--only: there is no arm or run {', '.join(sorted(unknown))}. Arms: "
+            f"{', '.join(dict.fromkeys(run.arm for run in runs))}; a run is an arm and a seed, as "
+            f"{runs[0].name}"
+        )
+    return [run for run in runs if chosen & {run.arm, run.name}]
 
 
 def planned() -> list[Run]:

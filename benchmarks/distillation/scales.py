@@ -18,36 +18,42 @@ from typing import Any
 
 import numpy as np
 import typer
-import yaml
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
+import training  # noqa: E402
 from record import RESULTS, print_table, record  # noqa: E402
+from training import SCHEME, SEED  # noqa: E402
 
 from kd_landmarks.distillation.networks import build_network  # noqa: E402
 from kd_landmarks.inference.export import export_onnx  # noqa: E402
 from kd_landmarks.inference.onnx import OnnxDetector  # noqa: E402
+from kd_landmarks.models import (  # noqa: E402
+    KDLandmarksForKeypointDetection,
+    KDLandmarksImageProcessor,
+)
 from kd_landmarks.recipes import NetworkSettings  # noqa: E402
-from kd_landmarks.schemes import get_scheme  # noqa: E402
 
 # The student as it is, and arms of group e.
 REFERENCE, GROUP = "half-both", "e"
-ROUNDS, WARM_UP, SEED = 200, 20, 0
-SCHEME = get_scheme("ibug68")
+ROUNDS, WARM_UP = 200, 20
+Network = tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]
 
 
 def main() -> None:
     """Read, time, print, record and draw."""
-    arms = yaml.safe_load((HERE / "arms.yaml").read_text("utf-8"))["arms"]
+    arms = training.plan()["arms"]
     names = [REFERENCE, *(arm["name"] for arm in arms if arm["group"] == GROUP)]
-    files = [HERE / f"results/{name}-{SEED}.json" for name in names]
+    files = [training.RESULTS / f"{name}-{SEED}.json" for name in names]
     records = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
     if not records:
-        sys.exit(f"none of {', '.join(names)} is in {HERE / 'results'}: run.py writes them")
-    networks = [described(one) for one in records]
-    for network, milliseconds in zip(networks, timed(records), strict=True):
-        network["milliseconds"] = milliseconds
+        sys.exit(f"none of {', '.join(names)} is in {training.RESULTS}: run.py writes them")
+    built = [untrained(one) for one in records]
+    networks = [
+        described(one, model) | {"milliseconds": milliseconds}
+        for one, (model, _), milliseconds in zip(records, built, timed(built), strict=True)
+    ]
     for network in networks:
         network["pays"] = not any(
             other["milliseconds"] < network["milliseconds"] and other["nme"] < network["nme"]
@@ -73,42 +79,39 @@ def main() -> None:
     draw(networks)
 
 
-def settings_of(one: dict[str, Any]) -> NetworkSettings:
+def untrained(one: dict[str, Any]) -> Network:
     """A record's network, without the weights that it started from."""
-    return NetworkSettings(
-        **one["recipe"][one["stage"]] | {"backbone_weights": "none", "init": None}
-    )
+    told = one["recipe"][one["stage"]] | {"backbone_weights": "none", "init": None}
+    margin = one["recipe"]["data"]["crop_margin"]
+    return build_network(NetworkSettings(**told), SCHEME, "student", margin)
 
 
-def described(one: dict[str, Any]) -> dict[str, Any]:
+def described(one: dict[str, Any], model: KDLandmarksForKeypointDetection) -> dict[str, Any]:
     """What the table says of a record, but for the time."""
-    settings = settings_of(one)
-    model, _ = build_network(settings, SCHEME, "student", one["recipe"]["data"]["crop_margin"])
+    config = model.config
     return {
         "arm": one["arm"],
-        "backbone": settings.backbone,
-        "image_size": settings.image_size,
-        "head_channels": settings.head_channels,
-        "head_strides": list(settings.head_strides),
-        "parameters": sum(tensor.numel() for tensor in model.parameters()),
+        "backbone": config.backbone,
+        "image_size": config.image_size,
+        "head_channels": config.head_channels,
+        "head_strides": list(config.head_strides),
+        "parameters": model.num_parameters(),
         "validation_nme": one["measured"]["validation"]["nme"],
         "nme": one["measured"]["test"]["nme"],
         "wflw_nme": one["wflw"]["nme"],
     }
 
 
-def timed(records: list[dict[str, Any]]) -> list[float]:
+def timed(networks: list[Network]) -> list[float]:
     """Median milliseconds of one face on one core, in turns."""
     detectors, faces = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for number, one in enumerate(records):
-            settings, margin = settings_of(one), one["recipe"]["data"]["crop_margin"]
-            model, processor = build_network(settings, SCHEME, "student", margin)
+        for number, (model, processor) in enumerate(networks):
             file = export_onnx(model, processor, Path(folder) / f"{number}.onnx")
             detectors.append(OnnxDetector(file, threads=1))
-            side = settings.image_size
+            side = model.config.image_size
             faces.append(np.zeros((1, 3, side, side), np.float32))
-    times: list[list[float]] = [[] for _ in records]
+    times: list[list[float]] = [[] for _ in networks]
     for _ in range(ROUNDS):
         for detector, face, found in zip(detectors, faces, times, strict=True):
             start = time.perf_counter()

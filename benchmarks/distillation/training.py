@@ -1,13 +1,41 @@
-"""Training to its end, wherever it is: what the scripts of the study have in common."""
+"""What the scripts of the study have in common: its plan, its faces, training to the end."""
 
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kd_landmarks.distillation.runs import METRICS
+import yaml
+from datasets import Dataset
 
-REPOSITORY = Path(__file__).parents[2]
+from kd_landmarks import load_rows
+from kd_landmarks.data.splits import split_by_photo
+from kd_landmarks.distillation.runs import METRICS
+from kd_landmarks.schemes import get_scheme
+
+HERE = Path(__file__).parent
+REPOSITORY = HERE.parents[1]
+RESULTS = HERE / "results"
+SCHEME = get_scheme("ibug68")
+# Of the runs whose validation faces no teacher has seen.
+SEED = 0
+
+
+@cache
+def plan() -> dict[str, Any]:
+    """What arms.yaml says."""
+    return yaml.safe_load((HERE / "arms.yaml").read_text(encoding="utf-8"))
+
+
+def labeled_faces(data: Path) -> tuple[Dataset, Dataset]:
+    """Training and validation faces of seed 0.
+
+    Args:
+        data: folder with 300w/.
+    """
+    rows = load_rows(data / "300w", "train", scheme=SCHEME)
+    return split_by_photo(rows, plan()["shared"]["data.validation_faces"], SEED)
 
 
 def finish(run: Path, start: Mapping[str, Any], compiled: bool = True) -> None:
