@@ -49,6 +49,7 @@ GAINS = (
     ("40 epochs: shapes not aligned", "half-both", "half-unaligned", None),
 )
 SEED = 0
+COMMON, WFLW = "300W common", "106 WFLW faces"
 
 
 def main() -> None:
@@ -71,10 +72,15 @@ def main() -> None:
         draw(gains)
 
 
-def errors_of(records: list[dict[str, Any]], split: str = "test") -> NDArray[np.float64]:
-    """Errors of each face, averaged over the records' seeds."""
-    every = [np.array(record["measured"][split]["errors"], dtype=float) for record in records]
-    return np.mean(every, axis=0)
+def errors_of(records: list[dict[str, Any]], faces: str) -> NDArray[np.float64]:
+    """Errors of each face of 300W common or of WFLW, averaged over the records' seeds."""
+    every = [
+        [face["nme"] for face in one["wflw"]["errors"]]
+        if faces == WFLW
+        else one["measured"]["test"]["errors"]
+        for one in records
+    ]
+    return np.mean(np.array(every, dtype=float), axis=0)
 
 
 def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
@@ -121,53 +127,62 @@ def gain(
 ) -> dict[str, Any]:
     """What an arm has over another one, in percent of the other's error, for seeds of both."""
     seeds = common_seeds(without, with_, by_arm)
-    base, better = (
-        errors_of([one for one in records if one["seed"] in seeds])
+    pair = [
+        [one for one in records if one["seed"] in seeds]
         for records in (by_arm[without], by_arm[with_])
-    )
+    ]
+    told = {faces: compared(*(errors_of(one, faces) for one in pair)) for faces in (COMMON, WFLW)}
+    return {"title": title, "seeds": len(seeds), "target": target, **told}
+
+
+def compared(base: NDArray[np.float64], better: NDArray[np.float64]) -> dict[str, float]:
+    """Gain in percent of the first ones, its interval, and p of no difference."""
     found, low, high = (
         100 * value / base.mean() for value in bootstrap_interval(base - better, seed=SEED)
     )
-    return {
-        "title": title,
-        "percent": found,
-        "low": low,
-        "high": high,
-        "p": float(wilcoxon(base, better).pvalue),
-        "seeds": len(seeds),
-        "target": target,
-    }
+    p = float(wilcoxon(base, better).pvalue)
+    return {"percent": found, "low": low, "high": high, "p": p}
 
 
 def gains_table(gains: list[dict[str, Any]]) -> list[str]:
     """Every comparison."""
     lines = [
-        "| what is added | seeds | gain on 300W common, % of the error | 95 % interval "
-        "| Wilcoxon p | target |",
-        "| --- | --- | --- | --- | --- | --- |",
+        f"| what is added | seeds | gain on {COMMON}, % of the error (95 % interval) "
+        f"| Wilcoxon p | target | gain on {WFLW}, % (95 % interval) | Wilcoxon p |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     for one in gains:
         target = "" if one["target"] is None else f"{one['target']:g}"
+        common, wflw = one[COMMON], one[WFLW]
         lines.append(
-            f"| {one['title']} | {one['seeds']} | {one['percent']:.1f} "
-            f"| {one['low']:.1f} to {one['high']:.1f} | {one['p']:.1g} | {target} |"
+            f"| {one['title']} | {one['seeds']} | {interval(common)} | {common['p']:.1g} "
+            f"| {target} | {interval(wflw)} | {wflw['p']:.1g} |"
         )
     return lines
 
 
+def interval(one: dict[str, float]) -> str:
+    """A gain and where it lies."""
+    return f"{one['percent']:.1f} ({one['low']:.1f} to {one['high']:.1f})"
+
+
 def draw(gains: list[dict[str, Any]]) -> None:
-    """The gains with their intervals."""
-    figure = Figure(figsize=(7, 0.5 + 0.4 * len(gains)), dpi=150, layout="constrained")
-    axes = figure.subplots()
-    for row, one in enumerate(reversed(gains)):
-        axes.plot([one["low"], one["high"]], [row, row], color="#0d9488", linewidth=2)
-        axes.plot(one["percent"], row, "o", color="#0d9488")
-        if one["target"] is not None:
-            axes.plot(one["target"], row, "|", color="#db2777", markersize=14)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(gains)), [one["title"] for one in reversed(gains)], fontsize="small")
-    axes.set_xlabel("gain on 300W common, % of the error (95 % interval; | target)")
-    axes.grid(axis="x", alpha=0.3)
+    """The gains with their intervals, on both sets of faces."""
+    figure = Figure(figsize=(10, 0.8 + 0.35 * len(gains)), dpi=120, layout="constrained")
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, faces in zip(panels, (COMMON, WFLW), strict=True):
+        for row, one in enumerate(reversed(gains)):
+            told = one[faces]
+            axes.plot([told["low"], told["high"]], [row, row], color="#0d9488", linewidth=2)
+            axes.plot(told["percent"], row, "o", color="#0d9488")
+            if faces == COMMON and one["target"] is not None:
+                axes.plot(one["target"], row, "|", color="#db2777", markersize=14)
+        axes.axvline(0, color="black", linewidth=0.8)
+        axes.set_xlabel(f"gain on {faces}, % of the error")
+        axes.grid(axis="x", alpha=0.3)
+    titles = [f"{one['title']} ({one['seeds']})" for one in reversed(gains)]
+    panels[0].set_yticks(range(len(gains)), titles, fontsize="small")
+    figure.suptitle("95 % intervals; (seeds); | target", fontsize="small")
     figure.savefig(PLOT)
 
 
