@@ -30,10 +30,17 @@ PLOT = HERE.parent / "results/distillation_gains.png"
 GAINS = (
     ("our head: both teachers", "none", "both", 4.0),
     ("our head: both teachers and unlabeled faces", "none", "unlabeled", 4.0),
+    ("our head: teachers' points on unlabeled faces, no KD-Loss", "none", "points", None),
     ("our head: Tough-Teacher alone", "none", "tough-alone", None),
     ("our head: Tolerant-Teacher alone", "none", "tolerant-alone", None),
     ("linear head: both teachers", "linear-none", "linear-both", 8.0),
     ("linear head: both teachers and unlabeled faces", "linear-none", "linear-unlabeled", 8.0),
+    (
+        "linear head: teachers' points on unlabeled faces, no KD-Loss",
+        "linear-none",
+        "linear-points",
+        None,
+    ),
     ("linear head: the paper's constants, against wing", "linear-none", "linear-paper", None),
     ("linear head: the paper's constants, against L2", "linear-none-l2", "linear-paper", 8.0),
     ("40 epochs: both teachers", "half-none", "half-both", None),
