@@ -45,6 +45,13 @@ GAINS = (
     ("linear head: the paper's constants, against L2", "linear-none-l2", "linear-paper", 8.0),
     ("40 epochs: both teachers", "half-none", "half-both", None),
     ("40 epochs: unlabeled faces", "half-both", "half-unlabeled", None),
+    ("40 epochs, nano student: both teachers", "nano-none", "nano", None),
+    (
+        "40 epochs, nano student: both teachers and unlabeled faces",
+        "nano-none",
+        "nano-unlabeled",
+        None,
+    ),
     ("40 epochs: the paper's constants", "half-none", "half-paper", None),
     ("40 epochs: the authors' constants", "half-none", "half-author-code", None),
     ("40 epochs: plain L1 to the Tough-Teacher", "half-none", "half-l1-to-tough", None),
