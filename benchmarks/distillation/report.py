@@ -19,7 +19,7 @@ import typer
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
-from training import RESULTS, plan
+from training import RESULTS, SEED, plan
 
 from kd_landmarks.metrics import bootstrap_interval
 
@@ -62,7 +62,6 @@ GAINS = (
     ("40 epochs: 97 % of the variance", "half-both", "half-97", None),
     ("40 epochs: shapes not aligned", "half-both", "half-unaligned", None),
 )
-SEED = 0
 COMMON, WFLW = "300W common", "106 WFLW faces"
 
 
@@ -113,7 +112,9 @@ def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
         spread = f" ({np.std(common, ddof=1):.3f})" if len(common) > 1 else ""
         epochs = records[0]["recipe"][arm["stage"]]["epochs"]
         # Other seeds hold other faces back, which the teachers have seen.
-        validation = [one["measured"]["validation"]["nme"] for one in records if not one["seed"]]
+        validation = [
+            one["measured"]["validation"]["nme"] for one in records if one["seed"] == SEED
+        ]
         failures = mean(test["failure_rate_8"] for test in tests)
         lines.append(
             f"| {arm['about']} | {len(records)} | {epochs:g} "
