@@ -15,7 +15,7 @@ training on its sign. Coordinates are in crop units: 1 is the side of the crop.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import torch
@@ -27,6 +27,7 @@ from .plain_losses import check_coordinates, weighted_mean, wing_loss
 MainForm = Literal["l1_joined_l2", "wing"]
 AssistForm = Literal["assistive", "l1"]
 LowInfluenceForm = Literal["fading_value", "zero", "fading_slope"]
+AssistUnit = Literal["crop", "wing"]
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,11 @@ class AssistiveConstants:
 
 @dataclass(frozen=True)
 class KDLossVariant:
-    """One complete set of constants of KD-Loss, and where it comes from."""
+    """One complete set of constants of KD-Loss, and where it comes from.
+
+    `assist_unit` is what the assistive loss measures e and d in: "crop" as they are, "wing" by
+    their wing loss.
+    """
 
     name: str
     source: str
@@ -55,6 +60,13 @@ class KDLossVariant:
     low_influence: LowInfluenceForm
     tough: AssistiveConstants
     tolerant: AssistiveConstants
+    assist_unit: AssistUnit = "crop"
+
+    def assist(self, error: Tensor, distance: Tensor, constants: AssistiveConstants) -> Tensor:
+        """`assistive_loss` of e and d, or where `assist_unit` is "wing", of their wing losses."""
+        if self.assist_unit == "wing":
+            error, distance = wing_loss(error), wing_loss(distance)
+        return assistive_loss(error, distance, constants, self.low_influence)
 
 
 PAPER = KDLossVariant(
@@ -90,7 +102,16 @@ OURS = KDLossVariant(
     tough=AssistiveConstants(alpha=1.0, negative_alpha=-0.5, beta=0.4),
     tolerant=AssistiveConstants(alpha=1.0, negative_alpha=-0.5, beta=0.4),
 )
-VARIANTS: dict[str, KDLossVariant] = {v.name: v for v in (PAPER, AUTHOR_CODE, OURS)}
+WING = replace(
+    OURS,
+    name="wing",
+    source=(
+        'As "ours", but the assistive terms too measure e and d by their wing loss, in its units: '
+        "they weigh the main loss's pull instead of mixing one of another shape into it."
+    ),
+    assist_unit="wing",
+)
+VARIANTS: dict[str, KDLossVariant] = {v.name: v for v in (PAPER, AUTHOR_CODE, OURS, WING)}
 
 
 def assistive_loss(
@@ -189,7 +210,7 @@ def kd_loss(
         if assist == "l1":
             values = (points - taught).abs()
         else:
-            values = assistive_loss(error, (taught - truth).abs(), constants, chosen.low_influence)
+            values = chosen.assist(error, (taught - truth).abs(), constants)
         return weight * weighted_mean(values, weights)
 
     by_tough, by_tolerant = (
@@ -226,8 +247,12 @@ class KDLoss(nn.Module):
     - Both are continuous and never fall with growing e, the main loss rises strictly: the ground
       truth is the only minimum.
 
+    variant="wing" is "ours" with e and d in the assistive terms measured by their wing loss. Then
+    the slope of all three terms together is the wing loss's times 2 to 4 (with the paper's
+    weights): most where no teacher errs as much, least near the ground truth.
+
     Args:
-        variant: "paper", "author_code", "ours", or a `KDLossVariant` of your own.
+        variant: "paper", "author_code", "ours", "wing", or a `KDLossVariant` of your own.
         scale: Multiplies all coordinates before every term; 1 = crop units.
         main_weight: Weight of the main loss (the paper's 2).
         tough_weight: Weight of the Tough-Teacher's assistive loss (the paper's 1).

@@ -166,13 +166,13 @@ def loss_curves(
     Returns:
         `tough`, `tolerant` and `main`, unweighted, and their weighted `total`, each like `error`.
     """
-    from .losses import assistive_loss, main_loss
+    from .losses import main_loss
 
     far_tough, far_tolerant = (
         error.new_full(error.shape, distance) for distance in (tough_distance, tolerant_distance)
     )
-    tough = assistive_loss(error, far_tough, variant.tough, variant.low_influence)
-    tolerant = assistive_loss(error, far_tolerant, variant.tolerant, variant.low_influence)
+    tough = variant.assist(error, far_tough, variant.tough)
+    tolerant = variant.assist(error, far_tolerant, variant.tolerant)
     main = main_loss(error, far_tolerant, variant.main, variant.main_slope)
     total = weights[0] * main + weights[1] * tough + weights[2] * tolerant
     return {"tough": tough, "tolerant": tolerant, "main": main, "total": total}

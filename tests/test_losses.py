@@ -17,7 +17,13 @@ from kd_landmarks.losses import (
     assistive_loss,
     main_loss,
 )
-from kd_landmarks.plain_losses import PLAIN_LOSSES, WING_EPSILON, WING_WIDTH, landmark_loss
+from kd_landmarks.plain_losses import (
+    PLAIN_LOSSES,
+    WING_EPSILON,
+    WING_WIDTH,
+    landmark_loss,
+    wing_loss,
+)
 
 REFERENCE = json.loads((Path(__file__).parent / "reference/kd_loss_author_code.json").read_text())
 CASES = {case["name"]: case for case in REFERENCE["cases"]}
@@ -134,8 +140,7 @@ def total_curve(error, d_tough, d_tolerant, variant):
         error, torch.full_like(error, d_tolerant), variant.main, variant.main_slope
     )
     for distance, constants in ((d_tough, variant.tough), (d_tolerant, variant.tolerant)):
-        teacher = torch.full_like(error, distance)
-        total = total + assistive_loss(error, teacher, constants, variant.low_influence)
+        total = total + variant.assist(error, torch.full_like(error, distance), constants)
     return total
 
 
@@ -148,12 +153,13 @@ def test_the_papers_minimum_lies_off_the_ground_truth(d_tough, d_tolerant):
     assert total.min() < total[0]
 
 
+@pytest.mark.parametrize("variant", ["ours", "wing"])
 @pytest.mark.parametrize(
     ("d_tough", "d_tolerant"), [(0.0, 0.0), (0.003, 0.003), (0.02, 0.04), (0.1, 0.01)]
 )
-def test_ours_pulls_every_error_to_the_ground_truth(d_tough, d_tolerant):
+def test_ours_pulls_every_error_to_the_ground_truth(d_tough, d_tolerant, variant):
     errors = torch.linspace(1e-5, 0.5, 50_000, dtype=torch.float64, requires_grad=True)
-    total = total_curve(errors, d_tough, d_tolerant, VARIANTS["ours"])
+    total = total_curve(errors, d_tough, d_tolerant, VARIANTS[variant])
     (slope,) = torch.autograd.grad(total.sum(), errors)
     assert (slope > 0).all()
     beyond_both_teachers = errors > 0.11
@@ -162,6 +168,21 @@ def test_ours_pulls_every_error_to_the_ground_truth(d_tough, d_tolerant):
     steps = total.detach().diff()
     assert (steps <= slope.max() * errors.detach().diff() * 1.01).all()
     assert (steps > 0).all()
+
+
+def test_in_wing_units_teachers_only_weigh_the_wing_loss():
+    d_tough, d_tolerant = 0.01, 0.06
+    errors = torch.tensor([0.002, 0.03, 0.09], dtype=torch.float64, requires_grad=True)
+    total = total_curve(errors, d_tough, d_tolerant, VARIANTS["wing"])
+    (slope,) = torch.autograd.grad(total.sum(), errors)
+    (plain,) = torch.autograd.grad(wing_loss(errors).sum(), errors)
+    # Near the truth both teachers fade, by their shares of 0.4 of a distance; then the tough one
+    # shows that the error can be avoided and the tolerant one does not; then both do.
+    own, low_tough, low_tolerant = (
+        wing_loss(torch.tensor(value)).item() for value in (0.002, d_tough, d_tolerant)
+    )
+    near = 2 + 0.5 * own / (0.4 * low_tough) + 0.5 * own / (0.4 * low_tolerant)
+    np.testing.assert_allclose(slope / plain, [near, 2 + 1 + 0.5, 2 + 1 + 1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
@@ -255,7 +276,7 @@ def test_a_variant_of_ones_own():
 
 
 def test_bad_settings_are_refused_by_name():
-    with pytest.raises(KDLandmarksError, match=r"'best'.*author_code.*ours.*paper"):
+    with pytest.raises(KDLandmarksError, match=r"'best'.*author_code.*ours.*paper.*wing"):
         KDLoss("best")
     for scale in (0, -1, math.nan, math.inf):
         with pytest.raises(KDLandmarksError, match="scale"):

@@ -82,7 +82,9 @@ class LossSettings(Settings):
     """What a network is trained with."""
 
     name: Literal["kd", "wing", "l1", "l2", "smooth_l1"] = "wing"
-    variant: Literal["paper", "author_code", "ours"] = Field("ours", description="of KD-Loss")
+    variant: Literal["paper", "author_code", "ours", "wing"] = Field(
+        "ours", description="of KD-Loss"
+    )
     scale: float = Field(1.0, gt=0, description="multiplies all coordinates inside KD-Loss")
     main_weight: float = Field(2.0, ge=0)
     tough_weight: float = Field(1.0, ge=0)
