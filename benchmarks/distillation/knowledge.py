@@ -50,6 +50,9 @@ def main(
         "Tolerant-Teacher": runs / "tolerant-0/tolerant_teacher",
         "student, both teachers": runs / "both-0/student",
         "student with the linear head, no teacher": runs / "linear-none-0/baseline",
+        "nano student, no teacher": runs / "nano-none-0/baseline",
+        "nano student, both teachers": runs / "nano-0/student",
+        "nano student, both and unlabeled faces": runs / "nano-unlabeled-0/student",
     }
     train, validation = labeled_faces(data)
     train = train.select(range(0, len(train), EVERY))

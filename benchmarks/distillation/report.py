@@ -28,13 +28,33 @@ PAGE = HERE / "README.md"
 PLOT = HERE.parent / "results/distillation_gains.png"
 # Title of a comparison, the arm without, the arm with, and the target in percent.
 GAINS = (
-    ("our head: both teachers", "none", "both", 4.0),
-    ("our head: both teachers and unlabeled faces", "none", "unlabeled", 4.0),
-    ("our head: teachers' points on unlabeled faces, no KD-Loss", "none", "points", None),
-    ("our head: Tough-Teacher alone", "none", "tough-alone", None),
-    ("our head: Tolerant-Teacher alone", "none", "tolerant-alone", None),
+    ("our head: both teachers", "half-none", "half-both", 4.0),
+    ("our head: Tough-Teacher alone", "half-none", "half-tough", None),
+    ("our head: Tolerant-Teacher alone", "half-none", "half-tolerant", None),
+    ("our head, 80 epochs: both teachers", "none", "both", 4.0),
+    ("our head, 80 epochs: both teachers and unlabeled faces", "none", "unlabeled", 4.0),
     ("linear head: both teachers", "linear-none", "linear-both", 8.0),
     ("linear head: both teachers and unlabeled faces", "linear-none", "linear-unlabeled", 8.0),
+    ("linear head: both teachers, in wing loss", "linear-none", "linear-wing", 8.0),
+    (
+        "linear head: both teachers and unlabeled faces, in wing loss",
+        "linear-none",
+        "linear-wing-unlabeled",
+        8.0,
+    ),
+    ("linear head, going on: both teachers", "linear-on-none", "linear-on-both", 8.0),
+    (
+        "linear head, going on: both teachers, in wing loss",
+        "linear-on-none",
+        "linear-on-wing",
+        8.0,
+    ),
+    (
+        "linear head, going on: both teachers and unlabeled faces",
+        "linear-on-none",
+        "linear-on-unlabeled",
+        8.0,
+    ),
     (
         "linear head: teachers' points on unlabeled faces, no KD-Loss",
         "linear-none",
@@ -43,8 +63,13 @@ GAINS = (
     ),
     ("linear head: the paper's constants, against wing", "linear-none", "linear-paper", None),
     ("linear head: the paper's constants, against L2", "linear-none-l2", "linear-paper", 8.0),
-    ("40 epochs: both teachers", "half-none", "half-both", None),
-    ("40 epochs: unlabeled faces", "half-both", "half-unlabeled", None),
+    ("40 epochs: both teachers and unlabeled faces", "half-none", "half-unlabeled", None),
+    (
+        "40 epochs: Tough-Teacher's points on unlabeled faces, no KD-Loss",
+        "half-none",
+        "half-points",
+        None,
+    ),
     ("40 epochs, nano student: both teachers", "nano-none", "nano", None),
     (
         "40 epochs, nano student: both teachers and unlabeled faces",
@@ -54,8 +79,8 @@ GAINS = (
     ),
     ("40 epochs: the paper's constants", "half-none", "half-paper", None),
     ("40 epochs: the authors' constants", "half-none", "half-author-code", None),
+    ("40 epochs: every term in wing loss", "half-none", "half-wing", None),
     ("40 epochs: plain L1 to the Tough-Teacher", "half-none", "half-l1-to-tough", None),
-    ("40 epochs: the Tough-Teacher's assistive loss", "half-none", "half-tough", None),
     ("40 epochs: asked at every step", "half-both", "half-online", None),
     ("40 epochs: teachers that have not seen the face", "half-both", "half-folds", None),
     ("40 epochs: 80 % of the variance", "half-both", "half-80", None),
@@ -88,10 +113,7 @@ def main() -> None:
 def errors_of(records: list[dict[str, Any]], faces: str) -> NDArray[np.float64]:
     """Errors of each face of 300W common or of WFLW, averaged over the records' seeds."""
     every = [
-        [face["nme"] for face in one["wflw"]["errors"]]
-        if faces == WFLW
-        else one["measured"]["test"]["errors"]
-        for one in records
+        (one["wflw"] if faces == WFLW else one["measured"]["test"])["errors"] for one in records
     ]
     return np.mean(np.array(every, dtype=float), axis=0)
 

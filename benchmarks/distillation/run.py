@@ -120,6 +120,7 @@ def measured(run: Run, folder: Path, data: Path) -> dict[str, Any]:
     hard = evaluate_detector(
         model, processor, load_rows(data / "wflw/faces.jsonl", scheme=SCHEME), SCHEME
     ).to_dict()
+    hard["errors"] = [face["nme"] for face in hard["errors"]]  # in the order of the file
     recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
     return {
         "arm": run.arm,

@@ -20,16 +20,23 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
+from accelerate import Accelerator
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from record import print_table, record  # noqa: E402
 from training import REPOSITORY, finish  # noqa: E402
 
-from kd_landmarks import default_checkpoint  # noqa: E402
+from kd_landmarks import default_checkpoint, load_rows  # noqa: E402
+from kd_landmarks.data.columns import point_array  # noqa: E402
 from kd_landmarks.data.rows import photo_id  # noqa: E402
+from kd_landmarks.detectors import load_detector  # noqa: E402
+from kd_landmarks.distillation.evaluation import Examiner  # noqa: E402
 from kd_landmarks.distillation.runs import METRICS  # noqa: E402
+from kd_landmarks.metrics import nme  # noqa: E402
+from kd_landmarks.processes import on_cpus  # noqa: E402
 from kd_landmarks.recipes.schema import STAGE_LABELS  # noqa: E402
+from kd_landmarks.schemes import get_scheme  # noqa: E402
 
 FOLDS, SEED = 5, 0
 CHECKPOINTS = REPOSITORY / "checkpoints"
@@ -65,6 +72,9 @@ def main(
             stage: gathered([one["networks"][stage]["test"] for one in metrics])
             for stage in STAGE_LABELS
         }
+        if scheme == "cofw29":
+            for stage, told in of_visibility(folders[0]).items():
+                measured[scheme][stage]["groups"] |= told
         show(scheme, measured[scheme])
     print(record("small_schemes", measured, SEED))
 
@@ -126,6 +136,8 @@ def gathered(tests: list[dict[str, Any]]) -> dict[str, Any]:
     for test in tests:
         for kind, values in test["groups"].items():
             for name, told in values.items():
+                if not name:
+                    continue  # these faces have no subsets
                 groups.setdefault(f"{kind}: {name}", []).append((told["nme"], told["faces"]))
     return {
         "faces": len(errors),
@@ -140,6 +152,30 @@ def gathered(tests: list[dict[str, Any]]) -> dict[str, Any]:
         },
         "errors": errors.tolist(),
     }
+
+
+def of_visibility(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
+    """Scores of every network on the landmarks that can be seen, and on those that are hidden."""
+    scheme = get_scheme("cofw29")
+    rows = load_rows(folder / "data/test.jsonl", scheme=scheme)
+    truth, seen = point_array(rows, "landmarks"), np.array(rows["visible"], bool)
+    accelerator = Accelerator(cpu=on_cpus())
+    told: dict[str, dict[str, dict[str, Any]]] = {}
+    for stage in STAGE_LABELS:
+        model, processor = load_detector(folder / "run" / stage)
+        examiner = Examiner(
+            accelerator, rows, scheme, model.config.image_size, processor.crop_margin
+        )
+        found = examiner(model, processor).points
+        told[stage] = {}
+        for name, chosen in (("visible", seen), ("hidden", ~seen)):
+            faces = chosen.any(axis=1)
+            # The others count as found exactly, and the mean is taken over the chosen alone.
+            points = np.where(chosen[..., None], found, truth)[faces]
+            share = chosen[faces].mean(axis=1)
+            score = (nme(points, truth[faces], scheme) / share).mean()
+            told[stage][f"landmarks: {name}"] = {"faces": int(faces.sum()), "nme": float(score)}
+    return told
 
 
 def show(scheme: str, measured: dict[str, Any]) -> None:
