@@ -4,6 +4,7 @@
         --tough runs/teacher_192/tough_teacher --weights DIR
 
 Works through `arms.yaml`; what `results/` has is skipped, what was stopped goes on where it was.
+Only runs of seed 0 with teachers need --tough; other seeds learn from the released teachers.
 A record has the errors of every face of 300W common and of the validation faces, the scores on the
 106 WFLW faces, the recipe, and how training went.
 """
@@ -21,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from record import describe, without_paths, write_json  # noqa: E402
-from training import RESULTS, SCHEME, finish, plan  # noqa: E402
+from training import REPOSITORY, RESULTS, SCHEME, SEED, finish, plan  # noqa: E402
 
 from kd_landmarks import load_rows  # noqa: E402
 from kd_landmarks.detectors import load_detector  # noqa: E402
@@ -29,6 +30,7 @@ from kd_landmarks.distillation.runs import METRICS, RECIPE  # noqa: E402
 from kd_landmarks.evaluation import evaluate_detector  # noqa: E402
 
 BACKBONE = "mobilenetv2_100.safetensors"
+RELEASED = REPOSITORY / "checkpoints"
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,10 @@ class Run:
 def main(
     data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")],
     runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
-    tough: Annotated[Path, typer.Option(help="Tough-Teacher that saw no validation face.")],
     weights: Annotated[Path, typer.Option(help=f"Folder with {BACKBONE}.")],
+    tough: Annotated[
+        Path | None, typer.Option(help="Tough-Teacher that saw no validation face of seed 0.")
+    ] = None,
     only: Annotated[str | None, typer.Option(help="Comma-separated arms or runs.")] = None,
 ) -> None:
     """Train and record what is missing."""
@@ -61,7 +65,7 @@ def main(
         if record.exists():
             continue
         folder = runs / run.name
-        train(run, folder, data, runs, tough, weights)
+        train(run, folder, weights, {"data": data, "runs": runs, **teachers(run, runs, tough)})
         RESULTS.mkdir(exist_ok=True)
         write_json(record, measured(run, folder, data))
         print(record, flush=True)
@@ -99,16 +103,30 @@ def planned() -> list[Run]:
     return sorted(runs, key=lambda run: (run.group, run.seed))
 
 
-def train(run: Run, folder: Path, data: Path, runs: Path, tough: Path, weights: Path) -> None:
+def teachers(run: Run, runs: Path, tough: Path | None) -> dict[str, Path]:
+    """Those that a run may learn from, as far as they are at hand."""
+    if run.seed != SEED:
+        return {name: RELEASED / f"{name}-teacher-300w" for name in ("tough", "tolerant")}
+    if tough is None:
+        return {}
+    return {"tough": tough, "tolerant": runs / f"tolerant-{SEED}/tolerant_teacher"}
+
+
+def train(run: Run, folder: Path, weights: Path, places: dict[str, Path]) -> None:
     """Train a run to its end, from wherever it is."""
-    places = {"tough": str(tough), "data": str(data), "runs": str(runs)}
     start = {"recipe": plan()["recipe"], "stages": run.stage, "run.seed": run.seed}
     if "data.source" not in run.settings:
-        start["data"] = data / "300w"
+        start["data"] = places["data"] / "300w"
     if run.stage in ("student", "baseline"):
         start[f"{run.stage}.backbone_weights"] = weights / BACKBONE
     for key, value in run.settings.items():
-        start[key] = value.format(**places) if isinstance(value, str) else value
+        try:
+            start[key] = value.format(**places) if isinstance(value, str) else value
+        except KeyError as error:
+            sys.exit(
+                f"{run.name} needs {error}, so --tough: a Tough-Teacher that has seen no "
+                f"validation face. {HERE.name}/README.md says how to train it."
+            )
     finish(folder, start)
 
 
