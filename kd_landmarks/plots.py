@@ -23,7 +23,7 @@ from .schemes import LandmarkScheme
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from .losses import KDLossVariant
+    from .loss_variants import KDLossVariant
 
 Color = tuple[int, int, int]
 PathLike = str | os.PathLike[str]
@@ -166,7 +166,7 @@ def loss_curves(
     Returns:
         `tough`, `tolerant` and `main`, unweighted, and their weighted `total`, each like `error`.
     """
-    from .losses import main_loss
+    from .loss_variants import main_loss
 
     far_tough, far_tolerant = (
         error.new_full(error.shape, distance) for distance in (tough_distance, tolerant_distance)
@@ -199,7 +199,7 @@ def plot_kd_loss(
     """
     import torch
 
-    from .losses import VARIANTS, find_variant
+    from .loss_variants import VARIANTS, find_variant
 
     chosen = [find_variant(name) for name in (variants or list(VARIANTS))]
     reach = 1.5 * max(tough_distance, tolerant_distance)

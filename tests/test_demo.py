@@ -27,7 +27,8 @@ from kd_landmarks.demo.examples import examples
 from kd_landmarks.demo.networks import Networks, compared
 from kd_landmarks.demo.overlay import notice, photo_view, table
 from kd_landmarks.demo.recorded import FOLDER, results
-from kd_landmarks.losses import VARIANTS, kd_loss
+from kd_landmarks.loss_variants import VARIANTS
+from kd_landmarks.losses import kd_loss
 from kd_landmarks.metrics import nme
 from kd_landmarks.shape_model import ShapeModel
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 
 from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.losses import (
+from kd_landmarks.loss_variants import (
     VARIANTS,
     AssistiveConstants,
-    KDLoss,
     KDLossVariant,
     assistive_loss,
     main_loss,
 )
+from kd_landmarks.losses import KDLoss
 from kd_landmarks.plain_losses import (
     PLAIN_LOSSES,
     WING_EPSILON,
@@ -286,6 +286,14 @@ def test_bad_settings_are_refused_by_name():
             KDLoss(**{weight: -0.1})
     with pytest.raises(KDLandmarksError, match="negative_alpha"):
         AssistiveConstants(alpha=1, negative_alpha=0.5, beta=0.4)
+    for key, value in (
+        ("main", "wings"),
+        ("low_influence", "none"),
+        ("assist_unit", "pixels"),
+        ("main_slope", 0.0),
+    ):
+        with pytest.raises(KDLandmarksError, match=f"^{key} is {value!r}"):
+            KDLossVariant(**{**vars(VARIANTS["ours"]), key: value})
 
 
 def test_shapes_that_do_not_fit_are_refused_by_shape():

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.losses import VARIANTS
+from kd_landmarks.loss_variants import VARIANTS
 from kd_landmarks.plots import (
     BACKGROUND,
     POINTS_COLOR,
