@@ -116,7 +116,7 @@ def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
     """Every arm's scores."""
     lines = [
         "| arm | seeds | epochs | validation NME % | 300W common NME % (spread over seeds) | FR8 % "
-        "| 106 WFLW faces NME % | minutes a run |",
+        "| 106 WFLW faces NME % (spread) | minutes a run |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for arm in arms:
@@ -124,8 +124,6 @@ def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
         if not records:
             continue
         tests = [record["measured"]["test"] for record in records]
-        common = [test["nme"] for test in tests]
-        spread = f" ({np.std(common, ddof=1):.3f})" if len(common) > 1 else ""
         epochs = records[0]["recipe"][arm["stage"]]["epochs"]
         # Other seeds hold other faces back, which the teachers have seen.
         validation = [
@@ -135,11 +133,17 @@ def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
         lines.append(
             f"| {arm['about']} | {len(records)} | {epochs:g} "
             f"| {', '.join(f'{nme:.2f}' for nme in validation)} "
-            f"| {np.mean(common):.3f}{spread} | {failures:.2f} "
-            f"| {mean(record['wflw']['nme'] for record in records):.2f} "
+            f"| {over_seeds([test['nme'] for test in tests], 3)} | {failures:.2f} "
+            f"| {over_seeds([record['wflw']['nme'] for record in records], 2)} "
             f"| {mean(record['minutes'] for record in records):.0f} |"
         )
     return lines
+
+
+def over_seeds(values: list[float], places: int) -> str:
+    """Their mean, and how far seeds lie apart (standard deviation)."""
+    spread = f" ({np.std(values, ddof=1):.{places}f})" if len(values) > 1 else ""
+    return f"{np.mean(values):.{places}f}{spread}"
 
 
 def mean(values: Any) -> float:
