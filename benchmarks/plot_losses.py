@@ -3,8 +3,12 @@
 python benchmarks/plot_losses.py
 """
 
-from record import RESULTS
+from record import RESULTS, shrink_picture
 
 from kd_landmarks.plots import plot_kd_loss
 
-print(plot_kd_loss(RESULTS / "kd_loss.png", tough_distance=0.02, tolerant_distance=0.04))
+print(
+    shrink_picture(
+        plot_kd_loss(RESULTS / "kd_loss.png", tough_distance=0.02, tolerant_distance=0.04)
+    )
+)

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 import typer
-from record import RESULTS, TRAINING, print_table, processor_name, record
+from record import RESULTS, TRAINING, print_table, processor_name, record, shrink_picture
 from scipy.stats import wilcoxon
 from transformers.utils import logging as transformers_logging
 
@@ -102,7 +102,8 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     for test, file in ((first, "released_ced"), (wflw, "released_ced_wflw")):
         curves = {name: found[test].result.errors for name, found in scores.items()}
         faces = scores[STUDENT][test].result.faces
-        plot_ced(curves, RESULTS / f"{file}.png", title=f"{test}, {faces} faces, ground-truth box")
+        title = f"{test}, {faces} faces, ground-truth box"
+        shrink_picture(plot_ced(curves, RESULTS / f"{file}.png", title=title))
 
 
 def write_metrics(folder: Path, name: str, entry: dict[str, Any]) -> None:
