@@ -13,6 +13,7 @@ STUDENT = "mobilenetv2-300w"
 TITLES = {
     STUDENT: "student, KD-Loss",
     "mobilenetv2-300w-no-teachers": "the same student, alone",
+    "mobilenetv2-300w-nano": "nano student, KD-Loss",
     "mobilenetv2-300w-linear": "student with the paper's head, KD-Loss",
     "tough-teacher-300w": "Tough-Teacher",
     "tolerant-teacher-300w": "Tolerant-Teacher",
