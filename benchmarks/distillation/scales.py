@@ -9,26 +9,23 @@ if no other one is both faster and, on validation faces, better.
 """
 
 import json
-import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 import training  # noqa: E402
+from onnx_time import milliseconds_a_face  # noqa: E402
 from record import RESULTS, print_table, record  # noqa: E402
 from training import SCHEME, SEED  # noqa: E402
 
 from kd_landmarks.distillation.networks import build_network  # noqa: E402
 from kd_landmarks.inference.export import export_onnx  # noqa: E402
-from kd_landmarks.inference.onnx import OnnxDetector  # noqa: E402
 from kd_landmarks.models import (  # noqa: E402
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
@@ -37,7 +34,6 @@ from kd_landmarks.recipes import NetworkSettings  # noqa: E402
 
 # The student as it is, and arms of group e.
 REFERENCE, GROUP = "half-none", "e"
-ROUNDS, WARM_UP = 200, 20
 Network = tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]
 
 
@@ -107,20 +103,12 @@ def described(one: dict[str, Any], model: KDLandmarksForKeypointDetection) -> di
 
 def timed(networks: list[Network]) -> list[float]:
     """Median milliseconds of one face on one core, in turns."""
-    detectors, faces = [], []
     with tempfile.TemporaryDirectory() as folder:
-        for number, (model, processor) in enumerate(networks):
-            file = export_onnx(model, processor, Path(folder) / f"{number}.onnx")
-            detectors.append(OnnxDetector(file, threads=1))
-            side = model.config.image_size
-            faces.append(np.zeros((1, 3, side, side), np.float32))
-    times: list[list[float]] = [[] for _ in networks]
-    for _ in range(ROUNDS):
-        for detector, face, found in zip(detectors, faces, times, strict=True):
-            start = time.perf_counter()
-            detector.run(face)
-            found.append(1000 * (time.perf_counter() - start))
-    return [statistics.median(found[WARM_UP:]) for found in times]
+        files = [
+            export_onnx(model, processor, Path(folder) / f"{number}.onnx")
+            for number, (model, processor) in enumerate(networks)
+        ]
+        return milliseconds_a_face(files)
 
 
 def draw(networks: list[dict[str, Any]]) -> None:
