@@ -18,7 +18,7 @@ import typer
 from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image
-from record import RESULTS, print_table, record
+from record import RESULTS, print_table, record, shrink_picture
 from scipy.stats import spearmanr
 
 from kd_landmarks import FaceLandmarkPipeline, load_rows
@@ -192,6 +192,7 @@ def draw(measured: dict[str, Any]) -> None:
     left.legend()
     right.legend()
     figure.savefig(RESULTS / "confidence.png", dpi=80)
+    shrink_picture(RESULTS / "confidence.png")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,9 @@ import typer
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from record import shrink_picture
 from training import RESULTS, SEED, plan
 
 from kd_landmarks.metrics import bootstrap_interval
@@ -224,6 +227,7 @@ def draw(gains: list[dict[str, Any]]) -> None:
     panels[0].set_yticks(range(len(gains)), titles, fontsize="small")
     figure.suptitle("95 % intervals; (seeds); | target", fontsize="small")
     figure.savefig(PLOT)
+    shrink_picture(PLOT)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 import training  # noqa: E402
 from onnx_time import milliseconds_a_face  # noqa: E402
-from record import RESULTS, print_table, record  # noqa: E402
+from record import RESULTS, print_table, record, shrink_picture  # noqa: E402
 from training import SCHEME, SEED  # noqa: E402
 
 from kd_landmarks.distillation.networks import build_network  # noqa: E402
@@ -133,6 +133,7 @@ def draw(networks: list[dict[str, Any]]) -> None:
     axes.set_xlim(0, 1.4 * max(network["milliseconds"] for network in networks))
     axes.grid(alpha=0.3)
     figure.savefig(RESULTS / "scales.png")
+    shrink_picture(RESULTS / "scales.png")
 
 
 def label(network: dict[str, Any]) -> str:

@@ -56,8 +56,8 @@ LOSS_WORDS = """
 To the right the student's error grows. Left of a teacher's distance from the truth the student is
 better than this teacher: there its loss is negative, and pulls less. α is the slope beyond the
 teacher; below β times its distance the teacher falls silent. The paper's figures, the authors'
-program and our own reading differ in what happens there: choose one. `wing` is ours with every error
-measured by wing loss.
+program and our own reading differ in what happens there: choose one. `wing` is ours with every
+error measured by wing loss.
 """
 SOFT_WORDS = """
 ### Soft against hard landmarks
