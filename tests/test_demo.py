@@ -20,7 +20,15 @@ from typer.testing import CliRunner
 
 from kd_landmarks import KDLandmarksError
 from kd_landmarks.cli import app
-from kd_landmarks.demo import compare_tab, method_tab, photo_tab, uploads, video_tab, webcam_tab
+from kd_landmarks.demo import (
+    compare_tab,
+    method_tab,
+    photo_tab,
+    results_tab,
+    uploads,
+    video_tab,
+    webcam_tab,
+)
 from kd_landmarks.demo import results as shown
 from kd_landmarks.demo.app import launch
 from kd_landmarks.demo.examples import examples
@@ -343,6 +351,15 @@ def test_tables_show_what_was_recorded():
     curves = shown.error_curves(shown.COMMON)
     assert set(curves["network"]) == set(shown.TITLES.values())
     assert curves["faces, %"].between(0, 100).all()
+
+
+def test_each_network_of_the_results_has_a_color_of_its_own():
+    with gr.Blocks() as page:
+        results_tab.ResultsTab()
+    maps = [block.color_map for block in page.blocks.values() if isinstance(block, gr.LinePlot)]
+    assert [list(colors) for colors in maps[:2]] == [list(shown.TITLES.values())] * 2
+    for colors in maps:
+        assert len(set(colors.values())) == len(colors)
 
 
 # --- where it runs
