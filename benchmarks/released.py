@@ -79,14 +79,19 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     asked = {test: {"data": path, "split": split, "box": box} for test, path, split, box in TESTS}
     entries: dict[str, Any] = {
         name: {
-            "tests": {test: {**asked[test], **found[test].to_dict()} for test in asked},
+            "tests": {
+                test: {**asked[test], **scored.to_dict(), "errors": scored.result.errors}
+                for test, scored in found.items()
+            },
             "bytes": (folders[name] / "model.safetensors").stat().st_size,
             "milliseconds": times[name],
             "image_size": detectors[name][0].config.image_size,
         }
         for name, found in scores.items()
     }
-    measured: dict[str, Any] = {"models": entries, "trial_milliseconds": trial}
+    # The order of each test's errors, which is every network's.
+    faces = {test: scored.sources for test, scored in scores[STUDENT].items()}
+    measured: dict[str, Any] = {"models": entries, "faces": faces, "trial_milliseconds": trial}
     if ALONE in scores:
         measured["gain"] = gain(*(scores[name][first].result.errors for name in (ALONE, STUDENT)))
         print(
