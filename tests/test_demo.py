@@ -1,5 +1,6 @@
 """The demo without a browser: uploads, what is drawn, what its tabs answer, what it records."""
 
+import hashlib
 import importlib
 import io
 import socket
@@ -68,7 +69,8 @@ def upload(tmp_path):
     """Puts a file where Gradio would, and gives its path."""
 
     def put(content, name="photo.jpg"):
-        folder = tmp_path / "hash"
+        # A content's own, as with Gradio: a folder that is shared may be gone any moment.
+        folder = tmp_path / hashlib.sha256(content).hexdigest()
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
         return str(folder / name)
