@@ -5,7 +5,8 @@
 Reads the records that `run.py` wrote of the student as it is and of the arms in group e, times
 their networks (weights do not matter for that) on one core in ONNX Runtime, taking turns, prints
 the table, records it in `../results/scales.json` and draws `../results/scales.png`. A network pays
-if no other one is both faster and, on validation faces, better.
+if no other one is both faster and, on validation faces, better. Where networks were trained for fewer
+epochs than the student, the table says so: they would be better with as many.
 """
 
 import json
@@ -62,6 +63,7 @@ def main() -> None:
             network["backbone"],
             network["head_channels"],
             network["image_size"],
+            f"{network['epochs']:g}",
             f"{network['parameters'] / 1e6:.2f} M",
             f"{network['validation_nme']:.2f}",
             f"{network['nme']:.2f}",
@@ -71,8 +73,8 @@ def main() -> None:
         )
         for network in networks
     ]
-    header = ("backbone", "channels of the head", "input", "parameters", "validation NME %")
-    header += ("300W common NME %", "106 WFLW faces NME %", "ms a face", "pays")
+    header = ("backbone", "channels of the head", "input", "epochs", "parameters")
+    header += ("validation NME %", "300W common NME %", "106 WFLW faces NME %", "ms a face", "pays")
     print_table(header, rows)
     print(record("scales", {"networks": networks}, SEED))
     draw(networks)
@@ -92,6 +94,7 @@ def described(one: dict[str, Any], model: KDLandmarksForKeypointDetection) -> di
         "arm": one["arm"],
         "backbone": config.backbone,
         "image_size": config.image_size,
+        "epochs": one["recipe"][one["stage"]]["epochs"],
         "head_channels": config.head_channels,
         "head_strides": list(config.head_strides),
         "parameters": model.num_parameters(),
@@ -122,11 +125,15 @@ def draw(networks: list[dict[str, Any]]) -> None:
         color="#0d9488",
         linewidth=1,
     )
+    longest = max(network["epochs"] for network in networks)
     for network in networks:
         color = "#0d9488" if network["pays"] else "#6b7280"
         place = (network["milliseconds"], network["validation_nme"])
         axes.plot(*place, "o", color=color)
-        axes.annotate(label(network), place, (6, 6), textcoords="offset points", fontsize="small")
+        name = label(network)
+        if network["epochs"] < longest:
+            name += f", {network['epochs']:g} epochs"
+        axes.annotate(name, place, (6, 6), textcoords="offset points", fontsize="small")
     axes.set_xlabel("milliseconds a face, one core, ONNX Runtime")
     axes.set_ylabel("NME on validation faces, %")
     # Room for the labels at the right
