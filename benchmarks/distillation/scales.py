@@ -5,8 +5,8 @@
 Reads the records that `run.py` wrote of the student as it is and of the arms in group e, times
 their networks (weights do not matter for that) on one core in ONNX Runtime, taking turns, prints
 the table, records it in `../results/scales.json` and draws `../results/scales.png`. A network pays
-if no other one is both faster and, on validation faces, better. Where networks were trained for fewer
-epochs than the student, the table says so: they would be better with as many.
+if no other one is both faster and, on validation faces, better. The table names the epochs:
+networks of fewer than the student would be better with as many.
 """
 
 import json
