@@ -19,7 +19,7 @@ from datasets import Dataset, Image, concatenate_datasets
 from training import SCHEME, finish, labeled_faces, plan
 from transformers.utils import logging as transformers_logging
 
-from kd_landmarks import load_rows
+from kd_landmarks import load_rows, nme
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.detectors import load_detector
@@ -60,9 +60,13 @@ def main(
             for name, place in places.items()
         }
         told.append(precompute_targets(asked, teachers, SCHEME))
-    for column in TEACHER_COLUMNS.values():
+    answers = concatenate_datasets(told)
+    truth = point_array(answers, "landmarks")
+    for name, column in TEACHER_COLUMNS.items():
+        errors = nme(point_array(answers, column), truth, SCHEME)
+        print(f"{name} teachers on faces that they have not seen: {errors.mean():.2f} % NME")
         validation = add_point_column(validation, column, point_array(validation, "landmarks"))
-    store(concatenate_datasets([*told, validation]), runs / "folds/data/train.parquet")
+    store(concatenate_datasets([answers, validation]), runs / "folds/data/train.parquet")
     common = load_rows(data / "300w", "common", scheme=SCHEME)
     store(common, runs / "folds/data/test.parquet")
 
