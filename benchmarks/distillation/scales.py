@@ -130,12 +130,11 @@ def draw(networks: list[dict[str, Any]]) -> None:
         color = "#0d9488" if network["pays"] else "#6b7280"
         place = (network["milliseconds"], network["validation_nme"])
         axes.plot(*place, "o", color=color)
-        name = label(network)
-        if network["epochs"] < longest:
-            name += f", {network['epochs']:g} epochs"
         # Below the joined ones, above the others: no name runs into a point.
         offset = (6, -12) if network["pays"] else (6, 6)
-        axes.annotate(name, place, offset, textcoords="offset points", fontsize="small")
+        axes.annotate(
+            label(network, longest), place, offset, textcoords="offset points", fontsize="small"
+        )
     axes.set_xlabel("milliseconds a face, one core, ONNX Runtime")
     axes.set_ylabel("NME on validation faces, %")
     # Room for the labels at the right
@@ -145,11 +144,12 @@ def draw(networks: list[dict[str, Any]]) -> None:
     shrink_picture(RESULTS / "scales.png")
 
 
-def label(network: dict[str, Any]) -> str:
-    """Names a network beside its point."""
+def label(network: dict[str, Any], longest: float) -> str:
+    """Names a network beside its point, and its epochs where they are fewer than the `longest`."""
     width = int(network["backbone"].removeprefix("mobilenetv2_")) / 100
     head = f", {network['head_channels']} channels" if network["arm"].startswith("nano") else ""
-    return f"{network['image_size']} px, width {width:g}{head}"
+    epochs = f", {network['epochs']:g} epochs" if network["epochs"] < longest else ""
+    return f"{network['image_size']} px, width {width:g}{head}{epochs}"
 
 
 if __name__ == "__main__":
