@@ -28,6 +28,7 @@ from kd_landmarks import load_rows  # noqa: E402
 from kd_landmarks.detectors import load_detector  # noqa: E402
 from kd_landmarks.distillation.runs import METRICS, RECIPE  # noqa: E402
 from kd_landmarks.evaluation import evaluate_detector  # noqa: E402
+from kd_landmarks.recipes import STAGES  # noqa: E402
 
 BACKBONE = "mobilenetv2_100.safetensors"
 RELEASED = REPOSITORY / "checkpoints"
@@ -65,7 +66,8 @@ def main(
         if record.exists():
             continue
         folder = runs / run.name
-        train(run, folder, weights, {"data": data, "runs": runs, **teachers(run, runs, tough)})
+        places = {"data": data, "runs": runs, "seed": run.seed, **teachers(run, runs, tough)}
+        train(run, folder, weights, places)
         RESULTS.mkdir(exist_ok=True)
         write_json(record, measured(run, folder, data))
         print(record, flush=True)
@@ -112,7 +114,7 @@ def teachers(run: Run, runs: Path, tough: Path | None) -> dict[str, Path]:
     return {"tough": tough, "tolerant": runs / f"tolerant-{SEED}/tolerant_teacher"}
 
 
-def train(run: Run, folder: Path, weights: Path, places: dict[str, Path]) -> None:
+def train(run: Run, folder: Path, weights: Path, places: dict[str, Any]) -> None:
     """Train a run to its end, from wherever it is."""
     start = {"recipe": plan()["recipe"], "stages": run.stage, "run.seed": run.seed}
     if "data.source" not in run.settings:
@@ -140,6 +142,8 @@ def measured(run: Run, folder: Path, data: Path) -> dict[str, Any]:
     ).to_dict()
     hard["errors"] = [face["nme"] for face in hard["errors"]]  # in the order of the file
     recipe = yaml.safe_load((folder / RECIPE).read_text(encoding="utf-8"))
+    # Networks that this run did not train would only seem to say something.
+    recipe = {key: told for key, told in recipe.items() if key == run.stage or key not in STAGES}
     return {
         "arm": run.arm,
         "seed": run.seed,
