@@ -4,6 +4,7 @@ import pytest
 import timm
 import torch
 from huggingface_hub.errors import StrictDataclassError
+from small_networks import assert_same_network
 from torch import nn
 from transformers import AutoConfig, AutoModelForKeypointDetection
 
@@ -180,13 +181,7 @@ def test_files_bring_the_same_detector_back(tmp_path, head, dtype):
     again = KDLandmarksForKeypointDetection.from_pretrained(tmp_path)
     assert again.dtype == dtype
     assert not again.training
-    stored, loaded = model.state_dict(), again.state_dict()
-    assert stored.keys() == loaded.keys()
-    assert all(torch.equal(stored[name], loaded[name]) for name in stored)
-    first, second = (each(pictures().to(dtype)) for each in (model, again))
-    assert torch.equal(first.keypoints, second.keypoints)
-    if head == "integral":
-        assert torch.equal(first.scores, second.scores)
+    assert_same_network(again, model, pictures().to(dtype))
     assert again.config.to_diff_dict() == model.config.to_diff_dict()
     assert again.config.scheme == SCHEME.to_dict()
     assert again.config.id2label[30] == SCHEME.names[30]
@@ -200,7 +195,7 @@ def test_auto_classes_find_model_and_config(tmp_path):
     assert (config.role, config.head_strides) == ("tough_teacher", [8, 16, 32])
     again = AutoModelForKeypointDetection.from_pretrained(tmp_path)
     assert isinstance(again, KDLandmarksForKeypointDetection)
-    assert torch.equal(again(pictures()).keypoints, model(pictures()).keypoints)
+    assert_same_network(again, model, pictures())
     assert isinstance(
         AutoModelForKeypointDetection.from_config(config), KDLandmarksForKeypointDetection
     )

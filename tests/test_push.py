@@ -17,7 +17,7 @@ from finished_runs import change_json, save_run
 from hub.store import Blob, Edit
 from huggingface_hub import HfApi, ModelCard, parse_eval_result_entries
 from PIL import Image
-from small_networks import save_small
+from small_networks import assert_same_network, save_small
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 from typer.testing import CliRunner
 
@@ -191,7 +191,6 @@ def test_it_loads_without_this_package_and_finds_the_same_points(hub, student, t
             token=None,
             cache=tmp_path / "fresh",
             PYTHONPATH=sysconfig.get_path("purelib"),
-            OMP_NUM_THREADS="1",
         ),
         cwd=tmp_path / "elsewhere",
         capture_output=True,
@@ -201,28 +200,26 @@ def test_it_loads_without_this_package_and_finds_the_same_points(hub, student, t
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].count("transformers_modules.ada.student.") == 2
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     model, processor = load_detector(student)
     photo = Image.open(tmp_path / "elsewhere/photo.jpg")
     outputs = model(**processor(photo, boxes=BOX, return_tensors="pt"))
-    torch.set_num_threads(threads)
     [[face]] = processor.post_process_keypoint_detection(outputs, boxes=BOX)
-    assert np.array_equal(np.load(tmp_path / "elsewhere/found.npy"), face["keypoints"].numpy())
+    found = np.load(tmp_path / "elsewhere/found.npy")  # in pixels of the photo
+    np.testing.assert_allclose(found, face["keypoints"].numpy(), atol=1e-3)
     assert face["keypoints"].std(0).min() > 1
 
 
 def test_with_this_package_no_code_of_the_repository_is_needed_or_run(hub, student):
     pushed(student)
     pixels = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    expected = load_detector(student)[0](pixels).keypoints
+    expected, _ = load_detector(student)
     for options in ({}, {"trust_remote_code": True}):
         model = AutoModelForKeypointDetection.from_pretrained(REPO, **options)
         processor = AutoImageProcessor.from_pretrained(REPO, **options)
         assert type(model) is KDLandmarksForKeypointDetection
         assert type(processor) is KDLandmarksImageProcessor
-        assert torch.equal(model(pixels).keypoints, expected)
-    assert torch.equal(load_detector(REPO)[0](pixels).keypoints, expected)
+        assert_same_network(model, expected, pixels)
+    assert_same_network(load_detector(REPO)[0], expected, pixels)
     assert not list(hub.folder.rglob("transformers_modules"))
     assert not any(asked.path.endswith(".py") and asked.method == "GET" for asked in hub.requests)
 

@@ -11,7 +11,7 @@ from hub.store import Blob, Edit
 from huggingface_hub import HfApi
 from PIL import Image
 from safetensors.torch import load_file, save_file
-from small_networks import save_small
+from small_networks import assert_same_network, save_small
 from transformers import AutoModelForKeypointDetection
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError, KDLandmarksForKeypointDetection
@@ -61,7 +61,7 @@ def test_it_is_the_network_that_transformers_loads(tmp_path, head):
     folder = save_small(tmp_path / head, head=head)
     model, processor = load_detector(folder)
     expected = KDLandmarksForKeypointDetection.from_pretrained(folder)
-    assert torch.equal(model(pixels()).keypoints, expected(pixels()).keypoints)
+    assert_same_network(model, expected, pixels())
     assert model.config.to_diff_dict().keys() <= expected.config.to_diff_dict().keys() | {"dtype"}
     assert model.config.id2label == expected.config.id2label
     assert (processor.crop_margin, model.training) == (1.3, False)
@@ -289,8 +289,7 @@ def test_files_that_are_too_large_are_not_downloaded(hub, folder):
 
 def test_a_detector_is_asked_for_once_and_kept(hub, folder):
     first = put(hub, folder)
-    expected = load_detector(folder)[0](pixels()).keypoints
-    assert torch.equal(load_detector(REPO)[0](pixels()).keypoints, expected)
+    assert_same_network(load_detector(REPO)[0], load_detector(folder)[0], pixels())
     hub.requests.clear()
     load_detector(REPO)
     asked = [(request.method, request.path.split("/")[-1]) for request in hub.requests]
