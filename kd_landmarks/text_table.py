@@ -1,4 +1,4 @@
-"""Tables to print."""
+"""Tables and counts to print."""
 
 from collections.abc import Sequence
 
@@ -19,3 +19,8 @@ def text_table(rows: Sequence[Sequence[str]], names: int = 1) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def counted(count: int, noun: str) -> str:
+    """So many of a thing, in words: "1 face", "2 faces"."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -67,7 +67,7 @@ def test_lines_go_to_stdout_and_nothing_else_does(photos, model):
     assert result.exit_code == 0
     (line,) = result.stdout.splitlines()
     assert len(json.loads(line)["faces"]) == 1
-    assert "1 faces in 1 photos" in result.stderr
+    assert "1 face in 1 photo," in result.stderr
 
 
 def test_csv_has_a_row_for_each_face(photos, model, tmp_path):

@@ -50,7 +50,7 @@ def test_the_command_draws_the_picture_that_readme_shows(here):
         [str(program), *words[1:]], cwd=here, env=env, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert done.stderr == "1 faces in 1 photos, 0 failed, drawn\n"
+    assert done.stderr == "1 face in 1 photo, 0 failed, drawn\n"
     drawn = np.asarray(Image.open(here / "drawn/photo.png").convert("RGB"), dtype=float)
     shown = np.asarray(Image.open(EXAMPLES / "astronaut-landmarks.png").convert("RGB"), dtype=float)
     # Other processors round otherwise: an outline may move by a hair.

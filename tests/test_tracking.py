@@ -150,7 +150,7 @@ def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
     words = ["video", clip, tmp_path / name, "--json", tmp_path / "table/points.jsonl"]
     result = CliRunner().invoke(app, [*map(str, words), "--model", str(model)])
     assert result.exit_code == 0, result.output
-    assert "1 faces followed in 8 frames" in result.output
+    assert "1 face followed in 8 frames" in result.output
     lines = [json.loads(line) for line in (tmp_path / "table/points.jsonl").open()]
     assert [line["frame"] for line in lines] == list(range(8))
     assert lines[3]["time"] == pytest.approx(3 / RATE)

@@ -9,6 +9,7 @@ import typer
 
 from ..errors import KDLandmarksError, check_writable, writing
 from ..quiet import set_up_logging
+from ..text_table import counted
 from .app import app
 from .options import Device, MinScore, Model
 
@@ -85,6 +86,7 @@ def predict(
                     draw_photo(photo, outcome, scheme).save(draw / names[photo])
         bar.close()
     where = "".join(f", {path}" for path in (out, draw) if path is not None)
-    print(f"{faces} faces in {len(found) - failed} photos, {failed} failed{where}", file=sys.stderr)
+    count = f"{counted(faces, 'face')} in {counted(len(found) - failed, 'photo')}"
+    print(f"{count}, {failed} failed{where}", file=sys.stderr)
     if failed:
         raise typer.Exit(1)

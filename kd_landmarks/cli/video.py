@@ -8,6 +8,7 @@ import typer
 
 from ..errors import KDLandmarksError, writing
 from ..quiet import set_up_logging
+from ..text_table import counted
 from .app import app
 from .options import Device, Model
 
@@ -77,4 +78,4 @@ def video(
             frames += 1
     if not frames:
         raise KDLandmarksError(f"{source} has no frame that OpenCV can read")
-    print(f"{len(tracks)} faces followed in {frames} frames: {out}")
+    print(f"{counted(len(tracks), 'face')} followed in {counted(frames, 'frame')}: {out}")

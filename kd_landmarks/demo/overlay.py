@@ -14,6 +14,7 @@ from PIL import Image
 
 from ..inference.photos import as_rgb
 from ..schemes import LandmarkScheme
+from ..text_table import counted
 from .uploads import as_jpeg
 
 SHOWN_SIDE = 1280
@@ -76,7 +77,7 @@ def picture_svg(
 
 def count_of(faces: Collection[Any]) -> str:
     """How many faces, in words."""
-    return f"{len(faces)} face{'' if len(faces) == 1 else 's'}"
+    return counted(len(faces), "face")
 
 
 def _face(number: int, face: Mapping[str, Any], scheme: LandmarkScheme) -> list[str]:

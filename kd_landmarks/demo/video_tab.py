@@ -21,6 +21,7 @@ from ..inference.smoothing import Smoothing
 from ..inference.tracking import FaceTracker, TrackedFace
 from ..inference.video import VideoReader, VideoWriter, draw_frame, frame_line, track_video
 from ..schemes import LandmarkScheme
+from ..text_table import counted
 from .networks import Networks
 from .overlay import count_of, data_url, downloads, notice, table
 from .uploads import LONGEST_CLIP, Uploads, open_clip, uploaded_path
@@ -133,7 +134,7 @@ class VideoTab:
                     yield _progress(frames, info.frames), "", ""
         if not frames:
             raise KDLandmarksError("This clip has no frame that can be read: try another format.")
-        count = f"{count_of(seen)} followed in {frames} frames"
+        count = f"{count_of(seen)} followed in {counted(frames, 'frame')}"
         rest = f"; only the first {LONGEST_CLIP} seconds were done" if cut else ""
         video = (
             f'<video class="kd-clip" controls muted playsinline aria-label="{count}" '
