@@ -49,6 +49,18 @@ GAINS = (
     ),
     ("linear head, 20 more epochs: both teachers", "linear-on-none", "linear-on-both", 8.0),
     (
+        "linear head, 20 more epochs: both teachers, asked at every step",
+        "linear-on-none",
+        "linear-on-online",
+        8.0,
+    ),
+    (
+        "linear head, 20 more epochs: both teachers and unlabeled faces",
+        "linear-on-none",
+        "linear-on-unlabeled",
+        8.0,
+    ),
+    (
         "linear head: teachers' points on unlabeled faces, no KD-Loss",
         "linear-none",
         "linear-points",
@@ -58,10 +70,11 @@ GAINS = (
     ("the authors' constants instead of ours", "half-both", "half-author-code", None),
     ("plain L1 to the Tough-Teacher, against no teacher", "half-none", "half-l1-to-tough", None),
     ("teachers that have not seen the face", "half-both", "half-folds", None),
-    ("20 epochs: 80 % of the variance instead of 90", "short-both", "short-80", None),
-    ("20 epochs: 97 % of the variance instead of 90", "short-both", "short-97", None),
-    ("20 epochs: shapes not aligned", "short-both", "short-unaligned", None),
+    ("teachers asked at every step", "half-both", "half-online", None),
     ("10 epochs: teachers asked at every step", "quarter-both", "quarter-online", None),
+    ("80 % of the variance instead of 90", "half-both", "half-80", None),
+    ("97 % of the variance instead of 90", "half-both", "half-97", None),
+    ("shapes not aligned", "half-both", "half-unaligned", None),
     ("nano student: both teachers", "nano-none", "nano", None),
     ("nano student: both teachers and unlabeled faces", "nano-none", "nano-unlabeled", None),
 )
