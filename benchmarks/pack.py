@@ -1,10 +1,13 @@
 """Put a trained network where released ones live, float16 on disk.
 
     python benchmarks/pack.py runs/300w/student mobilenetv2-300w
-    python benchmarks/pack.py runs/300w/tough_teacher tough-teacher-300w --float8
+    python benchmarks/pack.py runs/300w/tough_teacher tough-teacher-300w --float8-from 100000
+    python benchmarks/pack.py runs/baseline/baseline mobilenetv2-300w-no-teachers --float8-from 50000
 
-The student goes into the package, every other network into `checkpoints/NAME/`. Cards are written
-by `model_cards/render.py`, once `benchmarks/released.py` has measured.
+The student goes into the package, every other network into `checkpoints/NAME/`. All tracked files
+stay under 30 MB, so the wide layers of those others are float8: of teachers the matrices of 100,000
+weights and more, of students those of 50,000. Cards are written by `model_cards/render.py`, once
+`benchmarks/released.py` has measured.
 """
 
 import json
@@ -19,24 +22,21 @@ from kd_landmarks.detectors import load_detector
 from kd_landmarks.weights import DEFAULT_FOLDER
 from kd_landmarks.weights.compact import save_compact
 
-# All tracked files stay under 30 MB; with teachers in float16 alone they would have 32.
-WIDE = 100_000
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 
 
 def main(
     source: Annotated[Path, typer.Argument(help="A stage's folder in a finished run.")],
     name: Annotated[str, typer.Argument(help="Of the released network.")],
-    float8: Annotated[
-        bool,
-        typer.Option("--float8", help="The widest layers: for teachers, or the repository bursts."),
-    ] = False,
+    float8_from: Annotated[
+        int | None, typer.Option(help="Matrices of so many weights and more are float8.")
+    ] = None,
 ) -> None:
     """Copy a network in half the room, and keep how it was trained among the results."""
     folder = DEFAULT_FOLDER if name == DEFAULT_FOLDER.name else CHECKPOINTS / name
     model, processor = load_detector(source)
     shutil.rmtree(folder, ignore_errors=True)
-    save_compact(model, processor, folder, float8_from=WIDE if float8 else None)
+    save_compact(model, processor, folder, float8_from=float8_from)
     training = without_paths(json.loads((source / "training.json").read_text(encoding="utf-8")))
     TRAINING.mkdir(parents=True, exist_ok=True)
     write_json(TRAINING / f"{name}.json", training)
