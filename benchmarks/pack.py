@@ -2,7 +2,7 @@
 
     python benchmarks/pack.py runs/300w/student mobilenetv2-300w
     python benchmarks/pack.py runs/300w/tough_teacher tough-teacher-300w --float8-from 100000
-    python benchmarks/pack.py runs/baseline/baseline mobilenetv2-300w-no-teachers --float8-from 50000
+    python benchmarks/pack.py runs/linear/student mobilenetv2-300w-linear --float8-from 50000
 
 The student goes into the package, every other network into `checkpoints/NAME/`. All tracked files
 stay under 30 MB, so the wide layers of those others are float8: of teachers the matrices of 100,000

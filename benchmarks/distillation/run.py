@@ -129,7 +129,21 @@ def train(run: Run, folder: Path, weights: Path, places: dict[str, Any]) -> None
                 f"{run.name} needs {error}, so --tough: a Tough-Teacher that has seen no "
                 f"validation face. {HERE.name}/README.md says how to train it."
             )
+        check_start(run, start[key], places["runs"])
     finish(folder, start)
+
+
+def check_start(run: Run, value: Any, runs: Path) -> None:
+    """End the program where a run starts from what an earlier one has not left behind."""
+    if not isinstance(value, str) or not Path(value).is_relative_to(runs) or Path(value).exists():
+        return
+    earlier = Path(value).relative_to(runs).parts[0]
+    if earlier not in {one.name for one in planned()}:
+        sys.exit(f"{run.name} needs {value}, which {earlier}.py of {HERE.name} writes")
+    how = f"--only {earlier}"
+    if (RESULTS / f"{earlier}.json").exists():
+        how += f", with results/{earlier}.json out of the way, since what is recorded is skipped"
+    sys.exit(f"{run.name} needs {value}, which is not there. Train {earlier} first: {how}")
 
 
 def measured(run: Run, folder: Path, data: Path) -> dict[str, Any]:

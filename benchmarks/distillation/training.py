@@ -1,6 +1,7 @@
 """What the scripts of the study have in common: its plan, its faces, training to the end."""
 
 import subprocess
+import sys
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -54,4 +55,9 @@ def finish(run: Path, start: Mapping[str, Any], compiled: bool = True) -> None:
         words = [word for key, value in told.items() for word in (f"--{key}", str(value))]
     launcher = ["accelerate", "launch", *(["--dynamo_backend", "inductor"] if compiled else [])]
     print(f"{run}: {' '.join(words)}", flush=True)
-    subprocess.run([*launcher, str(REPOSITORY / "train_accelerate.py"), *words], check=True)
+    done = subprocess.run([*launcher, str(REPOSITORY / "train_accelerate.py"), *words])
+    if done.returncode:
+        sys.exit(
+            f"{run}: its training ended with exit status {done.returncode}; why stands above. The "
+            "same command goes on from its latest checkpoint"
+        )
