@@ -27,6 +27,7 @@ from kd_landmarks.schemes import get_scheme
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 STUDENTS = {
     "student": Path(default_checkpoint()),
+    "160 pixels": CHECKPOINTS / "mobilenetv2-300w-160",
     "nano student": CHECKPOINTS / "mobilenetv2-300w-nano",
 }
 SCHEME = get_scheme("ibug68")
