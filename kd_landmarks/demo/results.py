@@ -12,6 +12,7 @@ from .recorded import results
 STUDENT = "mobilenetv2-300w"
 TITLES = {
     STUDENT: "student, KD-Loss",
+    "mobilenetv2-300w-160": "the same student, 160 pixels",
     "mobilenetv2-300w-no-teachers": "the same student, alone",
     "mobilenetv2-300w-nano": "nano student, KD-Loss",
     "mobilenetv2-300w-linear": "student with the paper's head, KD-Loss",

@@ -14,7 +14,7 @@ from .results import (
     risk_curves,
 )
 
-COLORS = ["#0d9488", "#f59e0b", "#64748b", "#db2777", "#6366f1", "#65a30d"]
+COLORS = ["#0d9488", "#f59e0b", "#64748b", "#db2777", "#6366f1", "#65a30d", "#0ea5e9"]
 
 
 class ResultsTab:
