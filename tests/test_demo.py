@@ -345,9 +345,12 @@ def test_tables_show_what_was_recorded():
     student = results()["released"]["models"][shown.STUDENT]
     assert f"{student['tests'][shown.COMMON]['nme']:.2f} (" in shown.released_table()
     assert shown.released_table().count("<tr>") == 1 + len(shown.TITLES)
+    machines = {part: results()[part]["machine"]["processor"] for part in ("released", "peers")}
+    assert f"one core of {machines['released']} (" in shown.released_table()
     for part in ("common", "wflw"):
         html = shown.peers_table(part)
         assert html.count("<tr>") == 1 + len(results()["peers"]["errors"])
+        assert f"one core of {machines['peers']} (" in html
         mesh = results()["peers"]["errors"]["MediaPipe, 478 points"][part]
         assert f"<td>{mesh['mapped']['nme']:.2f}</td>" in html
     curves = shown.error_curves(shown.COMMON)

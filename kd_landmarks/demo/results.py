@@ -68,7 +68,7 @@ def released_table() -> str:
         "network", "parameters", "input", "NME % (95 % interval)", "failures at 8 / 10, %",
         "NME %, detector's box", "NME %, 106 WFLW faces", "ms in PyTorch",
     )  # fmt: skip
-    return table(header, rows, f"Released networks on 300W common ({released['date']})")
+    return table(header, rows, f"Released networks on 300W common, {origin(released)}")
 
 
 def gain_text() -> str:
@@ -105,7 +105,14 @@ def peers_table(part: str) -> str:
         "ms a face", "ms a photo", "learned from",
     )  # fmt: skip
     of = "300W common" if part == "common" else "the 106 WFLW faces"
-    return table(header, rows, f"Detectors on {of}, each with its own face detector, one core")
+    title = f"Detectors on {of}, each with its own face detector, {origin(peers)}"
+    return table(header, rows, title)
+
+
+def origin(recorded: dict[str, Any]) -> str:
+    """Where milliseconds and scores come from."""
+    processor = recorded["machine"]["processor"]
+    return f"one core of {processor} ({recorded['date']}, commit {recorded['commit'][:10]})"
 
 
 def error_curves(test: str) -> pd.DataFrame:

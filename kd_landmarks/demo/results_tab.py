@@ -3,7 +3,6 @@
 import gradio as gr
 
 from .overlay import legend
-from .recorded import results
 from .results import (
     COMMON,
     WFLW,
@@ -21,14 +20,12 @@ class ResultsTab:
     """Draws the tab into the Blocks around it."""
 
     def __init__(self) -> None:
-        released = results()["released"]
         gr.Markdown(
             "### Measured, recorded, repeatable\n\n"
             "NME is the mean distance of 68 points from the marked ones, in percent of the "
-            "distance between the outer eye corners. Recorded on "
-            f"{released['machine']['processor']}, {released['machine']['threads']} threads, at "
-            f"commit `{released['commit'][:10]}`, by `benchmarks/released.py` and "
-            "`benchmarks/peers.py`."
+            "distance between the outer eye corners. Recorded by `benchmarks/released.py` and "
+            "`benchmarks/peers.py`, on the machines that stand above the tables: milliseconds of "
+            "different tables do not compare."
         )
         gr.HTML(released_table())
         gr.Markdown(gain_text())
