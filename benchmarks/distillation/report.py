@@ -39,6 +39,8 @@ GAINS = (
     ("both teachers and unlabeled faces", "half-none", "half-unlabeled", 4.0),
     ("80 epochs: both teachers and unlabeled faces", "none", "unlabeled", 4.0),
     ("Tough-Teacher's points on unlabeled faces, no KD-Loss", "half-none", "half-points", None),
+    ("a better teacher alone, of 160 pixels", "half-none", "half-tough-160", 4.0),
+    ("a better teacher and unlabeled faces", "half-none", "half-unlabeled-160", 4.0),
     ("linear head: both teachers", "linear-none", "linear-both", 8.0),
     ("linear head: both teachers and unlabeled faces", "linear-none", "linear-unlabeled", 8.0),
     (
