@@ -5,9 +5,9 @@
     python benchmarks/pack.py runs/linear/student mobilenetv2-300w-linear --float8-from 50000
 
 The student goes into the package, every other network into `checkpoints/NAME/`. All tracked files
-stay under 30 MB, so the wide layers of those others are float8: the matrices of 100,000 weights and
-more, and of the two students to compare with those of 50,000. Cards are written by
-`model_cards/render.py`, once `benchmarks/released.py` has measured.
+stay under 30 MB, so the wide layers of those others are float8, but for the small nano student: the
+matrices of 100,000 weights and more, and of the two students to compare with those of 50,000. Cards
+are written by `model_cards/render.py`, once `benchmarks/released.py` has measured.
 """
 
 import json

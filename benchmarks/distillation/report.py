@@ -78,7 +78,7 @@ GAINS = (
     ("97 % of the variance instead of 90", "half-both", "half-97", None),
     ("shapes not aligned", "half-both", "half-unaligned", None),
     ("160 pixels instead of 128", "half-none", "input-160", None),
-    ("160 pixels: from a network of 128, not ImageNet's", "input-160", "on-160-long", None),
+    ("160 pixels: from a network that had 40 epochs at 128", "input-160", "on-160-long", None),
     ("nano student: both teachers", "nano-none", "nano", None),
     ("nano student: both teachers and unlabeled faces", "nano-none", "nano-unlabeled", None),
 )

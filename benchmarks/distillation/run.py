@@ -129,7 +129,8 @@ def train(run: Run, folder: Path, weights: Path, places: dict[str, Any]) -> None
                 f"{run.name} needs {error}, so --tough: a Tough-Teacher that has seen no "
                 f"validation face. {HERE.name}/README.md says how to train it."
             )
-        check_start(run, start[key], places["runs"])
+        if not (folder / "run.json").exists():  # a begun run has what it starts from
+            check_start(run, start[key], places["runs"])
     finish(folder, start)
 
 
