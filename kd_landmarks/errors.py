@@ -1,48 +1,47 @@
 """The one exception family that users of the package meet."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from tempfile import TemporaryFile
+import reprlib
+from typing import Any
+
+LONGEST_LINE = 500
+"""Characters of a message's line; what others sent may be in it, however long."""
+MOST_LINES = 25
+
+_shortener = reprlib.Repr()
+_shortener.maxlevel = 2
 
 
 class KDLandmarksError(ValueError):
     """Bad input: the message names the offending value and how to mend it.
 
-    Command lines print it without a traceback and exit with code 2.
+    Command lines print it without a traceback and exit with code 2. No line of a message has more
+    than `LONGEST_LINE` characters, there are at most `MOST_LINES` lines, and nothing in it moves a
+    terminal's cursor.
     """
 
+    def __init__(self, message: object = "") -> None:
+        lines = str(message).split("\n")
+        if len(lines) > MOST_LINES:
+            lines[MOST_LINES - 1 :] = [f"  … and {len(lines) - MOST_LINES + 1} lines more"]
+        super().__init__("\n".join(map(_fit, lines)))
 
-@contextmanager
-def writing(path: Path, folder: bool = False) -> Iterator[None]:
-    """Around the writing of a file, whose folder is made first.
 
-    Args:
-        path: of the file, or of a folder for several.
-        folder: whether it is a folder.
+def shown(value: Any, most: int = 80) -> str:
+    """A value as a message names it: its `repr`, but at most `most` characters of it.
 
-    Raises:
-        KDLandmarksError: naming the path, where it cannot be written.
+    It costs no more than what is shown, however large or deep the value is.
     """
-    try:
-        (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
-        yield
-    except OSError as error:
-        raise KDLandmarksError(f"cannot write {path}: {error}") from error
+    for limit in ("maxstring", "maxother", "maxlong"):
+        setattr(_shortener, limit, most)
+    text = _shortener.repr(value)
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def check_writable(path: Path, folder: bool = False) -> None:
-    """Make the folder that a file is to lie in, and try it: before the work, not after it.
-
-    Args:
-        path: of the file, or of a folder for several.
-        folder: whether it is a folder.
-
-    Raises:
-        KDLandmarksError: where there can be no such folder, nothing can be written to it, or a
-            folder lies in the file's place.
-    """
-    with writing(path, folder), TemporaryFile(dir=path if folder else path.parent):
-        pass
-    if not folder and path.is_dir():
-        raise KDLandmarksError(f"{path} is a folder: name a file in it")
+def _fit(line: str) -> str:
+    """A line without control characters, its middle left out where it is too long."""
+    if len(line) > LONGEST_LINE:
+        half = LONGEST_LINE // 2 - 1
+        line = f"{line[:half]} … {line[-half + 1 :]}"
+    if line.isprintable():
+        return line
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)

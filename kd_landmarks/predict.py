@@ -26,7 +26,8 @@ from .cli.options import MinScore, Model
 from .data.loading import holds_parquet
 from .data.photos import open_photo
 from .distillation.runs import write_json
-from .errors import KDLandmarksError, writing
+from .errors import KDLandmarksError
+from .files import writing
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
 from .inference.prediction import detect_each, plain_face

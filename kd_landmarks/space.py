@@ -16,7 +16,8 @@ from huggingface_hub import HfApi, SpaceCard
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from .checkpoint_files import CONFIG, PROCESSOR, WEIGHTS
-from .errors import KDLandmarksError, writing
+from .errors import KDLandmarksError
+from .files import writing
 from .hub_errors import check_repo_id, clear_hub_errors
 from .hub_push import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
 

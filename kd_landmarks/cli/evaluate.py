@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..errors import check_writable, writing
+from ..files import check_writable, writing
 from ..quiet import set_up_logging
 from .app import app
 from .options import Model

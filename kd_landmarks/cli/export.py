@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError, writing
+from ..errors import KDLandmarksError
+from ..files import writing
 from ..quiet import set_up_logging
 from .app import app
 from .options import Model

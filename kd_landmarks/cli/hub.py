@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..errors import writing
+from ..files import writing
 from ..quiet import set_up_logging
 from .app import app
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError, check_writable, writing
+from ..errors import KDLandmarksError
+from ..files import check_writable, writing
 from ..quiet import set_up_logging
 from ..text_table import counted
 from .app import app

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError, writing
+from ..errors import KDLandmarksError
+from ..files import writing
 from ..quiet import set_up_logging
 from ..text_table import counted
 from .app import app

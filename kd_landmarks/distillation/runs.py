@@ -8,7 +8,8 @@ from typing import Any
 
 from accelerate.tracking import get_available_trackers
 
-from ..errors import KDLandmarksError, writing
+from ..errors import KDLandmarksError
+from ..files import writing
 from ..recipes import Recipe, changed_values, load_recipe, save_recipe
 from ..shape_model import ShapeModel
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ..checkpoint_files import CONFIG
 from ..data.columns import box_array, longer_sides, point_array
-from ..errors import KDLandmarksError, check_writable, writing
+from ..errors import KDLandmarksError
+from ..files import check_writable, writing
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .confidence import Calibration, fit_calibration
 from .labeled import detect_rows

@@ -18,7 +18,8 @@ from .. import __version__
 from ..data.columns import box_array, spread
 from ..data.photos import Photos
 from ..detectors import detector_scheme
-from ..errors import KDLandmarksError, writing
+from ..errors import KDLandmarksError
+from ..files import writing
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .faces import crop_faces
 from .onnx import METADATA

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import KDLandmarksError, writing
+from ..errors import KDLandmarksError
+from ..files import writing
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
 from .prediction import plain_face

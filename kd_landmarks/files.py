@@ -1,0 +1,183 @@
+"""The one way to write files: whole under their name, or not at all, and never over an input."""
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from .errors import KDLandmarksError
+
+
+@contextmanager
+def new_file(path: str | Path, check: Callable[[Path], None] | None = None) -> Iterator[Path]:
+    """A file that is there whole once the block has ended well; else the earlier one stays.
+
+    The block writes to the path that it is given: beside the target, hidden, with its ending. It
+    is then checked, forced to disk and renamed. The target's folder is made first; a link is
+    followed; what is no regular file (`/dev/stdout`, a pipe) is written to directly.
+
+    Args:
+        path: of the file.
+        check: looks at what was written, and raises where it is not what it should be.
+
+    Raises:
+        KDLandmarksError: naming the path, where it cannot be written.
+    """
+    path = Path(path)
+    with writing(path):
+        target = Path(os.path.realpath(path))
+        if target.exists() and not target.is_file() and not target.is_dir():
+            yield target
+            return
+        if target.is_dir():
+            raise KDLandmarksError(f"{path} is a folder: name a file in it")
+        partial = _beside(target)
+        try:
+            yield partial
+            if check is not None:
+                check(partial)
+            flush(partial)
+            if target.exists():
+                shutil.copymode(target, partial)
+            os.replace(partial, target)
+            flush(target.parent)
+        finally:
+            with suppress(OSError):
+                partial.unlink(missing_ok=True)
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text with `\\n` line ends, whole or not at all.
+
+    Raises:
+        KDLandmarksError: naming the path, where it cannot be written.
+    """
+    with new_file(path) as partial:
+        partial.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_json(path: str | Path, values: Any) -> None:
+    """Write JSON, whole or not at all.
+
+    Raises:
+        KDLandmarksError: naming the path, where it cannot be written.
+    """
+    write_text(path, json.dumps(values, indent=1) + "\n")
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """A folder that is there with all its files once the block has ended well, or not at all.
+
+    The block fills the folder that it is given: beside the target, hidden. It is then forced to
+    disk and renamed; it takes the place of nothing but an empty folder.
+
+    Raises:
+        KDLandmarksError: naming the path, where it cannot be written.
+    """
+    path = Path(path)
+    with writing(path):
+        partial = _beside(path)
+        try:
+            partial.mkdir()
+            yield partial
+            for file in sorted(partial.rglob("*")):
+                flush(file)
+            flush(partial)
+            os.replace(partial, path)
+            flush(path.parent)
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def writing(path: Path, folder: bool = False) -> Iterator[None]:
+    """Around the writing of a file, whose folder is made first.
+
+    Args:
+        path: of the file, or of a folder for several.
+        folder: whether it is a folder.
+
+    Raises:
+        KDLandmarksError: naming the path, where it cannot be written.
+    """
+    try:
+        (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        raise KDLandmarksError(
+            f"cannot write {path}: {error.strerror or error}. Make room or name another place; "
+            "what was there before is as it was"
+        ) from error
+
+
+def check_writable(path: Path, folder: bool = False) -> None:
+    """Make the folder that a file is to lie in, and try it: before the work, not after it.
+
+    Args:
+        path: of the file, or of a folder for several.
+        folder: whether it is a folder.
+
+    Raises:
+        KDLandmarksError: where there can be no such folder, nothing can be written to it, or a
+            folder lies in the file's place.
+    """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        return  # a device or a pipe
+    with writing(path, folder), TemporaryFile(dir=path if folder else path.parent):
+        pass
+    if not folder and path.is_dir():
+        raise KDLandmarksError(f"{path} is a folder: name a file in it")
+
+
+def check_outputs(outputs: Mapping[str, Path], inputs: Iterable[str | Path] = ()) -> None:
+    """Refuse an output that is an input or another output, however it is spelled.
+
+    Args:
+        outputs: files that will be written, by what the user calls them (`--json`).
+        inputs: files that are read; URLs among them are nobody's output.
+
+    Raises:
+        KDLandmarksError: naming both.
+    """
+    read = {identity(path): str(path) for path in inputs if "://" not in str(path)}
+    taken: dict[Any, str] = {}
+    for name, path in outputs.items():
+        if path.exists() and not path.is_file() and not path.is_dir():
+            continue  # a device or a pipe can be written to twice
+        key = identity(path)
+        if key in read:
+            raise KDLandmarksError(
+                f"{name} {path} would replace the input {read[key]}: name another file"
+            )
+        if key in taken:
+            raise KDLandmarksError(f"{name} and {taken[key]} are one file, {path}: name two")
+        taken[key] = name
+
+
+def identity(path: str | Path) -> tuple[Any, ...]:
+    """What a path is, however it is spelled: the same for links and hard links to one file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (os.path.realpath(path),)
+    return found.st_dev, found.st_ino
+
+
+def flush(path: Path) -> None:
+    """Force a file, or a folder's list of names, to disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _beside(path: Path) -> Path:
+    """A hidden name that nobody else uses; long names still fit into the file system's limit."""
+    return path.with_name(f".{path.stem[:60]}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")

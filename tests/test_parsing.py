@@ -1,0 +1,80 @@
+"""JSON and YAML of strangers: bounded, and told by file and place."""
+
+import pytest
+
+from kd_landmarks.errors import LONGEST_LINE, MOST_LINES, KDLandmarksError, shown
+from kd_landmarks.parsing import parse_json, read_json_object, read_yaml
+
+NINE_FOLD = "a0: &a0 [1]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "too many digits"),
+        ("{a}", "line 1, column 2"),
+        ("", "line 1, column 1"),
+        ("[1]", "not an object"),
+        ('"' + "x" * 5_000_000 + '"', "more than 4194304 bytes"),
+    ],
+)
+def test_bad_json_is_told_by_file_and_reason(tmp_path, text, said):
+    file = tmp_path / "config.json"
+    file.write_text(text)
+    with pytest.raises(KDLandmarksError, match=said) as caught:
+        read_json_object(file)
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe{\x00}\x00", None])
+def test_what_is_no_text_or_no_file_is_told(tmp_path, content):
+    file = tmp_path / "config.json"
+    file.mkdir() if content is None else file.write_bytes(content)
+    with pytest.raises(KDLandmarksError, match=r"config\.json"):
+        read_json_object(file)
+
+
+def test_good_values_come_through(tmp_path):
+    file = tmp_path / "a.yaml"
+    file.write_text("base: &base {epochs: 3}\nstudent: {<<: *base, width: 1}\n")
+    assert read_yaml(file)["student"] == {"epochs": 3, "width": 1}
+    assert parse_json('{"a": [1]}', "it") == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (NINE_FOLD, "aliases"),
+        ("a: &a [*a]", "aliases"),
+        ("[" * 2000 + "]" * 2000, "deep|levels"),
+        ("{" * 60 + "}" * 60, "levels"),
+        ("a: 2024-13-41", "month"),
+        ("a: [1", "line 1"),
+        ("a: !!python/object/apply:os.system [echo]", "constructor"),
+        ("# " + "x" * 70_000, "more than 65536 bytes"),
+        ("? [a, b]\n: 1", "unhashable"),
+    ],
+)
+def test_bad_yaml_is_told_by_file_and_place(tmp_path, text, said):
+    file = tmp_path / "recipe.yaml"
+    file.write_text(text)
+    with pytest.raises(KDLandmarksError, match=said) as caught:
+        read_yaml(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_message_is_short_whatever_is_in_it():
+    message = str(KDLandmarksError(f"{'x' * 10**6}\x1b[2J\n" * 100 + "the mend"))
+    lines = message.split("\n")
+    assert len(lines) == MOST_LINES
+    assert max(map(len, lines)) <= LONGEST_LINE + 20
+    assert "\x1b" not in message
+    assert str(KDLandmarksError("as it is: größer\n  second")) == "as it is: größer\n  second"
+
+
+@pytest.mark.parametrize("value", ["x" * 10**6, list(range(10**6)), {"a": [[["b"]]]}, 10**4000])
+def test_a_shown_value_is_short(value):
+    assert len(shown(value)) <= 80
