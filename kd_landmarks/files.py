@@ -180,4 +180,4 @@ def flush(path: Path) -> None:
 
 def _beside(path: Path) -> Path:
     """A hidden name that nobody else uses; long names still fit into the file system's limit."""
-    return path.with_name(f".{path.stem[:60]}.{uuid.uuid4().hex[:12]}.partial{path.suffix}")
+    return path.with_name(f".{path.stem[:60]}.{uuid.uuid4().hex[:12]}.partial{path.suffix[:16]}")

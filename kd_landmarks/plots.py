@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from .errors import KDLandmarksError
+from .files import new_file
 from .metrics import auc, ced
 from .schemes import LandmarkScheme
 
@@ -234,8 +235,9 @@ def plot_kd_loss(
 
 def _save(figure: Figure, path: PathLike) -> Path:
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path)
+    path = path if path.suffix else path.with_suffix(".png")
+    with new_file(path) as partial:
+        figure.savefig(partial)
     return path
 
 

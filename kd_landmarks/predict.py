@@ -25,9 +25,8 @@ from tqdm.auto import tqdm
 from .cli.options import MinScore, Model
 from .data.loading import holds_parquet
 from .data.photos import open_photo
-from .distillation.runs import write_json
 from .errors import KDLandmarksError
-from .files import writing
+from .files import write_json, writing
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
 from .inference.prediction import detect_each, plain_face

@@ -226,7 +226,7 @@ def test_a_disk_that_fills_at_the_end_of_a_stage_loses_nothing(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patched:
-        patched.setattr("kd_landmarks.distillation.trainer.replace_folder", full)
+        patched.setattr("kd_landmarks.distillation.trainer.write_json", full)
         result = resume_in_process(folder)
     assert result.exit_code == 2, result.output
     assert "could not write the finished student" in result.output

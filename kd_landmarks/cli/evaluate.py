@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..files import check_writable, writing
+from ..files import check_writable, write_json, writing
 from ..quiet import set_up_logging
 from .app import app
 from .options import Model
@@ -82,7 +82,6 @@ def evaluate(
     from ..data.loading import load_rows
     from ..data.rows import check_rows
     from ..detectors import detector_scheme, load_detector
-    from ..distillation.runs import write_json
     from ..evaluation import evaluate_detector
     from ..evaluation_report import evaluation_text, versions, write_pictures
 

@@ -17,6 +17,7 @@ from typing import Any
 from accelerate import Accelerator
 
 from ..errors import KDLandmarksError
+from ..files import flush, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def save_checkpoint(
             if final.exists():
                 shutil.rmtree(final)
             os.replace(partial, final)
-            _flush(folder)
+            flush(folder)
             for old in finished_checkpoints(folder)[:-keep]:
                 shutil.rmtree(old)
     except Exception as error:
@@ -115,39 +116,19 @@ def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str,
     return step
 
 
-def replace_folder(partial: Path, final: Path) -> None:
-    """Put a finished folder in its place in one step, replacing nothing but an empty one."""
-    for file in partial.rglob("*"):
-        if file.is_file():
-            _flush(file)
-    os.replace(partial, final)
-    _flush(final.parent)
-
-
 def _seal(folder: Path, step: int, identity: Mapping[str, Any]) -> None:
     files = {}
     for file in sorted(folder.rglob("*")):
         if file.is_file():
             files[str(file.relative_to(folder))] = _digest(file)
-            _flush(file)
+            flush(file)
     manifest = {"format": _FORMAT, "step": step, "identity": dict(identity), "files": files}
-    (folder / MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
-    _flush(folder / MANIFEST)
-    _flush(folder)
+    write_json(folder / MANIFEST, manifest)
 
 
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _flush(path: Path) -> None:
-    """Force a file, or a folder's list of names, to disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _quietly(function: Any, *arguments: Any) -> None:

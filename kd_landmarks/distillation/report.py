@@ -16,13 +16,14 @@ from ..evaluation_report import (
     score_cells,
     versions,
 )
+from ..files import new_file, write_json
 from ..plots import contact_sheet, plot_ced
 from ..recipes import Recipe
 from ..recipes.schema import STAGE_LABELS, STAGES
 from ..schemes import LandmarkScheme
 from ..text_table import text_table
 from .evaluation import Examiner, Predictions, milliseconds_per_face
-from .runs import METRICS, stage_is_finished, write_json
+from .runs import METRICS, stage_is_finished
 from .sets import FaceSets
 
 # Sheet of predictions: this many faces, spread over the test set.
@@ -142,7 +143,8 @@ def draw_predictions(
         for found in predictions.values()
         for picture in face_pictures(rows, found.points, chosen, scheme, margin)
     ]
-    contact_sheet(pictures, columns=len(chosen)).save(path)
+    with new_file(path) as partial:
+        contact_sheet(pictures, columns=len(chosen)).save(partial)
 
 
 def draw_ced(predictions: Mapping[str, Predictions], title: str, path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from accelerate.tracking import get_available_trackers
 
 from ..errors import KDLandmarksError
-from ..files import writing
+from ..files import write_json, writing
 from ..recipes import Recipe, changed_values, load_recipe, save_recipe
 from ..shape_model import ShapeModel
 
@@ -97,13 +97,6 @@ def run_identity(folder: Path) -> str:
 def stage_is_finished(folder: Path, stage: str) -> bool:
     """Whether a stage's network is there; it appears in one step, whole."""
     return (folder / stage / "config.json").is_file()
-
-
-def write_json(path: Path, values: Any) -> None:
-    """Write JSON in one step: a reader, or a kill, never meets half of it."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    partial.replace(path)
 
 
 def _free_folder(output: Path | None, name: str) -> Path:

@@ -1,7 +1,6 @@
 """What teachers say once, before a student's training: on labeled faces and on unlabeled ones."""
 
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,9 +14,9 @@ from ..data.crops import WEIGHTS
 from ..data.rows import tight_box
 from ..data.unlabeled import load_unlabeled
 from ..errors import KDLandmarksError
+from ..files import new_folder
 from ..recipes.schema import UnlabeledSettings
 from ..schemes import LandmarkScheme
-from .checkpoints import replace_folder
 from .shares import share_of
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 from .views import View, draw_views, look
@@ -99,10 +98,8 @@ def add_unlabeled(
             skip_bad_rows=skip_bad_rows,
         )
         labeled = label_faces(faces, settings, teachers, scheme)
-        partial = folder.with_name(f".{folder.name}.partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        labeled.save_to_disk(partial)
-        replace_folder(partial, folder)
+        with new_folder(folder) as partial:
+            labeled.save_to_disk(partial)
     weights = settings.weight * np.asarray(labeled.with_format("numpy")[WEIGHTS])
     labeled = _with_weights(labeled.remove_columns(WEIGHTS), weights)
     rows = _with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))

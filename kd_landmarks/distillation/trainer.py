@@ -1,6 +1,5 @@
 """Training one network: the loop that teachers and students share."""
 
-import json
 import logging
 import math
 import shutil
@@ -21,6 +20,7 @@ from tqdm.auto import tqdm
 from ..data.crops import FaceCrops, TrainingOrder
 from ..data.stream_order import training_order
 from ..errors import KDLandmarksError
+from ..files import new_folder, write_json
 from ..models import (
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
@@ -28,7 +28,7 @@ from ..models import (
 )
 from ..recipes import NetworkSettings
 from ..recipes.schema import RunSettings
-from .checkpoints import finished_checkpoints, load_checkpoint, replace_folder, save_checkpoint
+from .checkpoints import finished_checkpoints, load_checkpoint, save_checkpoint
 from .evaluation import Examiner
 from .networks import to_pixel_values
 
@@ -270,15 +270,13 @@ def _save_network(
     progress: Progress,
 ) -> None:
     """The `from_pretrained`-able folder: there whole, or not at all."""
-    partial = final.with_name(f".{final.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    model.to(memory_format=torch.contiguous_format).save_pretrained(partial)
-    processor.save_pretrained(partial)
     training = {
         "settings": settings.model_dump(mode="json"),
         "steps": progress.step,
         "seconds": round(progress.seconds, 1),
         "history": progress.history,
     }
-    (partial / "training.json").write_text(json.dumps(training, indent=1), encoding="utf-8")
-    replace_folder(partial, final)
+    with new_folder(final) as folder:
+        model.to(memory_format=torch.contiguous_format).save_pretrained(folder)
+        processor.save_pretrained(folder)
+        write_json(folder / "training.json", training)

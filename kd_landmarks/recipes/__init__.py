@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from ..errors import KDLandmarksError
+from ..files import write_text
 from .schema import STAGES, NetworkSettings, Recipe
 
 __all__ = [
@@ -80,7 +81,7 @@ def load_recipe(spec: str | Path, overrides: Mapping[str, Any] | None = None) ->
 def save_recipe(recipe: Recipe, path: Path) -> None:
     """Write a recipe with every value spelled out; `load_recipe` reads it back equal."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
-    path.write_text(text, encoding="utf-8")
+    write_text(path, text)
 
 
 def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
