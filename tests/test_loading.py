@@ -34,7 +34,7 @@ def own_cache(tmp_path_factory, monkeypatch):
 
 @pytest.fixture
 def folder(tmp_path):
-    """Six faces in four photos, as JSON lines with images beside."""
+    """Six faces, as JSON lines with images beside."""
     rng = np.random.default_rng(1)
     (tmp_path / "images").mkdir()
     lines = []
@@ -82,7 +82,7 @@ def test_json_lines_become_rows(folder):
     np.testing.assert_array_equal(row["landmarks"], POINTS)
     assert row["box"] == [10.5, 10.0, 30.0, 31.25]
     assert (row["scheme"], row["subset"]) == ("five", "")
-    assert (row["photo"], row["source"]) == ("images/123456", "train.jsonl:2")
+    assert (row["photo"], row["source"]) == ("images/123456_2.jpg", "train.jsonl:2")
 
 
 def test_optional_fields_become_columns(folder):
@@ -114,21 +114,53 @@ def test_tight_box_goes_from_point_to_point():
 
 
 @pytest.mark.parametrize(
-    ("path", "photo"),
+    ("subset", "path", "photo"),
     [
-        ("images/afw/1051618982_1.jpg", "images/afw/1051618982"),
-        ("helen/trainset/2229763779_12.pts", "helen/trainset/2229763779"),
-        ("images/lfpw/test/image_0001.jpg", "images/lfpw/test/image_0001"),
-        ("ibug/image_003_1.jpg", "ibug/image_003"),
-        ("ibug/image_092 _01.jpg", "ibug/image_092"),
-        ("12--Group__12_Group_Group_12_187__0.jpg", "12--Group__12_Group_Group_12_187"),
-        ("12--Group/12_Group_Group_12_187.jpg", "12--Group/12_Group_Group_12_187"),
-        ("frame_1.png", "frame_1"),
-        ("0001_2.png", "0001_2"),
+        ("afw", "images/afw/1051618982_1.jpg", "images/afw/1051618982"),
+        ("helen", "helen/trainset/2229763779_12.pts", "helen/trainset/2229763779"),
+        ("HELEN", "a/../2229763779_12.jpg", "2229763779"),
+        ("lfpw", "images/lfpw/test/image_0001.jpg", "images/lfpw/test/image_0001"),
+        ("ibug", "ibug/image_003_1.jpg", "ibug/image_003"),
+        ("ibug", "ibug/image_092 _01.jpg", "ibug/image_092"),
+        ("wflw", "12--Group__12_Group_Group_12_187__0.jpg", "12--Group__12_Group_Group_12_187"),
+        (None, "12--Group__12_Group_Group_12_187__10.jpg", "12--Group__12_Group_Group_12_187"),
+        ("wflw", "12--Group/12_Group_Group_12_187.jpg", "12--Group/12_Group_Group_12_187"),
     ],
 )
-def test_photo_id_drops_the_number_of_a_face_only(path, photo):
-    assert photo_id(path) == photo
+def test_faces_of_a_photo_are_known_by_their_data_set(subset, path, photo):
+    assert photo_id(path, subset) == photo
+
+
+@pytest.mark.parametrize("subset", [None, "", "mine", "anna", "generated"])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("20240101_01.jpg", "20240101_02.jpg"),  # a camera's day and number
+        ("1051618982_1.jpg", "1051618982_2.jpg"),
+        ("image_003_1.jpg", "image_003_2.jpg"),
+        ("anna__1.jpg", "anna__2.jpg"),
+        ("12--people__1.jpg", "12--people__2.jpg"),
+        ("frame_1.png", "frame_2.png"),
+        ("1.jpg", "1.png"),
+        ("photo.1", "photo.2"),  # no suffixes
+        ("a/1.jpg", "b/1.jpg"),
+    ],
+)
+def test_photos_of_unknown_origin_are_never_taken_for_one(subset, names):
+    assert photo_id(names[0], subset) != photo_id(names[1], subset)
+
+
+def test_lines_are_of_one_photo_by_what_they_say_not_by_their_names(folder):
+    lines = read(folder / "train.jsonl")
+    for number, line in enumerate(lines):
+        name = f"images/20240101_0{number}.jpg"
+        (folder / line["image"]).rename(folder / name)
+        line["image"] = name
+    write(folder / "train.jsonl", lines)
+    rows = load_rows(folder, scheme=FIVE)
+    assert len(set(rows["photo"])) == len(rows)
+    write(folder / "train.jsonl", [line | {"subset": "helen"} for line in lines])
+    assert set(load_rows(folder, scheme=FIVE)["photo"]) == {"images/20240101"}
 
 
 # --- where rows come from

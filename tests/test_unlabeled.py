@@ -234,6 +234,8 @@ def test_stored_faces_come_with_their_boxes(tmp_path):
     faces = load_unlabeled(tmp_path)
     np.testing.assert_allclose(faces["box"][:], rows["box"][:])
     assert faces["photo"][:] == rows["photo"][:]
+    rows.select_columns(["image", "box"]).to_parquet(tmp_path / "train-0.parquet")
+    assert len(set(load_unlabeled(tmp_path / "train-0.parquet")["photo"])) == len(rows)
     Dataset.from_dict({"picture": [1]}).to_parquet(tmp_path / "train-0.parquet")
     with pytest.raises(KDLandmarksError, match=r"no column 'image' .*picture"):
         load_unlabeled(tmp_path)

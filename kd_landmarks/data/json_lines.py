@@ -3,8 +3,8 @@
 Fields of a line: `image`, a path relative to the file's own folder; `landmarks`, N pairs x, y in
 pixels of the image (or `landmarks_68`, `landmarks_98`, …, chosen by the scheme's N); null for a
 face without these labels. Where there are any: a box x0, y0, x1, y1 as `detector_box`, `face_box`
-or `box` (the first of these that stands), `visible`, `subset`, `photo`, `split`, and `attributes`,
-a mapping of whole numbers.
+or `box` (the first of these that stands), `visible`, `subset`, `photo` (where several files show
+one), `split`, and `attributes`, a mapping of whole numbers.
 """
 
 from __future__ import annotations
@@ -194,9 +194,10 @@ def _face(line: dict[str, Any], place: Path) -> RawRow:
     image = line.get("image")
     if not isinstance(image, str):
         return KDLandmarksError(f"{place.name}: image is {image!r}: give a path")
+    subset = line.get("subset")
     return {
         "image": os.path.abspath(place.parent / image),
         "box": next((line[name] for name in BOX_FIELDS if line.get(name) is not None), None),
-        "photo": line["photo"] if line.get("photo") is not None else photo_id(image),
+        "photo": line["photo"] if line.get("photo") is not None else photo_id(image, str(subset)),
         "source": place.name,
     }

@@ -152,16 +152,20 @@ def _read_300w(root: Path, split: str | None) -> Iterator[RawRow]:
         logger.warning("%s: split %r is not whole: no folder %s", root, split, ", ".join(absent))
     for part in parts:
         if (root / part).is_dir():
-            yield from pts_faces(root / part, root, part.partition("/")[0])
+            subset = part.partition("/")[0]
+            yield from pts_faces(root / part, root, subset, named_by=subset)
 
 
-def pts_faces(folder: Path, root: Path, subset: str) -> Iterator[RawRow]:
+def pts_faces(
+    folder: Path, root: Path, subset: str, named_by: str | None = None
+) -> Iterator[RawRow]:
     """The faces of a folder, not of those below it: a `.pts` file with an image beside it each.
 
     Args:
         folder: where they are.
         root: `photo` and `source` are paths below it.
         subset: theirs.
+        named_by: the public data set that named the files, for `photo_id`; None for one's own.
     """
     files = sorted(folder.iterdir())
     images = {file.stem: file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
@@ -181,7 +185,7 @@ def pts_faces(folder: Path, root: Path, subset: str) -> Iterator[RawRow]:
             "image": os.path.abspath(images[file.stem]),
             "landmarks": landmarks,
             "subset": subset,
-            "photo": photo_id(source),
+            "photo": photo_id(source, named_by),
             "source": source,
         }
 
@@ -250,7 +254,7 @@ def _read_wflw(root: Path, split: str | None) -> Iterator[RawRow]:
             "landmarks": numbers[:196].reshape(98, 2),
             "box": numbers[196:],
             "attributes": dict(zip(_WFLW_ATTRIBUTES, flags, strict=True)),
-            "photo": photo_id(cells[206]),
+            "photo": photo_id(cells[206], "wflw"),
             "source": source,
         }
 

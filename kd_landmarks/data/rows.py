@@ -9,7 +9,7 @@ Columns of a row (`row_features`):
 - `box`: x0, y0, x1, y1 of the face, float32, the same pixels.
 - `scheme`: name of the landmark scheme.
 - `subset`: part of the data set ("afw", …) or "".
-- `photo`: which photo the face is in; faces of one photo share it.
+- `photo`: which photo the face is in; faces of one photo share it (`photo_id`).
 - `source`: where the row was read ("train.jsonl:17"); errors name it.
 - where the data have them: `visible` (N of 0 or 1), integer attributes ("pose", …), and targets
   shaped like `landmarks`: `soft_landmarks`, `tough_landmarks`, `tolerant_landmarks`.
@@ -17,6 +17,7 @@ Columns of a row (`row_features`):
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -44,10 +45,19 @@ RawRow = Mapping[str, Any] | KDLandmarksError
 `photo`, `source`, and where there are any `box`, `subset`, `scheme`, `visible`, `attributes` (a
 mapping) and targets; or, for a row that it could not read, the error that names it."""
 
-# Names that end in the number of a face within its photo: WFLW crops ("…_187__0"), AFW and HELEN
-# (Flickr's photo id, "1051618982_1"), iBUG ("image_003_1", "image_092 _01"). LFPW's "image_0001"
-# and the names of WFLW's own photos end in the number of the photo.
-_FACE_OF_PHOTO = re.compile(r"(?P<photo>.+_|\d{6,}|image_\d+) ?_\d{1,2}")
+# How public data sets name several faces of a photo, by their subset. Flickr's number of the photo
+# and the face's behind it ("1051618982_1"); iBUG's "image_003_1" and "image_092 _01".
+_FLICKR = re.compile(r"(?P<photo>\d{6,})_\d{1,2}")
+_FACE_OF_PHOTO = {
+    "afw": _FLICKR,
+    "helen": _FLICKR,
+    "ibug": re.compile(r"(?P<photo>image_\d+) ?_\d{1,2}"),
+}
+# A photo of WIDER FACE, from which WFLW's are, and a face of it: "12--Group__12_Group_Group_12_187"
+# and "__0". The event's number stands at both ends: nobody else's name looks like it by chance.
+_FACE_OF_WIDER = re.compile(r"(?P<photo>(\d{1,2})--[^/]+?__\2_.+_\d+)__\d{1,3}")
+# Subsets whose names do not tell faces of a photo apart: LFPW's "image_0001", WFLW's own photos.
+_WHOLE_PHOTOS = ("lfpw", "wflw")
 
 
 def row_features(
@@ -85,17 +95,28 @@ def tight_box(landmarks: np.ndarray) -> np.ndarray:
     return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
 
 
-def photo_id(path: str | Path) -> str:
-    """The path without its suffix and without the number of the face within the photo.
+def photo_id(path: str | Path, subset: str | None = None) -> str:
+    """Which photo a file shows a face of: faces of one photo agree in it, different photos never.
 
-    Faces of one photo agree in it, different photos never do: the number goes only where the name
-    is one of the public data sets' for several faces of a photo. For other names the path itself
-    stands; rows may carry their own `photo`.
+    Only where a name is known to be a public data set's is the number of the face within its photo
+    taken off (and the suffix): by the subset afw, helen, lfpw, ibug or wflw, or by the name itself
+    for WIDER FACE's. Whatever else names look like, `20240101_01.jpg` and `20240101_02.jpg` are two
+    photos. Rows of files that share a photo may say so by their own `photo`.
+
+    Args:
+        path: of the picture, or of its annotation.
+        subset: the public data set that the row says it is from, in either case; None or another
+            name for data of unknown origin.
     """
-    path = Path(path)
-    path = path.with_suffix("") if path.name else path
-    match = _FACE_OF_PHOTO.fullmatch(path.name)
-    return (path.with_name(match["photo"].rstrip("_")) if match else path).as_posix()
+    path = Path(os.path.normpath(path))
+    known = (subset or "").lower()
+    pattern = _FACE_OF_PHOTO.get(known, _FACE_OF_WIDER)
+    match = pattern.fullmatch(path.stem)
+    if match:
+        path = path.with_name(match["photo"])
+    elif known in (*_FACE_OF_PHOTO, *_WHOLE_PHOTOS):
+        path = path.with_suffix("")
+    return path.as_posix()
 
 
 def build_rows(

@@ -20,7 +20,7 @@ from .bad_rows import BadRows, image_problem
 from .json_lines import read_unlabeled_lines
 from .loading import holds_parquet, load_stored
 from .photos import open_photo
-from .rows import RawRow, photo_id
+from .rows import RawRow
 
 FEATURES = datasets.Features(
     {
@@ -124,5 +124,9 @@ def _stored(rows: datasets.Dataset, origin: str) -> Iterator[RawRow]:
     raw = rows.with_format(None).cast_column("image", datasets.Image(decode=False))
     for number, row in enumerate(raw, start=1):
         source = row.get("source") or f"{origin}:{number}"
-        photo = row.get("photo") or photo_id(source)
-        yield {"image": row["image"], "box": row.get("box"), "photo": photo, "source": source}
+        yield {
+            "image": row["image"],
+            "box": row.get("box"),
+            "photo": row.get("photo") or source,
+            "source": source,
+        }
