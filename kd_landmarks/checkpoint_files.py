@@ -3,9 +3,14 @@
 transformers and timm ask a Hub that is down file by file, half a minute each, and print each try.
 """
 
+import logging
+import re
+import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from huggingface_hub import constants, hf_hub_download, try_to_load_from_cache
@@ -17,13 +22,20 @@ from huggingface_hub.utils import (
     validate_repo_id,
 )
 
-from .errors import KDLandmarksError
-from .hub_errors import PATIENCE, ask_the_hub
+from .errors import KDLandmarksError, shown
+from .hub_errors import ask_the_hub
+from .hub_patience import patient_hub
+from .parsing import MOST_JSON, parse_json
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
 
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
+_logger = logging.getLogger(__name__)
+
+
+class HubDownError(KDLandmarksError):
+    """A checkpoint's file cannot be had from the Hub now, though it is there."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ def find_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
 
     Raises:
         KDLandmarksError: if there is no such folder, or no such repository, or the Hub cannot be
-            asked and its cache has nothing.
+            asked within seconds and its cache has nothing.
     """
     source = str(source)
     folder = Path(source).expanduser()
@@ -90,14 +102,43 @@ def find_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
     try:
         validate_repo_id(source)
     except HFValidationError as error:
-        raise KDLandmarksError(f"{source!r} is no folder, and no Hub id either: {error}") from error
+        raise KDLandmarksError(
+            f"{shown(source)} is no folder, and no Hub id either: {error}"
+        ) from error
     try:
-        return _on_the_hub(source, revision)
+        with patient_hub():
+            return _on_the_hub(source, revision)
     except Exception as error:  # each HTTP library has a family of its own
-        cached = _in_the_cache(source, revision)
+        cached = cached_checkpoint(source, revision, error)
         if cached is None:
             raise KDLandmarksError(_unreachable(source, error, revision)) from error
         return cached
+
+
+def cached_checkpoint(repo: str, revision: str | None, reason: Exception) -> CheckpointFiles | None:
+    """What earlier downloads have left, if that is all that a detector needs; the log says so.
+
+    Args:
+        repo: a Hub id.
+        revision: branch, tag or commit.
+        reason: why the Hub's own files cannot be had.
+    """
+    found = {
+        name: try_to_load_from_cache(repo, name, revision=revision)
+        for name in (CONFIG, PROCESSOR, WEIGHTS)
+    }
+    paths = {name: Path(path) for name, path in found.items() if isinstance(path, str)}
+    if len(paths) < len(found):
+        return None
+    if not constants.is_offline_mode():  # then this is what was asked for
+        commit, stored = paths[WEIGHTS].parent.name, paths[WEIGHTS].stat().st_mtime
+        told = KDLandmarksError(
+            f"{repo} is taken from the Hub's cache: commit {commit[:12]}, downloaded on "
+            f"{time.strftime('%Y-%m-%d', time.localtime(stored))}. {_first_line(reason)}"
+        )
+        _logger.warning("%s", told)
+    sizes = {name: path.stat().st_size for name, path in paths.items()}
+    return CheckpointFiles(repo, sizes, paths.__getitem__)
 
 
 def cached_or_reachable(repo: str, filename: str, revision: str | None = None) -> str | None:
@@ -110,7 +151,8 @@ def cached_or_reachable(repo: str, filename: str, revision: str | None = None) -
     if isinstance(file, str):
         return file
     try:
-        ask_the_hub()
+        with patient_hub():
+            ask_the_hub()
     except Exception as error:  # each HTTP library has a family of its own
         raise KDLandmarksError(_unreachable(repo, error)) from error
     return None
@@ -122,40 +164,67 @@ def _on_the_hub(repo: str, revision: str | None) -> CheckpointFiles:
         "GET",
         f"{constants.ENDPOINT}/api/models/{repo}/revision/{quote(revision or 'main', safe='')}",
         params={"blobs": "true"},
-        headers=build_hf_headers(),
-        timeout=PATIENCE,
+        # Nothing packed, which could be a thousand times as long unpacked.
+        headers={**build_hf_headers(), "Accept-Encoding": "identity"},
         max_retries=2,
         retry_on_exceptions=(),
     )
     hf_raise_for_status(answer)
-    listing = answer.json()
+    commit, sizes = _listed(answer, f"the Hub's list of the files of {repo}")
 
     def fetch(name: str) -> str:
-        # The configuration comes first, and by the revision's own name: so the cache learns which
-        # commit that is, for the days without a Hub.
-        return hf_hub_download(repo, name, revision=revision if name == CONFIG else listing["sha"])
+        try:
+            with patient_hub():
+                path = hf_hub_download(repo, name, revision=commit)
+                if name == WEIGHTS:  # the last one
+                    # Asked for by the revision's own name, so the cache learns which commit that
+                    # is, for the days without a Hub; not before all files of it are there.
+                    with suppress(Exception):
+                        hf_hub_download(repo, CONFIG, revision=revision)
+                return path
+        except Exception as error:  # each HTTP library has a family of its own
+            raise HubDownError(f"cannot get {name} of {repo}: {_first_line(error)}") from error
 
-    sizes = {file["rfilename"]: file.get("size") for file in listing["siblings"]}
     return CheckpointFiles(repo, sizes, fetch)
 
 
-def _in_the_cache(repo: str, revision: str | None) -> CheckpointFiles | None:
-    """What earlier downloads have left, if that is all that a detector needs."""
-    found = {
-        name: try_to_load_from_cache(repo, name, revision=revision)
-        for name in (CONFIG, PROCESSOR, WEIGHTS)
-    }
-    paths = {name: Path(path) for name, path in found.items() if isinstance(path, str)}
-    sizes = {name: path.stat().st_size for name, path in paths.items()}
-    return CheckpointFiles(repo, sizes, paths.__getitem__) if len(paths) == len(found) else None
+def _listed(answer: Any, where: str) -> tuple[str, dict[str, int | None]]:
+    """Commit, and bytes of files by name, that a Hub tells.
+
+    Raises:
+        KDLandmarksError: for what no Hub of sound mind tells.
+    """
+    if len(answer.content) > MOST_JSON:
+        raise KDLandmarksError(f"{where} has more than {MOST_JSON} bytes")
+    listing = parse_json(answer.content, where)
+    files = listing.get("siblings") if isinstance(listing, dict) else None
+    if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
+        raise KDLandmarksError(f"{where} is none: {shown(listing)}")
+    commit = listing.get("sha")
+    if not isinstance(commit, str) or not re.fullmatch("[0-9a-f]{40}", commit):
+        raise KDLandmarksError(f"{where} names no commit, but {shown(commit)}")
+    sizes: dict[str, int | None] = {}
+    for file in files:
+        name, size = file.get("rfilename"), file.get("size")
+        if not isinstance(name, str) or (size is not None and type(size) is not int):
+            raise KDLandmarksError(f"{where} has an entry that is no file: {shown(file)}")
+        sizes[name] = size
+    return commit, sizes
 
 
 def _unreachable(repo: str, error: Exception, revision: str | None = None) -> str:
     status = error.response.status_code if isinstance(error, HfHubHTTPError) else None
     if status is not None and status < 500 and status != 429:
-        at = "" if revision is None else f" and the revision {revision!r}"
+        at = "" if revision is None else f" and the revision {shown(revision)}"
         return (
             f"{repo}: no such model on the Hub, or no access to it ({status}): check the id{at}, "
             "or give a token that may read it (hf auth login, HF_TOKEN)"
         )
-    return f"{repo} is neither here nor in the Hub's cache, and the Hub cannot be asked: {error}"
+    return (
+        f"{repo} is neither here nor in the Hub's cache, and the Hub cannot be asked: "
+        f"{_first_line(error)}"
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or repr(error)

@@ -17,6 +17,8 @@ from .checkpoint_files import (
     PROCESSOR,
     WEIGHTS,
     CheckpointFiles,
+    HubDownError,
+    cached_checkpoint,
     cached_or_reachable,
     find_checkpoint,
 )
@@ -61,9 +63,23 @@ def load_detector(
 
     Raises:
         KDLandmarksError: if there is no such checkpoint, it is another kind of model, its values
-            are absurd, or its weights do not fit them or are not safetensors.
+            are absurd, or its weights do not fit them or are not safetensors; if it is on a Hub
+            that cannot be asked within seconds, and its cache has no earlier one.
     """
     files = find_checkpoint(source, revision)
+    try:
+        return _load(files)
+    except HubDownError as error:
+        # All files of the commit before: some of each would not go together.
+        earlier = cached_checkpoint(files.source, revision, error)
+        if earlier is None:
+            raise
+        return _load(earlier)
+
+
+def _load(
+    files: CheckpointFiles,
+) -> tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]:
     config = load_config(files)
     processor = load_processor(files)
     tensors = _tensors(files, config)

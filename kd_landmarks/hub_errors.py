@@ -13,6 +13,7 @@ from huggingface_hub.errors import (
 from huggingface_hub.utils import validate_repo_id
 
 from .errors import KDLandmarksError
+from .hub_patience import patient_hub
 
 _MENDS = {
     401: "; is the token valid? (hf auth login, HF_TOKEN)",
@@ -22,17 +23,13 @@ _MENDS = {
 }
 
 
-# Seconds until a Hub that is silent counts as down: its clients go on asking for minutes.
-PATIENCE = 5.0
-
-
 def ask_the_hub() -> None:
-    """See whether the Hub answers, whatever it says.
+    """See whether the Hub answers, whatever it says, within `patient_hub`.
 
     Raises:
         Exception: of the HTTP library in use, if it does not within seconds.
     """
-    get_session().head(constants.ENDPOINT, timeout=PATIENCE)
+    get_session().head(constants.ENDPOINT)
 
 
 def check_repo_id(name: str) -> None:
@@ -51,9 +48,13 @@ def check_repo_id(name: str) -> None:
 
 @contextmanager
 def clear_hub_errors(repo_id: str) -> Iterator[None]:
-    """Turns the clients' errors into a `KDLandmarksError` about a repository; shows no token."""
+    """Turns the clients' errors into a `KDLandmarksError` about a repository; shows no token.
+
+    A Hub that is busy or silent is waited for for seconds.
+    """
     try:
-        yield
+        with patient_hub():
+            yield
     except KDLandmarksError:
         raise
     except LocalTokenNotFoundError as error:

@@ -27,6 +27,7 @@ from .data.loading import holds_parquet
 from .data.photos import open_photo
 from .errors import KDLandmarksError
 from .files import write_json, writing
+from .hub_patience import patient_hub
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
 from .inference.prediction import detect_each, plain_face
@@ -63,7 +64,8 @@ def open_data(
         elif holds_parquet(path):
             words = {"path": str(path)}
     try:
-        rows = datasets.load_dataset(**words, split=split, streaming=streaming)
+        with patient_hub():
+            rows = datasets.load_dataset(**words, split=split, streaming=streaming)
     except Exception as error:  # each format, and each HTTP library, has a family of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         raise KDLandmarksError(f"cannot load {source}, split {split!r}: {reason}") from error

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,9 +12,11 @@ from typing import TypeVar
 
 import datasets
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
+from huggingface_hub import constants
 
 from ..errors import KDLandmarksError
 from ..hub_errors import ask_the_hub
+from ..hub_patience import patient_hub
 from ..schemes import LandmarkScheme
 from .json_lines import read_json_lines
 from .official import official_rows
@@ -20,6 +24,7 @@ from .rows import COLUMNS, TARGETS, RawRow, build_rows
 from .streaming import features_of, streamed_rows
 
 _Part = TypeVar("_Part")
+_logger = logging.getLogger(__name__)
 
 
 def load_rows(
@@ -142,16 +147,29 @@ def _load_from_hub(
     token: str | bool | None,
     streaming: bool,
 ) -> datasets.Dataset:
-    with _clear_errors(name, revision):
-        if streaming:
-            try:
-                ask_the_hub()
-            except Exception as error:  # each HTTP library has a family of its own
+    with _clear_errors(name, revision), patient_hub() as hub:
+        try:
+            ask_the_hub()
+        except Exception as error:  # each HTTP library has a family of its own
+            if streaming:
                 raise ConnectionError(f"{error}; streaming needs the Hub itself") from error
+            hub.give_up(error)  # else datasets asks for each file half a minute long
+        if streaming:
             builder = datasets.load_dataset_builder(name, revision=revision, token=token)
         else:
             parts = datasets.load_dataset(name, revision=revision, token=token)
+            if hub.over is not None and not constants.is_offline_mode():
+                _logger.warning("%s", _from_the_cache(name, parts, hub.over))
     return _stream(builder, split, name) if streaming else _part(parts, split, name)
+
+
+def _from_the_cache(name: str, parts: datasets.DatasetDict, reason: Exception) -> KDLandmarksError:
+    """That what was loaded was downloaded before, and as far as is known which commit, and when."""
+    told = ""
+    for stored in (file["filename"] for part in parts.values() for file in part.cache_files[:1]):
+        day = time.strftime("%Y-%m-%d", time.localtime(Path(stored).stat().st_mtime))
+        told = f": commit {Path(stored).parent.name[:12]}, downloaded on {day}"
+    return KDLandmarksError(f"{name} is taken from the cache of datasets{told}. {reason}")
 
 
 def _stream(builder: datasets.DatasetBuilder, split: str | None, origin: str) -> datasets.Dataset:
@@ -183,8 +201,11 @@ def _clear_errors(name: str, revision: str | None) -> Iterator[None]:
             "download the data set while online; with HF_HUB_OFFLINE=1 only what was downloaded "
             "before can be had"
         ) from error
-    except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
-        raise KDLandmarksError(f"cannot load the data set {name} from the Hub: {error}") from error
+    except KDLandmarksError:
+        raise
+    except Exception as error:  # whatever a strange answer of the Hub, or strange files, lead to
+        reason = str(error).strip().partition("\n")[0] or repr(error)
+        raise KDLandmarksError(f"cannot load the data set {name} from the Hub: {reason}") from error
 
 
 def _load_parquet(path: Path, split: str | None, streaming: bool = False) -> datasets.Dataset:

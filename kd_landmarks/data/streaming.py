@@ -21,6 +21,7 @@ from datasets.table import table_cast
 from huggingface_hub import HfFileSystem
 
 from ..errors import KDLandmarksError
+from ..hub_patience import patient_hub
 
 HELD_GROUPS = 8
 HELD_BYTES = 256_000_000
@@ -28,6 +29,9 @@ HELD_BYTES = 256_000_000
 
 # Waiting for the Hub takes longer than reading what it sends.
 _FILES_AT_ONCE = 16
+# Seconds until a Hub that is busy or silent counts as down; longer than elsewhere, since a run that
+# has trained for hours would stop.
+_PATIENCE = 60.0
 _HUB = "hf://"
 _PREFIX = "parquet-row:"
 _PHOTOS_PER_PIECE = 64
@@ -176,7 +180,7 @@ def _open(file: str) -> BinaryIO:
 def _opened(file: str) -> Iterator[pq.ParquetFile]:
     """A file, open for this very read: a handle does not survive the fork of a loader's worker."""
     try:
-        with _open(file) as handle:
+        with patient_hub(_PATIENCE), _open(file) as handle:
             yield pq.ParquetFile(handle, metadata=_footers.get(file), pre_buffer=True)
     except Exception as error:  # the disk's, the network's, Arrow's
         raise KDLandmarksError(

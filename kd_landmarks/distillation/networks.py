@@ -12,6 +12,7 @@ from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT
 
 from ..detectors import cached_or_reachable, load_detector
 from ..errors import KDLandmarksError
+from ..hub_patience import patient_hub
 from ..models import (
     KDLandmarksConfig,
     KDLandmarksForKeypointDetection,
@@ -136,7 +137,10 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
         cached = cached_or_reachable(hub_id, "model.safetensors") if hub_id else None
         if cached:
             overlay = {"state_dict": load_file(cached)}
-        loaded = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **shape)
+        with patient_hub():
+            loaded = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay=overlay, **shape
+            )
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         if weights != "imagenet":

@@ -4,6 +4,8 @@ import re
 import threading
 from dataclasses import dataclass
 
+from .routing import Answer
+
 
 @dataclass
 class Fault:
@@ -16,6 +18,8 @@ class Fault:
     retry_after: int | None = None
     cut_after: int | None = None
     delay: float = 0.0
+    answer: Answer | None = None
+    drip: float = 0.0
 
 
 class Faults:
@@ -51,6 +55,25 @@ class Faults:
     ) -> None:
         """Answer only after some seconds."""
         self._add(Fault(pattern, times, method, delay=seconds))
+
+    def answer_next(
+        self,
+        pattern: str,
+        body: bytes,
+        times: int = 1,
+        method: str | None = "GET",
+        status: int = 200,
+        **headers: str,
+    ) -> None:
+        """Answer something else; `_` in a header's name stands for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._add(Fault(pattern, times, method, answer=Answer(status, body, named)))
+
+    def drip_next(
+        self, pattern: str, pause: float, times: int = 1, method: str | None = "GET"
+    ) -> None:
+        """Send the body byte by byte, with pauses of some seconds."""
+        self._add(Fault(pattern, times, method, drip=pause))
 
     @property
     def unused_faults(self) -> list[Fault]:

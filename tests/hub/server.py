@@ -69,13 +69,13 @@ class Handler(BaseHTTPRequestHandler):
         told = self._refusal(fault) or self._answer(target, body)
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.server.log.append(Exchange(self.command, path, told.status, headers))
-        self._send(told, fault.cut_after if fault else None)
+        self._send(told, fault)
 
     do_GET = do_HEAD = do_POST = do_PUT = do_DELETE = respond
 
     def do_CONNECT(self) -> None:
         """Clients that use this Hub as their proxy want to leave the machine: they may not."""
-        self._send(failure(HubError(403, f"{self.path} is not on this machine")), None)
+        self._send(failure(HubError(403, f"{self.path} is not on this machine")))
 
     def log_message(self, format: str, *args: Any) -> None:
         """Say nothing: `log` has it all."""
@@ -100,6 +100,8 @@ class Handler(BaseHTTPRequestHandler):
             return failure(HubError(501, f"The test Hub has a bug:\n{traceback.format_exc()}"))
 
     def _refusal(self, fault: Fault | None) -> Answer | None:
+        if fault is not None and fault.answer is not None:
+            return fault.answer
         if fault is None or fault.status is None:
             return None
         told = failure(HubError(fault.status, f"Fault on demand: {fault.status}"))
@@ -107,7 +109,7 @@ class Handler(BaseHTTPRequestHandler):
             told.headers["Retry-After"] = str(fault.retry_after)
         return told
 
-    def _send(self, told: Answer, cut_after: int | None) -> None:
+    def _send(self, told: Answer, fault: Fault | None = None) -> None:
         self.close_connection = True
         self.send_response(told.status)
         for name, value in told.headers.items():
@@ -116,7 +118,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(told.body[:cut_after])
+            if fault and fault.drip:
+                for byte in told.body:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(fault.drip)
+                return
+            self.wfile.write(told.body[: fault.cut_after] if fault else told.body)
 
     def _read_body(self) -> bytes:
         if "chunked" not in self.headers.get("Transfer-Encoding", "").lower():
