@@ -5,7 +5,6 @@ import importlib
 import io
 import socket
 import sys
-import time
 import types
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
@@ -25,6 +24,7 @@ from kd_landmarks.demo import (
     compare_tab,
     method_tab,
     photo_tab,
+    received,
     results_tab,
     uploads,
     video_tab,
@@ -54,35 +54,30 @@ def networks():
 @pytest.fixture(scope="module")
 def tabs(networks):
     """The tabs that detect, in one Blocks."""
-    taken = uploads.Uploads()
-    with gr.Blocks():
+    taken = received.Uploads()
+    with received.Demo(taken):
         photo = photo_tab.PhotoTab(networks, taken)
         with gr.Tab("Compare") as tab:
             compare = compare_tab.CompareTab(networks, taken, compared(CHECKPOINTS), tab)
         webcam = webcam_tab.WebcamTab(networks, taken)
         video = video_tab.VideoTab(networks, taken)
-    return types.SimpleNamespace(photo=photo, compare=compare, webcam=webcam, video=video)
+    return types.SimpleNamespace(
+        photo=photo, compare=compare, webcam=webcam, video=video, uploads=taken
+    )
 
 
 @pytest.fixture
-def upload(tmp_path):
+def upload(tabs):
     """Puts a file where Gradio would, and gives its path."""
 
     def put(content, name="photo.jpg"):
-        # A content's own, as with Gradio: a folder that is shared may be gone any moment.
-        folder = tmp_path / hashlib.sha256(content).hexdigest()
+        folder = Path(tabs.uploads.folder) / hashlib.sha256(content).hexdigest()
         folder.mkdir(exist_ok=True)
         (folder / name).write_bytes(content)
+        tabs.uploads.receive(str(folder / name))
         return str(folder / name)
 
     return put
-
-
-def wait_until(true, seconds=10):
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.02)
 
 
 def encoded(picture, kind="PNG", **words):
@@ -92,33 +87,6 @@ def encoded(picture, kind="PNG", **words):
 
 
 # --- uploads
-
-
-def test_an_upload_is_off_the_disk_once_it_is_taken(upload):
-    taken = uploads.Uploads(kept=0.1)
-    path = upload(b"photo")
-    assert taken.take(path) == b"photo"
-    assert Path(path).exists()  # the page may still be fetching it
-    wait_until(lambda: not Path(path).parent.exists())
-
-
-def test_the_same_file_sent_twice_serves_both(upload):
-    taken = uploads.Uploads(kept=0)
-    path = upload(b"photo")
-    assert taken.take(path) == b"photo"
-    wait_until(lambda: not Path(path).exists())
-    assert taken.take(path) == b"photo"
-
-
-@pytest.mark.parametrize("limits", [{"seconds": 0}, {"megabytes": 0}])
-def test_what_was_taken_is_forgotten(upload, limits):
-    taken = uploads.Uploads(kept=0, **limits)
-    path = upload(b"photo")
-    taken.take(path)
-    wait_until(lambda: not Path(path).exists())
-    taken.take(upload(b"another", "b.jpg"))
-    with pytest.raises(KDLandmarksError, match="send it again"):
-        taken.take(path)
 
 
 def test_an_uploaded_photo_stands_upright():
@@ -143,7 +111,11 @@ def test_photos_of_too_many_pixels_are_refused_by_their_header(side, said):
 
 @pytest.mark.parametrize(
     ("size", "frames", "rate", "said"),
-    [((64, 48), 50, 2, "25 seconds long"), ((1936, 16), 2, 25, "1936 x 16 pixels")],
+    [
+        ((64, 48), 50, 2, "25 seconds long"),
+        ((1936, 16), 2, 25, "1936 x 16 pixels"),
+        ((16, 16), 1300, 100, "1300 frames"),
+    ],
 )
 def test_clips_that_are_too_long_or_large_are_refused(tmp_path, size, frames, rate, said):
     path = write_clip(tmp_path / "clip.avi", [np.zeros((*size[::-1], 3), np.uint8)] * frames, rate)
@@ -154,8 +126,20 @@ def test_clips_that_are_too_long_or_large_are_refused(tmp_path, size, frames, ra
         pass
 
 
-def test_what_is_no_clip_is_told_in_plain_words():
-    with pytest.raises(KDLandmarksError, match="no video"), uploads.open_clip(b"hello"):
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello",
+        b"",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile {name}\n",
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+    ],
+)
+def test_what_is_no_clip_is_told_in_plain_words(tmp_path, content):
+    clip = write_clip(tmp_path / "clip.avi", [np.zeros((48, 64, 3), np.uint8)] * 5, 5)
+    listed = content.replace(b"{clip}", bytes(clip)).replace(b"{name}", clip.name.encode())
+    with pytest.raises(KDLandmarksError, match="no video"), uploads.open_clip(listed):
         pass
 
 
@@ -408,7 +392,7 @@ def test_bad_words_are_refused(words, said):
 
 
 def test_a_port_that_is_taken_is_told():
-    with socket.socket() as other, gr.Blocks() as empty:
+    with socket.socket() as other, received.Demo(received.Uploads()) as empty:
         other.bind(("127.0.0.1", 0))
         other.listen()
         port = other.getsockname()[1]

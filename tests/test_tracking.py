@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from clips import write_clip
 from detectors import save_detector
 from PIL import Image
 from typer.testing import CliRunner
@@ -167,7 +168,7 @@ def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
     ("words", "message"),
     [
         (["./nowhere.mp4", "out.mp4"], "there is no video"),
-        (["{text}", "out.mp4"], "is no video that OpenCV can read"),
+        (["{text}", "out.mp4"], "is no video of a known kind"),
         (["{clip}", "out.gif"], "must end with .mp4 or .avi"),
         (["{clip}", "{clip}"], "is the video itself"),
         (["{clip}", "/dev/null/out.mp4"], "cannot write"),
@@ -183,3 +184,11 @@ def test_bad_videos_end_with_one_clear_message(clip, detect, tmp_path, words, me
     assert result.exit_code == 2
     assert result.output.count("error: ") == 1
     assert message in result.output
+
+
+def test_frames_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
+    clip = write_clip(tmp_path / "clip.avi", [np.zeros((48, 64, 3), np.uint8)], 5)
+    assert VideoReader(clip).info.width == 64
+    monkeypatch.setenv("KD_LANDMARKS_MAX_MEGAPIXELS", "0.003")
+    with pytest.raises(KDLandmarksError, match="64 x 48 pixels"):
+        VideoReader(clip)

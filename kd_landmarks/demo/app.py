@@ -2,27 +2,32 @@
 
 from .zero_gpu import LENT  # isort: skip  # before torch
 
+import os
+import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import gradio as gr
 
 from ..errors import KDLandmarksError
 from .compare_tab import CompareTab
+from .guard import LOOPBACK, Guard
 from .method_tab import MethodTab
 from .networks import Networks, compared
 from .photo_tab import PhotoTab
+from .received import LARGEST_UPLOAD, Demo, Uploads
 from .results import headline
 from .results_tab import ResultsTab
-from .uploads import LARGEST_UPLOAD, Uploads
 from .video_tab import VideoTab
 from .webcam_tab import WebcamTab
 
 TITLE = "kd-landmarks: facial landmarks by knowledge distillation"
 AT_ONCE, WAITING = 2, 64
 """Requests that are computed together, and that may wait; more are refused."""
-SWEEP_SECONDS, OLDEST_SECONDS = 60, 900
-"""What nobody took of the uploads is deleted after so long."""
 HERE = Path(__file__).parent
 
 THEME = gr.themes.Base(
@@ -47,7 +52,7 @@ def build(
     baseline: str | None = None,
     teacher: str | None = None,
     device: str | None = None,
-) -> gr.Blocks:
+) -> Demo:
     """The demo's Blocks, with the package's own student loaded.
 
     Args:
@@ -59,9 +64,7 @@ def build(
     networks, uploads = Networks(device), Uploads()
     # A lent GPU is there for single requests only, not for streams.
     steady = Networks("cpu") if LENT else networks
-    with gr.Blocks(
-        title=TITLE, analytics_enabled=False, delete_cache=(SWEEP_SECONDS, OLDEST_SECONDS)
-    ) as demo:
+    with Demo(uploads, title=TITLE) as demo:
         gr.HTML(headline(networks.get()))
         with gr.Tabs():
             with gr.Tab("Photo"):
@@ -80,8 +83,17 @@ def build(
     return demo
 
 
-def launch(demo: gr.Blocks, host: str | None = None, port: int | None = None) -> None:
-    """Serve until it is stopped.
+def launch(demo: Demo, host: str | None = None, port: int | None = None) -> None:
+    """Serve until it is stopped; arguments and errors as of `serve`."""
+    serve(demo, host, port)
+    print(f"The demo is at {demo.local_url} (Ctrl+C ends it)", flush=True)
+    # A server that is told to stop takes its uploads along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    demo.block_thread()
+
+
+def serve(demo: Demo, host: str | None = None, port: int | None = None) -> None:
+    """Serve in the background.
 
     Args:
         demo: of `build`.
@@ -91,6 +103,18 @@ def launch(demo: gr.Blocks, host: str | None = None, port: int | None = None) ->
     Raises:
         KDLandmarksError: if it cannot listen there.
     """
+    demo.uploads.use_folder()
+    # Gradio would write down in the browser what was asked and answered.
+    os.environ.setdefault("GRADIO_RUN_HISTORY", "False")
+
+    @asynccontextmanager
+    async def guarded(app: Any) -> AsyncIterator[None]:
+        # Around all of Gradio's own: what it adds itself stands around any that it is given.
+        app.middleware_stack = Guard(
+            app.middleware_stack, demo.uploads, lambda: own_names(demo, host)
+        )
+        yield
+
     try:
         demo.launch(
             server_name=host,
@@ -103,14 +127,34 @@ def launch(demo: gr.Blocks, host: str | None = None, port: int | None = None) ->
             ssr_mode=False,  # it would need Node
             quiet=True,
             prevent_thread_lock=True,
+            app_kwargs={"lifespan": guarded},
         )
     except OSError as error:
         where = f"port {port}" if host is None else f"{host}, port {port or 'any from 7860'}"
         raise KDLandmarksError(
             f"cannot listen on {where}: is another server there? Give another --port ({error})"
         ) from error
-    print(f"The demo is at {demo.local_url} (Ctrl+C ends it)", flush=True)
-    demo.block_thread()
+
+
+def own_names(demo: gr.Blocks, host: str | None) -> set[str] | None:
+    """The names in a request's Host by which a server on this machine's loopback goes.
+
+    A page from anywhere can let its own name lead to 127.0.0.1 once it is loaded, and would then
+    be the server's own page to the browser.
+
+    Args:
+        demo: that runs.
+        host: what `launch` was given.
+
+    Returns:
+        None for any name, where other machines may ask anyway.
+    """
+    address = (host or os.environ.get("GRADIO_SERVER_NAME") or "127.0.0.1").strip("[]")
+    if address not in LOOPBACK and not address.startswith("127."):
+        return None
+    addresses = (demo.root_path, demo.share_url)
+    names = {urlsplit(told).hostname for told in addresses if told and "://" in told}
+    return {address, *LOOPBACK, *filter(None, names)}
 
 
 def main(checkpoints: Path | None = None) -> None:

@@ -16,7 +16,8 @@ from .examples import examples
 from .networks import Answer, Entry, Networks, how_to_get
 from .overlay import legend, notice, photo_view
 from .photo_tab import NO_FACE, example_buttons, photo_upload
-from .uploads import Uploads, read_photo
+from .received import Uploads
+from .uploads import read_photo
 from .zero_gpu import on_gpu
 
 SHOWN_SIDE = 640
@@ -78,7 +79,7 @@ class CompareTab:
         if photo is None:
             return gr.skip(), gr.skip()
         try:
-            return self._compare(read_photo(self._uploads.take(photo)), None), None
+            return self._compare(read_photo(self._uploads.read(photo)), None), None
         except KDLandmarksError as error:
             return notice(str(error)), None
 

@@ -17,7 +17,8 @@ from ..schemes import LandmarkScheme
 from .examples import examples
 from .networks import Networks
 from .overlay import SURE, UNSURE, count_of, downloads, legend, notice, photo_view, table
-from .uploads import Uploads, read_photo, uploaded_path
+from .received import Uploads
+from .uploads import read_photo, uploaded_path
 from .zero_gpu import on_gpu
 
 PARTS = ("Points", "Outlines", "Numbers", "Boxes", "Confidence colors")
@@ -126,7 +127,7 @@ class PhotoTab:
         if photo is None:
             raise gr.Error("give a photo")
         try:
-            picture = read_photo(self._uploads.take(photo))
+            picture = read_photo(self._uploads.read(photo))
             return plain_result(picture, self._detect(picture))
         except KDLandmarksError as error:
             raise gr.Error(str(error)) from None
@@ -139,7 +140,7 @@ class PhotoTab:
         if photo is None:
             return (gr.skip(),) * 6
         try:
-            return *self._result(read_photo(self._uploads.take(photo))), None
+            return *self._result(read_photo(self._uploads.read(photo))), None
         except KDLandmarksError as error:
             return notice(str(error)), "", gr.Radio(visible=False), "", [], None
 

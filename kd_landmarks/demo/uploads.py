@@ -1,12 +1,11 @@
-"""What people upload: looked at with care, and not kept."""
+"""What people upload, as photos and clips: looked at with care."""
 
+import base64
 import io
-import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Lock, Timer
 from typing import Any
 
 from PIL import Image
@@ -14,12 +13,12 @@ from PIL import Image
 from ..errors import KDLandmarksError
 from ..inference.photos import load_photo
 from ..inference.video import VideoInfo, VideoReader
+from .received import LARGEST_BYTES, LARGEST_UPLOAD
 
-LARGEST_UPLOAD = 50
-"""Megabytes: the server takes no more in one file."""
 MOST_MEGAPIXELS = 50
 LONGEST_CLIP = 20
 """Seconds."""
+MOST_FRAMES = 60 * LONGEST_CLIP
 LARGEST_FRAME = 1920
 
 
@@ -30,65 +29,6 @@ def uploaded_path(payload: Any) -> str | None:
     other libraries and other messages than ours.
     """
     return None if payload is None else payload.path
-
-
-class Uploads:
-    """Takes uploaded files off the disk, into memory.
-
-    The page shows what is sent until the answer is there: the file is deleted a little later than
-    it is read. Gradio names a file by its content: the same photo, sent twice at a time, is one
-    file. So what was taken is remembered for as long as the other one may wait for its turn.
-
-    Args:
-        kept: seconds for which the file is there after it was read.
-        seconds: to remember for.
-        megabytes: to remember at most.
-    """
-
-    def __init__(self, kept: float = 2.0, seconds: float = 60.0, megabytes: float = 100.0) -> None:
-        self._kept = kept
-        self._seconds, self._bytes = seconds, megabytes * 1e6
-        self._taken: dict[str, tuple[float, bytes]] = {}
-        self._lock = Lock()
-
-    def take(self, path: str | Path) -> bytes:
-        """The content of an upload, whose file is soon gone.
-
-        Raises:
-            KDLandmarksError: if it is gone already.
-        """
-        path = Path(path)
-        with self._lock:
-            now = time.monotonic()
-            try:
-                content = path.read_bytes()
-            except OSError:
-                if str(path) not in self._taken:
-                    raise KDLandmarksError(
-                        "The upload is not there any more: please send it again."
-                    ) from None
-                content = self._taken.pop(str(path))[1]
-            self._taken[str(path)] = now, content
-            self._forget(now)
-        later = Timer(self._kept, _delete, [path])
-        later.daemon = True
-        later.start()
-        return content
-
-    def _forget(self, now: float) -> None:
-        """Drop what is old, and the oldest of what is too much; dicts keep their order."""
-        total = sum(len(content) for _, content in self._taken.values())
-        for name, (taken, content) in list(self._taken.items()):
-            if now - taken > self._seconds or total > self._bytes:
-                del self._taken[name]
-                total -= len(content)
-
-
-def _delete(path: Path) -> None:
-    """Gradio gives each content a folder of its own."""
-    with suppress(OSError):
-        path.unlink(missing_ok=True)
-        path.parent.rmdir()
 
 
 def read_photo(content: bytes) -> Image.Image:
@@ -113,6 +53,20 @@ def read_photo(content: bytes) -> Image.Image:
         raise KDLandmarksError(
             "This photo is broken: a part of the file is missing or damaged. Try another copy."
         ) from None
+
+
+def data_of(url: str) -> bytes:
+    """The content of a data URL, data:TYPE;base64,CONTENT.
+
+    Raises:
+        KDLandmarksError: for what is none, or more than a file may have.
+    """
+    if len(url) > LARGEST_BYTES * 4 / 3 + 100:
+        raise KDLandmarksError(f"This picture has more than {LARGEST_UPLOAD} MB.")
+    try:
+        return base64.b64decode(url.partition(",")[2], validate=True)
+    except ValueError:
+        raise KDLandmarksError("This picture came damaged.") from None
 
 
 @contextmanager
@@ -141,6 +95,10 @@ def _check_clip(info: VideoInfo) -> None:
     if seconds > LONGEST_CLIP + 0.5:
         raise KDLandmarksError(
             f"This clip is {seconds:.0f} seconds long: at most {LONGEST_CLIP} can be done here."
+        )
+    if info.frames > MOST_FRAMES:
+        raise KDLandmarksError(
+            f"This clip has {info.frames} frames: at most {MOST_FRAMES} can be done here."
         )
     if max(info.width, info.height) > LARGEST_FRAME:
         raise KDLandmarksError(

@@ -24,7 +24,8 @@ from ..schemes import LandmarkScheme
 from ..text_table import counted
 from .networks import Networks
 from .overlay import count_of, data_url, downloads, notice, table
-from .uploads import LONGEST_CLIP, Uploads, open_clip, uploaded_path
+from .received import Uploads
+from .uploads import LONGEST_CLIP, MOST_FRAMES, open_clip, uploaded_path
 
 LARGEST_RESULT = 960
 """Pixels of the longer side of the clip that comes back; larger ones are shrunk."""
@@ -99,7 +100,7 @@ class VideoTab:
             return
         try:
             with (
-                open_clip(self._uploads.take(clip)) as reader,
+                open_clip(self._uploads.read(clip)) as reader,
                 TemporaryDirectory() as folder,
             ):
                 yield from self._run(reader, smooth, canceled, Path(folder) / "clip.webm")
@@ -120,7 +121,8 @@ class VideoTab:
                 if canceled:
                     yield notice("Canceled."), "", ""
                     return
-                if number >= LONGEST_CLIP * info.rate + 1:  # files do not always say how long
+                # Files do not always say how long they are, and may say any rate.
+                if number >= min(LONGEST_CLIP * info.rate + 1, MOST_FRAMES):
                     cut = True
                     break
                 drawn = Image.fromarray(draw_frame(frame, faces, scheme)).resize(size)

@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import gradio as gr
-from gradio.image_utils import decode_base64_to_image
+from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.photos import load_photo
 from ..inference.smoothing import Smoothing
 from ..inference.tracking import FaceTracker
 from .networks import Networks
 from .overlay import count_of, notice, photo_view
-from .uploads import Uploads, read_photo
+from .received import Uploads
+from .uploads import data_of, read_photo
 
 FRAME = {"width": {"ideal": 640}, "height": {"ideal": 480}}
 SECONDS_A_FRAME = 0.05
@@ -104,8 +104,8 @@ class WebcamTab:
         line = f'<p class="kd-summary kd-rate">{rate:.1f} frames per second, {count}, {steady}</p>'
         return photo_view(photo, faces, self._networks.scheme, shown_side=SHOWN_SIDE) + line, stream
 
-    def _read(self, frame: Any) -> Any:
-        """A frame comes inside the message, or as a file."""
+    def _read(self, frame: Any) -> Image.Image:
+        """A frame comes inside the message, or as a file; the same limits hold."""
         if frame.url and frame.url.startswith("data:"):
-            return load_photo(decode_base64_to_image(frame.url))
-        return read_photo(self._uploads.take(frame.path))
+            return read_photo(data_of(frame.url))
+        return read_photo(self._uploads.read(frame.path))

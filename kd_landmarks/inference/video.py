@@ -15,11 +15,24 @@ from numpy.typing import NDArray
 
 from ..errors import KDLandmarksError
 from ..files import writing
+from ..pictures import LIMIT_VARIABLE, max_megapixels
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
 from .prediction import plain_face
 from .tracking import FaceTracker, TrackedFace
 
+# How files of the containers that are read begin: (at this byte, with this). FFmpeg would also take
+# texts that list other files (HLS, ffconcat, SDP), and open those.
+_CONTAINERS = (
+    *((4, kind) for kind in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip")),  # MP4, MOV
+    (0, b"\x1aE\xdf\xa3"),  # WebM, Matroska
+    (8, b"AVI "),
+    (0, b"OggS"),
+    (0, b"FLV\x01"),
+    (0, b"\x30\x26\xb2\x75"),  # ASF, WMV
+    (0, b"\x00\x00\x01\xba"),  # MPEG program stream
+    (188, b"\x47"),  # MPEG transport stream
+)
 # What OpenCV's own build can write everywhere.
 _CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 _USUAL_RATE = 30.0
@@ -49,7 +62,12 @@ class VideoReader:
         self.path = Path(path).expanduser()
         if not self.path.is_file():
             raise KDLandmarksError(f"there is no video {path}")
-        self._capture = cv2.VideoCapture(str(self.path))
+        if not _is_container(self.path):
+            raise KDLandmarksError(
+                f"{path} is no video of a known kind: give MP4, MOV, WebM, Matroska, AVI, Ogg, "
+                "FLV, WMV or MPEG"
+            )
+        self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
         rate = self._capture.get(cv2.CAP_PROP_FPS)
         width, height, frames = (
             int(self._capture.get(key))
@@ -61,6 +79,11 @@ class VideoReader:
         )
         if not self._capture.isOpened() or width < 1 or height < 1:
             raise KDLandmarksError(f"{path} is no video that OpenCV can read")
+        if width * height > 1e6 * max_megapixels():
+            raise KDLandmarksError(
+                f"{path} has frames of {width} x {height} pixels: at most {max_megapixels():g} "
+                f"megapixels are read, or what {LIMIT_VARIABLE} says"
+            )
         rate = rate if np.isfinite(rate) and rate > 0 else _USUAL_RATE
         self.info = VideoInfo(rate, width, height, max(0, frames))
 
@@ -75,6 +98,16 @@ class VideoReader:
     def close(self) -> None:
         """Let go of the file."""
         self._capture.release()
+
+
+def _is_container(path: Path) -> bool:
+    """Whether a file begins as a container of video does."""
+    try:
+        with path.open("rb") as file:
+            begin = file.read(192)
+    except OSError as error:
+        raise KDLandmarksError(f"cannot read {path}: {error.strerror or error}") from error
+    return any(begin[place : place + len(word)] == word for place, word in _CONTAINERS)
 
 
 class VideoWriter:
