@@ -33,7 +33,10 @@ def shown(value: Any, most: int = 80) -> str:
     """
     for limit in ("maxstring", "maxother", "maxlong"):
         setattr(_shortener, limit, most)
-    text = _shortener.repr(value)
+    try:
+        text = _shortener.repr(value)
+    except ValueError:  # of Python's limit on the digits of a whole number
+        text = f"a {type(value).__name__} of too many digits"
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

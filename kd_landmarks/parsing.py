@@ -1,6 +1,7 @@
 """JSON and YAML that others wrote: bounded in size, depth and memory, and told by file."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,13 @@ MOST_JSON = 2**22
 """Bytes of a JSON file; the largest that the package writes has 0.3 million."""
 MOST_YAML = 2**16
 """Bytes of a YAML file; the largest recipe and scheme have a tenth of it."""
-MOST_NODES = 20_000
+MOST_NODES = 10_000
 """Values of a YAML file, each counted as often as aliases repeat it."""
 DEEPEST = 50
+_TOO_MANY = f"it has more than {MOST_NODES} values, once its aliases are spelled out"
+_TOO_DEEP = f"it is nested too deeply: more than {DEEPEST} levels"
+LONGEST_NAME = 100
+"""Bytes of a name that becomes a file's; systems allow about 250, and ours get endings."""
 
 
 def read_text(path: str | Path, most_bytes: int) -> str:
@@ -91,43 +96,112 @@ def read_yaml(path: str | Path) -> Any:
         KDLandmarksError: naming the file and the place, where it is no YAML, too large, nested too
             deeply, or has more values than could be meant.
     """
-    text = read_text(path, MOST_YAML)
+    return parse_yaml(read_text(path, MOST_YAML), str(path))
+
+
+def parse_yaml(text: str, where: str, types: bool = True) -> Any:
+    """YAML to plain values.
+
+    Args:
+        text: of any content.
+        where: what messages call it.
+        types: whether numbers, dates and the like are told from text; False leaves all as text.
+
+    Raises:
+        KDLandmarksError: as `read_yaml`.
+    """
+    if len(text) > MOST_YAML:
+        raise KDLandmarksError(f"{where} has more than {MOST_YAML} characters of YAML")
+    loader = (_TypedLoader if types else _TextLoader)(text)
     try:
-        root = yaml.compose(text, yaml.SafeLoader)
-        if root is not None:
-            _count(root, {}, 1)
-        return yaml.safe_load(text)
+        root = loader.get_single_node()
+        if root is None:
+            return None
+        _measure(root, {})
+        return loader.construct_document(root)
     except RecursionError:
         reason = "it is nested too deeply"
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = "" if mark is None else f" in line {mark.line + 1}, column {mark.column + 1}"
         reason = f"{error.problem or error.context}{place}"
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2024-13-01
+    except (yaml.YAMLError, ArithmeticError, ValueError) as error:  # a date such as 2024-13-01
         reason = str(error).partition("\n")[0]
-    raise KDLandmarksError(f"{path} is not YAML that can be read: {reason}") from None
+    raise KDLandmarksError(f"{where} is not YAML that can be read: {reason}") from None
 
 
-def _count(node: yaml.Node, known: dict[int, int], depth: int) -> int:
-    """How many values a node stands for, aliases spelled out.
+def plain_name(value: object, what: str) -> str:
+    """Text that may become the name of a file or folder, here and on other systems.
+
+    Args:
+        value: as somebody wrote it.
+        what: what messages call it.
+
+    Raises:
+        KDLandmarksError: for anything else, such as a path, `..` or nothing.
+    """
+    if not isinstance(value, str):
+        reason = "it is no text (put it in quotes)"
+    elif not 1 <= len(value.encode(errors="replace")) <= LONGEST_NAME:
+        reason = f"it must have 1 to {LONGEST_NAME} bytes"
+    elif not value.isprintable() or set(value) & set('/\\:*?"<>|'):
+        reason = "it has a character that file names may not have"
+    elif value != value.strip() or value[0] in ".-~" or value[-1] == ".":
+        reason = "it starts or ends as a plain name may not"
+    else:
+        return value
+    raise KDLandmarksError(
+        f"{what} {shown(value)} becomes the name of a file or folder, but {reason}: give a plain "
+        "name, such as my-run_2"
+    )
+
+
+class _Bounded:
+    """Makes PyYAML stop at once where there is more, or deeper, than could be meant."""
+
+    flow_level: int
+    get_mark: Callable[[], yaml.Mark]
+    composed = 0
+
+    def fetch_flow_collection_start(self, *arguments: Any) -> None:
+        """At a bracket; without this, each costs as much as there are before it."""
+        if self.flow_level >= DEEPEST:
+            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=self.get_mark())
+        super().fetch_flow_collection_start(*arguments)  # type: ignore[misc]
+
+    def compose_node(self, *arguments: Any) -> yaml.Node:
+        """At each value."""
+        self.composed += 1
+        if self.composed > MOST_NODES:
+            raise yaml.MarkedYAMLError(problem=_TOO_MANY, problem_mark=self.get_mark())
+        return super().compose_node(*arguments)  # type: ignore[misc]
+
+
+class _TypedLoader(_Bounded, yaml.SafeLoader): ...
+
+
+class _TextLoader(_Bounded, yaml.BaseLoader): ...
+
+
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
+    """How many values a node stands for and how deep it goes, aliases spelled out.
 
     Raises:
         yaml.MarkedYAMLError: for more than could be meant, and for a node that holds itself.
     """
     if id(node) in known:
         return known[id(node)]
-    problem = ""
-    if depth > DEEPEST:
-        problem = f"more than {DEEPEST} levels"
-    known[id(node)] = MOST_NODES  # while it is open: an alias to it from inside has no end
-    total = 1
+    known[id(node)] = MOST_NODES, DEEPEST  # while it is open: an alias to it from inside has no end
+    parts: list[yaml.Node] = []
     if isinstance(node, yaml.MappingNode):
-        total += sum(_count(part, known, depth + 1) for pair in node.value for part in pair)
+        parts = [part for pair in node.value for part in pair]
     elif isinstance(node, yaml.SequenceNode):
-        total += sum(_count(part, known, depth + 1) for part in node.value)
-    known[id(node)] = total
-    if total > MOST_NODES:
-        problem = f"more than {MOST_NODES} values, once its aliases are spelled out"
-    if problem:
+        parts = node.value
+    measured = [_measure(part, known) for part in parts]
+    values = 1 + sum(count for count, _ in measured)
+    depth = 1 + max((below for _, below in measured), default=0)
+    known[id(node)] = values, depth
+    if values > MOST_NODES or depth > DEEPEST:
+        problem = _TOO_MANY if values > MOST_NODES else _TOO_DEEP
         raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-    return total
+    return values, depth

@@ -3,7 +3,7 @@
 import pytest
 
 from kd_landmarks.errors import LONGEST_LINE, MOST_LINES, KDLandmarksError, shown
-from kd_landmarks.parsing import parse_json, read_json_object, read_yaml
+from kd_landmarks.parsing import parse_json, plain_name, read_json_object, read_yaml
 
 NINE_FOLD = "a0: &a0 [1]\n" + "".join(
     f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)
@@ -51,6 +51,10 @@ def test_good_values_come_through(tmp_path):
         ("a: &a [*a]", "aliases"),
         ("[" * 2000 + "]" * 2000, "deep|levels"),
         ("{" * 60 + "}" * 60, "levels"),
+        ("- " * 60 + "x", "levels"),
+        ("a0: &a0 " + "[" * 30 + "]" * 30 + "\na1: " + "[" * 30 + "*a0" + "]" * 30, "levels"),
+        ("[" + "x, " * 15_000 + "]", "more than 10000 values"),
+        ("a: " + "59:" * 500 + "59.5", "too large"),
         ("a: 2024-13-41", "month"),
         ("a: [1", "line 1"),
         ("a: !!python/object/apply:os.system [echo]", "constructor"),
@@ -75,6 +79,23 @@ def test_a_message_is_short_whatever_is_in_it():
     assert str(KDLandmarksError("as it is: größer\n  second")) == "as it is: größer\n  second"
 
 
-@pytest.mark.parametrize("value", ["x" * 10**6, list(range(10**6)), {"a": [[["b"]]]}, 10**4000])
+@pytest.mark.parametrize("name", ["a", "300w-2", "größer", "my run", "x" * 100])
+def test_a_plain_name_is_taken_as_it_is(name):
+    assert plain_name(name, "the name") == name
+
+
+@pytest.mark.parametrize(
+    "name", [None, 3, "", "..", ".x", "a/b", "a\\b", "x\0", "x\n", "\ud800", "x.", " x", "é" * 51]
+)
+def test_what_is_no_plain_name_is_refused(name):
+    with pytest.raises(KDLandmarksError, match=r"^the split .* give a plain name"):
+        plain_name(name, "the split")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["x" * 10**6, list(range(10**6)), {"a": [[["b"]]]}, 10**4000, [10**5000], 16**5000],
+    ids=range(6),  # which pytest would else make of the numbers' digits
+)
 def test_a_shown_value_is_short(value):
     assert len(shown(value)) <= 80

@@ -164,7 +164,18 @@ def test_a_scheme_of_ones_own_comes_from_yaml(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("name: five", "name: ''", "'name' is ''"),
+        ("name: five", "name: ''", "'name' ''"),
+        ("name: five", "name: ../five", "'name' '../five' becomes the name of a file"),
+        ("name: five", "name: 2024-01-01", r"'name' datetime.date\(2024, 1, 1\).*no text"),
+        ("nose_tip", "'nose\ttip'", "'names', value 'nose\\\\ttip'"),
+        ("nose_tip", "2024-01-01", "'names', value datetime.date"),
+        ("nose_tip", "x" * 200, "'names', value 'xxx.*1 to 128 characters"),
+        ("name: mouth", "name: " + "x" * 200, "'outlines', value"),
+        ("[[0, 1], [3, 4]]", "[[true, 1], [3, 4]]", "'flip_pairs', value True"),
+        ("[[0], [1]]", "{0: 1}", "'pupils' is {0: 1}: give it a list"),
+        ("indices: [3, 4]", "indices: [-1, 4]", "'outlines.mouth', value -1"),
+        ("name: five", "name: five\n2024-01-01: 1", "unknown scheme field '2024-01-01'"),
+        ("names: [", "names: [" + "x, " * 3000, "has 3005 names"),
         ("name: five", "title: five", "unknown scheme field 'title'"),
         ("name: five\n", "", "'name' is missing"),
         ("left_eye, right_eye", "eye, eye", r"'names', value \['eye'\]"),
@@ -193,8 +204,15 @@ def test_a_bad_yaml_scheme_is_refused_by_file_field_and_value(tmp_path, old, new
     assert str(path) in str(caught.value)
 
 
+@pytest.mark.parametrize("spec", [3, None, ["x"] * 10**5, "x" * 10**5, {"name": "x" * 10**5}])
+def test_what_is_no_scheme_is_told_in_few_words(spec):
+    with pytest.raises(KDLandmarksError, match="scheme") as caught:
+        get_scheme(spec)
+    assert len(str(caught.value)) <= 500
+
+
 def test_an_unknown_scheme_is_refused_with_the_known_ones(tmp_path):
     with pytest.raises(KDLandmarksError, match=r"'ibug86'.*ibug68, wflw98, cofw29"):
         get_scheme("ibug86")
-    with pytest.raises(KDLandmarksError, match=r"cannot read the scheme .*missing\.yaml"):
+    with pytest.raises(KDLandmarksError, match=r"cannot read .*missing\.yaml"):
         get_scheme(tmp_path / "missing.yaml")

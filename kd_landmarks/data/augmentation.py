@@ -49,7 +49,7 @@ class AugmentationSettings(BaseModel):
     @classmethod
     def _smallest_first(cls, sides: tuple[float, float]) -> tuple[float, float]:
         if not 0 <= sides[0] <= sides[1] <= 1:
-            raise ValueError("occlusion_size is smallest and largest, from 0 to 1")
+            raise ValueError(f"give the smallest and the largest, from 0 to 1, not {list(sides)}")
         return sides
 
 

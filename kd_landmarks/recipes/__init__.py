@@ -8,8 +8,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..files import write_text
+from ..parsing import parse_yaml, read_yaml
 from .schema import STAGES, NetworkSettings, Recipe
 
 __all__ = [
@@ -24,6 +25,9 @@ __all__ = [
 ]
 
 FOLDER = Path(__file__).parent
+LONGEST_KEY = 80
+MOST_PROBLEMS = 20
+"""Bad values that one message names."""
 # What a network's section leaves unsaid it takes from another: the Tolerant-Teacher is the
 # Tough-Teacher's twin, and the baseline is the student without teachers.
 INHERITS = {"tolerant_teacher": "tough_teacher", "baseline": "student"}
@@ -57,13 +61,14 @@ def load_recipe(spec: str | Path, overrides: Mapping[str, Any] | None = None) ->
         path = FOLDER / f"{spec}.yaml"
         if not path.is_file():
             known = ", ".join(sorted(file.stem for file in FOLDER.glob("*.yaml")))
-            raise KDLandmarksError(f"unknown recipe {str(spec)!r}: one of {known}, or a .yaml file")
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise KDLandmarksError(f"cannot read the recipe {path}: {error}") from error
+            raise KDLandmarksError(
+                f"unknown recipe {shown(str(spec))}: one of {known}, or a .yaml file"
+            )
+    values = read_yaml(path)
     if not isinstance(values, dict):
-        raise KDLandmarksError(f"the recipe {path} is not a mapping of keys to values")
+        raise KDLandmarksError(
+            f"the recipe {path} holds {shown(values)}, not a mapping of keys to values"
+        )
     for key, value in (overrides or {}).items():
         _set(values, key, value)
     for section, base in INHERITS.items():
@@ -73,9 +78,7 @@ def load_recipe(spec: str | Path, overrides: Mapping[str, Any] | None = None) ->
     try:
         return Recipe.model_validate(values)
     except ValidationError as error:
-        items = error.errors()
-        problems = "\n".join(f"  {_explain(item)}" for item in items if not _inherited(item, items))
-        raise KDLandmarksError(f"the recipe {spec} has bad values:\n{problems}") from error
+        raise KDLandmarksError(f"the recipe {spec} has bad values:\n{_problems(error)}") from error
 
 
 def save_recipe(recipe: Recipe, path: Path) -> None:
@@ -99,7 +102,8 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         argument = rest.pop(0)
         key, equals, text = argument.removeprefix("--").partition("=")
         if not argument.startswith("--") or key not in known:
-            raise KDLandmarksError(f"unknown option {argument.split('=')[0]!r}{_near(key, known)}")
+            option = argument.partition("=")[0]
+            raise KDLandmarksError(f"unknown option {shown(option)}{_near(key, known)}")
         if not equals:
             if not rest or rest[0].startswith("--"):
                 raise KDLandmarksError(f"--{key} needs a value: --{key} VALUE")
@@ -126,7 +130,7 @@ def changed_values(old: Recipe, new: Recipe) -> list[str]:
     # The order of a stream is shared out among the workers.
     harmless = HARMLESS - {"run.workers"} if old.data.streaming else HARMLESS
     return [
-        f"{key}: {before.get(key)!r} in the run, {after.get(key)!r} now"
+        f"{key}: {shown(before.get(key))} in the run, {shown(after.get(key))} now"
         for key in sorted(before.keys() | after.keys())
         if key not in harmless and before.get(key) != after.get(key)
     ]
@@ -159,39 +163,56 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def _value(text: str) -> str | list[str] | None:
     if text in ("null", "~", ""):
         return None
+    if not text.startswith("["):
+        return text
     try:
-        # The base loader leaves text alone: YAML 1.1 has no for false, 0123 for 83, 1e-4 for text.
-        return yaml.load(text, yaml.BaseLoader) if text.startswith("[") else text
-    except yaml.YAMLError:
+        # All as text: YAML 1.1 has no for false, 0123 for 83, 1e-4 for text.
+        return parse_yaml(text, "the list", types=False)
+    except KDLandmarksError:
         return text
 
 
-def _inherited(item: Any, items: Sequence[Any]) -> bool:
-    """Whether the same problem is told of the section that this one takes its values from."""
-    section, *rest = item["loc"]
-    base, value = (INHERITS.get(section), *rest), repr(item["input"])
-    return any(other["loc"] == base and repr(other["input"]) == value for other in items)
+def _problems(error: ValidationError) -> str:
+    """A line for each bad value, but for those that one section has from another."""
+    # What an inherited value is told of is the very object that its source is told of.
+    items = error.errors(include_url=False)
+    told = {(item["loc"], id(item["input"])) for item in items}
+    lines: list[str] = []
+    for item in items:
+        section, *rest = item["loc"]
+        if ((INHERITS.get(str(section)), *rest), id(item["input"])) in told:
+            continue
+        if len(lines) == MOST_PROBLEMS:
+            lines.append("  … and more")
+            break
+        lines.append(f"  {_explain(item)}")
+    return "\n".join(lines)
 
 
 def _explain(item: Any) -> str:
-    key = ".".join(str(part) for part in item["loc"])
+    key = ".".join(map(str, item["loc"]))
+    name = key if len(key) <= LONGEST_KEY else shown(key)
     if item["type"] == "extra_forbidden":
-        return f"{key}: unknown key{_near(key, recipe_keys())}"
+        return f"{name}: unknown key{_near(key, recipe_keys())}"
     if item["type"] == "tuple_type":
-        return f"{key}: give a list, [first, second], not {_shown(item['input'])}"
-    return f"{key}: {item['msg']}, not {_shown(item['input'])}"
+        return f"{name}: give a list, [first, second], not {_shown(item['input'])}"
+    if item["type"] == "value_error":  # of our own checks
+        return f"{name}: {item['ctx']['error']}"
+    return f"{name}: {item['msg']}, not {_shown(item['input'])}"
 
 
 def _shown(value: Any) -> str:
     """A number without quotes, though it came from the command line as text."""
     try:
         float(value)
-    except (TypeError, ValueError):
-        return repr(value)
-    return str(value)
+    except (OverflowError, TypeError, ValueError):
+        return shown(value)
+    return shown(value).strip("'")
 
 
 def _near(key: str, known: Mapping[str, str]) -> str:
+    if len(key) > LONGEST_KEY:
+        return ""
     leaf = key.split(".")[-1]
     same_leaf = [other for other in known if other.split(".")[-1] == leaf]
     near = (same_leaf or get_close_matches(key, known, n=3))[:4]

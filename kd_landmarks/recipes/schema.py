@@ -4,11 +4,22 @@ The models refuse unknown keys and bad values by name; `kd_landmarks.recipes` tu
 into one readable message.
 """
 
-from typing import Any, Literal, Self, get_args
+from functools import partial
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from ..data.augmentation import AugmentationSettings
+from ..errors import shown
+from ..parsing import plain_name
 
 Stage = Literal["tough_teacher", "tolerant_teacher", "student", "baseline"]
 STAGE_LABELS: dict[str, str] = {
@@ -18,12 +29,29 @@ STAGE_LABELS: dict[str, str] = {
     "baseline": "student, no teachers",
 }
 STAGES: tuple[Stage, ...] = get_args(Stage)
+LONGEST_TEXT = 2000
+"""Characters of a value: a description, a path."""
+MOST = 10_000_000
+"""Of anything that is counted: far beyond any run, and still no overflow."""
 
 
 class Settings(BaseModel):
     """A part of a recipe: immutable, and closed to unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=LONGEST_TEXT
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would take: a truth value for a number, text with hidden signs."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
+            raise ValueError(f"give a number, not {value}")
+        if isinstance(value, str) and not value.replace("\n", " ").isprintable():
+            raise ValueError(f"text may have no control characters, as {shown(value)} has")
+        return value
 
 
 class DataSettings(Settings):
@@ -38,6 +66,7 @@ class DataSettings(Settings):
     validation_faces: int = Field(
         300,
         ge=0,
+        le=MOST,
         description="held back from the training faces, whole photos at a time; 0 trains on all",
     )
     box: Literal["gt", "dataset"] = Field(
@@ -63,11 +92,12 @@ class DataSettings(Settings):
     generated_extra: int = Field(
         0,
         ge=0,
+        le=MOST,
         description="generated faces, heads turned by 25 to 75 degrees, that join the training "
         "photos",
     )
-    generated_train: int = Field(1500, ge=8, description="training faces to generate")
-    generated_test: int = Field(300, ge=8, description="test faces to generate")
+    generated_train: int = Field(1500, ge=8, le=MOST, description="training faces to generate")
+    generated_test: int = Field(300, ge=8, le=MOST, description="test faces to generate")
     generated_size: int = Field(160, ge=64, le=1024, description="pixels of a generated picture")
 
 
@@ -85,19 +115,22 @@ class LossSettings(Settings):
     variant: Literal["paper", "author_code", "ours", "wing"] = Field(
         "ours", description="of KD-Loss"
     )
-    scale: float = Field(1.0, gt=0, description="multiplies all coordinates inside KD-Loss")
-    main_weight: float = Field(2.0, ge=0)
-    tough_weight: float = Field(1.0, ge=0)
-    tolerant_weight: float = Field(1.0, ge=0)
+    scale: float = Field(
+        1.0, gt=0, le=MOST, description="multiplies all coordinates inside KD-Loss"
+    )
+    main_weight: float = Field(2.0, ge=0, le=MOST)
+    tough_weight: float = Field(1.0, ge=0, le=MOST)
+    tolerant_weight: float = Field(1.0, ge=0, le=MOST)
     assist: Literal["assistive", "l1"] = Field(
         "assistive", description="KD-Loss's own, or for comparison plain L1 to a teacher's points"
     )
     map_weight: float = Field(
         0.0,
         ge=0,
+        le=MOST,
         description="of the divergence of the integral head's maps from round spots, beside `name`",
     )
-    map_sigma: float = Field(1.0, gt=0, description="of such a spot, in cells of the map")
+    map_sigma: float = Field(1.0, gt=0, le=1000, description="of such a spot, in cells of the map")
 
 
 class NetworkSettings(Settings):
@@ -117,17 +150,19 @@ class NetworkSettings(Settings):
     head: Literal["integral", "linear"] = "integral"
     image_size: int = Field(128, ge=32, le=1024)
     head_channels: int = Field(96, ge=8, le=1024)
-    head_strides: tuple[int, ...] = (8, 16, 32)
+    head_strides: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
+        (8, 16, 32), min_length=1, max_length=8
+    )
     head_range: float = Field(1.1, ge=0.5, le=4)
     dropout: float = Field(0.0, ge=0, lt=1)
 
     epochs: float = Field(30, gt=0, le=100_000)
-    batch_size: int = Field(32, ge=2, description="faces per process and step")
+    batch_size: int = Field(32, ge=2, le=100_000, description="faces per process and step")
     learning_rate: float = Field(1e-3, gt=0, le=10)
-    weight_decay: float = Field(1e-3, ge=0)
+    weight_decay: float = Field(1e-3, ge=0, le=100)
     schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
     warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
-    clip_norm: float | None = Field(None, gt=0, description="largest norm of the gradient")
+    clip_norm: float | None = Field(None, gt=0, le=MOST, description="largest norm of the gradient")
     ema: float = Field(
         0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 for none"
     )
@@ -168,13 +203,16 @@ class UnlabeledSettings(Settings):
     )
     split: str | None = None
     revision: str | None = Field(None, description="of a Hub data set")
-    weight: float = Field(1.0, ge=0, description="of such a face, where a labeled one counts 1")
+    weight: float = Field(
+        1.0, ge=0, le=MOST, description="of such a face, where a labeled one counts 1"
+    )
     views: int = Field(
         8, ge=2, le=64, description="mirrored and slightly moved pictures that are averaged"
     )
     tolerance: float = Field(
         0.01,
         gt=0,
+        le=MOST,
         description="spread of a point over the views at which it counts half, in box sides",
     )
     least_agreement: float = Field(
@@ -188,20 +226,23 @@ class UnlabeledSettings(Settings):
 class RunSettings(Settings):
     """How the run goes, whatever it trains."""
 
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=2**32)
     mixed_precision: Literal["no", "fp16", "bf16"] | None = Field(
         None, description="None leaves it to `accelerate launch`"
     )
-    gradient_accumulation: int = Field(1, ge=1, description="batches per optimizer step")
+    gradient_accumulation: int = Field(1, ge=1, le=MOST, description="batches per optimizer step")
     threads: int | None = Field(
-        None, ge=1, description="CPU threads per process; None shares all cores among the processes"
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads per process; None shares all cores among the processes",
     )
     workers: int = Field(1, ge=0, le=64, description="loader processes beside each process")
-    evaluate_every: float = Field(5.0, gt=0, description="epochs between validations")
-    checkpoint_every: float = Field(1.0, gt=0, description="epochs between checkpoints")
-    keep_checkpoints: int = Field(2, ge=1)
+    evaluate_every: float = Field(5.0, gt=0, le=MOST, description="epochs between validations")
+    checkpoint_every: float = Field(1.0, gt=0, le=MOST, description="epochs between checkpoints")
+    keep_checkpoints: int = Field(2, ge=1, le=MOST)
     trackers: tuple[str, ...] = Field(
-        (), description="of Accelerate: tensorboard, trackio, wandb, …"
+        (), max_length=20, description="of Accelerate: tensorboard, trackio, wandb, …"
     )
 
     @field_validator("mixed_precision", mode="before")
@@ -214,10 +255,12 @@ class RunSettings(Settings):
 class Recipe(Settings):
     """A whole run: data, shape model, two teachers, student, and the student without teachers."""
 
-    name: str
+    name: Annotated[str, AfterValidator(partial(plain_name, what="this"))] = Field(
+        description="of the run's folder in runs/"
+    )
     description: str = ""
     scheme: str = Field("ibug68", description="ibug68, wflw98, cofw29 or a YAML file")
-    stages: tuple[Stage, ...] = Field(STAGES, min_length=1)
+    stages: tuple[Stage, ...] = Field(STAGES, min_length=1, max_length=len(STAGES))
     data: DataSettings = DataSettings()
     shape_model: ShapeModelSettings = ShapeModelSettings()
     teachers: TeacherSettings = TeacherSettings()

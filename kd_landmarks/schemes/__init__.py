@@ -9,18 +9,22 @@ scheme of one's own.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
-
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
+from ..parsing import plain_name, read_yaml
 
 SCHEMES = ("ibug68", "wflw98", "cofw29")
 """Names of the built-in schemes."""
+MOST_LANDMARKS = 2048
+MOST_OUTLINES = 500
+LONGEST_NAME = 128
+"""Far beyond any scheme in use: what has more is broken or hostile."""
 
 ArrayT = TypeVar("ArrayT")
 
@@ -61,13 +65,18 @@ class LandmarkScheme:
     outlines: tuple[Outline, ...] = ()
 
     def __post_init__(self) -> None:
-        if not (isinstance(self.name, str) and self.name.strip()):
+        plain_name(self.name, "scheme field 'name'")
+        if not 1 <= self.num_landmarks <= MOST_LANDMARKS or len(self.outlines) > MOST_OUTLINES:
             raise KDLandmarksError(
-                f"scheme field 'name' is {self.name!r}: give it a non-empty string"
+                f"scheme {self.name!r} has {self.num_landmarks} names and {len(self.outlines)} "
+                f"outlines: give 1 to {MOST_LANDMARKS} and up to {MOST_OUTLINES}"
             )
-        if not all(isinstance(name, str) and name for name in self.names):
-            raise self._error("names", self.names, "every point needs a non-empty string")
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        for name in self.names:
+            if not _is_label(name):
+                raise self._error(
+                    "names", name, f"every point needs a name of 1 to {LONGEST_NAME} characters"
+                )
+        repeated = sorted(name for name, times in Counter(self.names).items() if times > 1)
         if repeated:
             raise self._error("names", repeated, "each name may stand only once")
         flip = self.flip_permutation
@@ -136,13 +145,14 @@ class LandmarkScheme:
             KDLandmarksError: an unknown or missing key, or a value that does not fit.
         """
         if not isinstance(values, Mapping):
-            raise KDLandmarksError(f"a scheme is a mapping of fields, not {values!r}")
+            raise KDLandmarksError(f"a scheme is a mapping of fields, not {shown(values)}")
         values = dict(values)
         known = [field.name for field in fields(cls)]
         unknown = sorted(str(key) for key in values if key not in {*known, "flip_pairs"})
         if unknown:
             raise KDLandmarksError(
-                f"unknown scheme field {unknown[0]!r}: known are {', '.join(known)}, flip_pairs"
+                f"unknown scheme field {shown(unknown[0])}: known are {', '.join(known)}, "
+                "flip_pairs"
             )
         if ("flip_pairs" in values) == ("flip_permutation" in values):
             raise KDLandmarksError(
@@ -189,21 +199,16 @@ class LandmarkScheme:
             KDLandmarksError: no such file, not YAML, or a value that does not fit; the message
                 names file, field and value.
         """
-        path = Path(path)
+        values = read_yaml(path)
         try:
-            values = yaml.safe_load(path.read_text(encoding="utf-8"))
             return cls.from_dict(values)
-        except OSError as error:
-            raise KDLandmarksError(
-                f"cannot read the scheme {path}: {error.strerror or error}"
-            ) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise KDLandmarksError(f"{path} is not YAML: {error}") from error
         except KDLandmarksError as error:
             raise KDLandmarksError(f"{path}: {error}") from error
 
     def _error(self, field: str, value: object, why: str) -> KDLandmarksError:
-        return KDLandmarksError(f"scheme {self.name!r}, field {field!r}, value {value!r}: {why}")
+        return KDLandmarksError(
+            f"scheme {self.name!r}, field {field!r}, value {shown(value)}: {why}"
+        )
 
     def _check_indices(self, field: str, indices: Iterable[object]) -> None:
         for index in indices:
@@ -213,9 +218,13 @@ class LandmarkScheme:
                 )
 
 
+def _is_label(value: object) -> bool:
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME and value.isprintable()
+
+
 def _list(field: str, value: object) -> list[Any]:
     if not isinstance(value, list | tuple):
-        raise KDLandmarksError(f"scheme field {field!r} is {value!r}: give it a list")
+        raise KDLandmarksError(f"scheme field {field!r} is {shown(value)}: give it a list")
     return list(value)
 
 
@@ -227,13 +236,13 @@ def _permutation_of_pairs(pairs: object, num_landmarks: int) -> tuple[int, ...]:
         for index in _list("flip_pairs", pair):
             if type(index) is not int or not 0 <= index < num_landmarks or index in seen:
                 raise KDLandmarksError(
-                    f"scheme field 'flip_pairs', value {index!r} in {pair!r}: give whole numbers "
-                    f"from 0 to {num_landmarks - 1}, each in one pair only"
+                    f"scheme field 'flip_pairs', value {shown(index)} in {shown(pair)}: give "
+                    f"whole numbers from 0 to {num_landmarks - 1}, each in one pair only"
                 )
             seen.add(index)
         if len(pair) != 2:
             raise KDLandmarksError(
-                f"scheme field 'flip_pairs', value {pair!r}: a pair has two points"
+                f"scheme field 'flip_pairs', value {shown(pair)}: a pair has two points"
             )
         left, right = pair
         flip[left], flip[right] = right, left
@@ -244,11 +253,11 @@ def _outline(value: object) -> Outline:
     if not (
         isinstance(value, Mapping)
         and {"name", "indices"} <= set(value) <= {"name", "indices", "closed"}
-        and isinstance(value["name"], str)
+        and _is_label(value["name"])
         and isinstance(value.get("closed", False), bool)
     ):
         raise KDLandmarksError(
-            f"scheme field 'outlines', value {value!r}: give "
+            f"scheme field 'outlines', value {shown(value)}: give "
             "{name: text, indices: [whole numbers], closed: true or false}"
         )
     indices = tuple(_list(f"outlines.{value['name']}", value["indices"]))
@@ -275,7 +284,7 @@ def get_scheme(spec: str | Path | Mapping[str, Any] | LandmarkScheme) -> Landmar
     if isinstance(spec, Path) or (isinstance(spec, str) and spec.endswith((".yaml", ".yml"))):
         return LandmarkScheme.from_yaml(spec)
     raise KDLandmarksError(
-        f"unknown scheme {spec!r}: name one of {', '.join(SCHEMES)} or a YAML file (see "
+        f"unknown scheme {shown(spec)}: name one of {', '.join(SCHEMES)} or a YAML file (see "
         "LandmarkScheme.from_yaml)"
     )
 
