@@ -17,6 +17,7 @@ from .metrics import NORMALIZERS, ErrorSummary, EvaluationResult, bootstrap_inte
 from .models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .processes import on_cpus
 from .schemes import LandmarkScheme
+from .values import one_of, whole
 
 # Of the bootstrap interval: the same errors always give the same interval.
 SEED = 0
@@ -125,6 +126,8 @@ def evaluate_detector(
         KDLandmarksError: no rows; a detector of other landmarks; a face, named by its source, whose
             ground truth has no length to divide by; an unknown normalizer.
     """
+    one_of("normalizer", normalizer, NORMALIZERS)
+    whole("batch_size", batch_size)
     if not len(rows):
         raise KDLandmarksError("there are no faces to evaluate on: give rows")
     check_same_landmarks(model, scheme, "the model")
@@ -159,8 +162,6 @@ def _check_truth(
     truth: NDArray[np.float64], sources: Sequence[str], scheme: LandmarkScheme, normalizer: str
 ) -> None:
     """Find what cannot be measured before the detector runs, and call it by its source."""
-    if normalizer not in NORMALIZERS:
-        nme(truth, truth, scheme, normalizer)  # raises
     for source, face in zip(sources, truth, strict=True):
         try:
             nme(face[None], face[None], scheme, normalizer)

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .errors import KDLandmarksError
 from .schemes import LandmarkScheme
+from .values import one_of
 
 Array = NDArray[np.float64]
 
@@ -70,10 +71,7 @@ def nme(
         KDLandmarksError: Shapes that do not fit, an unknown normalizer, or, naming the face, a
             coordinate that is not finite or a normalising length of 0.
     """
-    if normalizer not in NORMALIZERS:
-        raise KDLandmarksError(
-            f"there is no normalizer {normalizer!r}: choose from {sorted(NORMALIZERS)}"
-        )
+    one_of("normalizer", normalizer, NORMALIZERS)
     predicted, truth = _array(predictions), _array(targets)
     if predicted.shape != truth.shape or truth.shape[1:] != (scheme.num_landmarks, 2):
         raise KDLandmarksError(

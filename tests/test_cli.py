@@ -87,7 +87,7 @@ def test_the_installed_script_is_this_command():
         ([], "name a split; splits there: empty, test"),
         (["--split", "empty"], "it holds no labeled face"),
         (["--split", "test", "--box", "dataset"], "test.jsonl:1: the row has no box of its own"),
-        (["--split", "test", "--normalizer", "mean"], "no normalizer 'mean': choose from"),
+        (["--split", "test", "--normalizer", "mean"], "--normalizer='mean': give one of"),
         (["--split", "test", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
         (["--split", "test", "--revision", "main"], "is for Hub data sets"),
         (["--split", "test", "--json", "."], "error: . is a folder: name a file in it"),
@@ -150,5 +150,5 @@ def test_a_message_comes_on_stderr_without_a_traceback(faces, checkpoint):
     )
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
-    assert done.stderr.startswith("error: box is 'tight'")
+    assert done.stderr.startswith("error: --box='tight'")
     assert "Traceback" not in done.stderr

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import time
 
 import huggingface_hub
 import numpy as np
@@ -11,6 +12,7 @@ import torch
 from PIL import Image
 
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.inference import downloads
 from kd_landmarks.inference.photos import load_photo
 
 ORIENTATION = 0x0112
@@ -143,42 +145,60 @@ def test_a_broken_exif_block_does_not_spoil_a_good_photo(tmp_path, rgb):
 # --- URLs
 
 
-class Answer:
-    def __init__(self, content, status=200):
-        self.content = content
-        self.status = status
-
-    def raise_for_status(self):
-        if self.status != 200:
-            raise OSError(f"status {self.status}")
+def png(picture, **options):
+    file = io.BytesIO()
+    Image.fromarray(picture).save(file, "PNG", **options)
+    return file.getvalue()
 
 
-def serve(monkeypatch, answers):
-    class Session:
-        def get(self, url, timeout, follow_redirects):
-            assert (timeout, follow_redirects) == (5, True)
-            return answers[url]
-
-    monkeypatch.setattr(huggingface_hub, "get_session", Session)
-
-
-def test_a_photo_may_be_a_url(monkeypatch, rgb):
+def test_a_photo_may_be_a_url(hub, rgb):
     exif = Image.Exif()
     exif[ORIENTATION] = 3
-    file = io.BytesIO()
-    Image.fromarray(rgb[::-1, ::-1].copy()).save(file, "PNG", exif=exif)
-    urls = {
-        "https://faces.test/a.png": Answer(file.getvalue()),
-        "http://faces.test/gone.png": Answer(b"", 404),
-        "http://faces.test/": Answer(b"<html>sorry</html>"),
-    }
-    serve(monkeypatch, urls)
-    photo = load_photo("https://faces.test/a.png", timeout=5)
-    assert np.array_equal(np.asarray(photo), rgb)
-    with pytest.raises(KDLandmarksError, match=r"cannot fetch .*faces.test/gone.png: status 404"):
-        load_photo("http://faces.test/gone.png", timeout=5)
-    with pytest.raises(KDLandmarksError, match=r"http://faces.test/ is not a picture"):
-        load_photo("http://faces.test/", timeout=5)
+    there = f"{hub.endpoint}/a.png"
+    hub.answer_next("^/a.png", png(rgb[::-1, ::-1].copy(), exif=exif), times=2)
+    hub.answer_next("^/moved", b"", status=302, Location=there)
+    for url in (there, f"{hub.endpoint}/moved"):
+        assert np.array_equal(np.asarray(load_photo(url, timeout=5)), rgb)
+    hub.answer_next("/$", b"<html>sorry</html>")
+    with pytest.raises(KDLandmarksError, match=rf"cannot fetch .*{hub.endpoint}/gone.png: .*404"):
+        load_photo(f"{hub.endpoint}/gone.png", timeout=5)
+    with pytest.raises(KDLandmarksError, match=rf"{hub.endpoint}/ is not a picture"):
+        load_photo(f"{hub.endpoint}/", timeout=5)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message"),
+    [
+        (lambda hub, photo: hub.drip_next("a.png", 0.1, body=photo), "bytes came in 0.8 seconds"),
+        (lambda hub, photo: hub.delay_next("a.png", 2), "cannot fetch the photo"),
+        (lambda hub, photo: hub.answer_next("a.png", bytes(10**6)), "more than 100000 bytes"),
+        (
+            lambda hub, photo: hub.answer_next("a.png", photo, Content_Encoding="gzip"),
+            "the server packs it, though it was asked not to",
+        ),
+        (
+            lambda hub, photo: hub.answer_next(
+                "a.png", b"", times=99, status=302, Location=hub.endpoint + "/a.png"
+            ),
+            "cannot fetch the photo",
+        ),
+        (lambda hub, photo: hub.cut_next("a.png", after=3), "cannot fetch the photo"),
+        (lambda hub, photo: hub.down(), "cannot fetch the photo"),
+    ],
+)
+def test_a_server_of_anybody_costs_bounded_time_and_memory(hub, rgb, trouble, message, monkeypatch):
+    monkeypatch.setattr(downloads, "MOST_BYTES", 10**5)
+    trouble(hub, png(rgb))
+    start = time.monotonic()
+    with pytest.raises(KDLandmarksError, match=message):
+        load_photo(f"{hub.endpoint}/a.png", timeout=0.2)
+    assert time.monotonic() - start < 20
+
+
+@pytest.mark.parametrize("timeout", [-1, "x", float("nan"), float("inf"), True])
+def test_a_timeout_is_a_number_of_seconds(timeout):
+    with pytest.raises(KDLandmarksError, match=r"timeout=.*: give a number, 0 or more"):
+        load_photo("https://faces.test/a.jpg", timeout=timeout)
 
 
 def test_without_a_network_a_url_says_so(monkeypatch):

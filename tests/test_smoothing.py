@@ -56,7 +56,7 @@ def test_after_a_reset_the_past_is_forgotten():
 
 
 def test_nonsense_is_refused():
-    with pytest.raises(KDLandmarksError, match="steadiness is -1"):
+    with pytest.raises(KDLandmarksError, match="steadiness=-1"):
         Smoothing(steadiness=-1)
     smoother = PointSmoother()
     smoother(FACE, 1.0)

@@ -119,7 +119,7 @@ def test_points_are_held_steady(detect):
 
 
 def test_a_detection_interval_below_one_is_refused(detect):
-    with pytest.raises(KDLandmarksError, match="detect_every is 0"):
+    with pytest.raises(KDLandmarksError, match="detect_every=0"):
         FaceTracker(detect, detect_every=0)
 
 

@@ -1,24 +1,51 @@
 """The command line's frame: one line for bad input, and its exit code."""
 
+# What typer makes of click has other types by typer's version: its own copy, or click.
+
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
+
+_UsageError: Any = typer.BadParameter.__base__
 
 
 class _Commands(TyperGroup):
     """Prints bad input as one line and exits with 2, in every command."""
 
-    # ctx is the click Context of typer's own copy or of click, by typer's version.
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _one_line():
             return super().invoke(ctx)
-        except KDLandmarksError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise typer.Exit(2) from None
+
+    def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        with _one_line():
+            return super().parse_args(ctx, args)
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    """Bad input, ours or on typer's own account, as `error: …` on stderr."""
+    try:
+        yield
+    except KDLandmarksError as error:
+        told = error
+    except _UsageError as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            raise
+        command = "kd-landmarks" if error.ctx is None else error.ctx.command_path
+        reason = error.format_message().rstrip(".")
+        if hasattr(error.__cause__, "errors"):  # pydantic's, which typer does not name the value of
+            reason += f", not {shown(error.__cause__.errors()[0]['input'])}"
+        told = KDLandmarksError(f"{reason}. See `{command} --help`")
+    else:
+        return
+    print(f"error: {told}", file=sys.stderr)
+    raise typer.Exit(2)
 
 
 app = typer.Typer(

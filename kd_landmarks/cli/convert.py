@@ -7,7 +7,9 @@ import typer
 
 from ..errors import KDLandmarksError
 from ..quiet import set_up_logging
+from ..values import one_of
 from .app import app
+from .options import finite
 
 # In the help texts, a line with \b keeps the lines after it as they are.
 CONVERT_HELP = """Convert faces on disk to Parquet with a data set card, in a folder or on the Hub.
@@ -43,6 +45,7 @@ def convert(
         float | None,
         typer.Option(
             min=1,
+            callback=finite,
             help="Keep of each photo the square of this many box sides around the face; 1.8 is "
             "what training looks at. Default: whole photos.",
         ),
@@ -68,6 +71,7 @@ def convert(
     ] = None,
 ) -> None:
     """Check, convert, print and push."""
+    one_of("what to convert", name, ("300w", "wflw", "cofw", "own"))
     if out is None and push is None:
         raise KDLandmarksError("say where to: --out DIR, --push NAMESPACE/NAME, or both")
     if name == "own" and i_have_the_rights:

@@ -1,12 +1,13 @@
 """`kd-landmarks demo`."""
 
+import socket
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..quiet import set_up_logging
 from .app import app
 from .options import Device
@@ -46,7 +47,30 @@ def demo(
         raise KDLandmarksError('gradio is missing: pip install "kd-landmarks[space]"')
     if checkpoints is not None and not checkpoints.is_dir():
         raise KDLandmarksError(f"there is no folder {checkpoints}")
+    _check_free(host, port)
     set_up_logging()
     from ..demo.app import build, launch
 
     launch(build(checkpoints, baseline, teacher, device), host, port)
+
+
+def _check_free(host: str | None, port: int | None) -> None:
+    """See whether one can listen there: before the work of loading, not after it.
+
+    Raises:
+        KDLandmarksError: naming address and port.
+    """
+    name = host or "127.0.0.1"
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(name, port or 0, type=socket.SOCK_STREAM)[
+            0
+        ]
+        with socket.socket(family, kind) as tried:
+            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            tried.bind(address)
+    except (OSError, UnicodeError) as error:  # of names that can be none
+        where = shown(name) if port is None else f"{shown(name)}, port {port}"
+        raise KDLandmarksError(
+            f"cannot listen on {where}: is another server there? Give another --host or --port "
+            f"({error})"
+        ) from error

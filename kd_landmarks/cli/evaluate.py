@@ -7,6 +7,7 @@ import typer
 
 from ..files import check_writable, write_json, writing
 from ..quiet import set_up_logging
+from ..values import one_of
 from .app import app
 from .options import Model
 
@@ -73,6 +74,10 @@ def evaluate(
     ] = False,
 ) -> None:
     """Load, measure, print and write."""
+    from ..metrics import NORMALIZERS
+
+    one_of("--box", box, ("gt", "dataset", "detector"))
+    one_of("--normalizer", normalizer, NORMALIZERS)
     set_up_logging()
     import os
     from dataclasses import replace

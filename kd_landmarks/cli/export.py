@@ -8,6 +8,7 @@ import typer
 from ..errors import KDLandmarksError
 from ..files import writing
 from ..quiet import set_up_logging
+from ..values import EXPORTS, ending
 from .app import app
 from .options import Model
 
@@ -38,8 +39,7 @@ def export(
     faces: Annotated[int, typer.Option(min=1, help="How many of them.")] = 100,
 ) -> None:
     """Load, export and print."""
-    if out.suffix not in (".onnx", ".xml"):
-        raise KDLandmarksError(f"--out {out}: its name must end with .onnx, or .xml for OpenVINO")
+    kind = ending("--out", out, EXPORTS)
     if int8 != (calibration is not None):
         raise KDLandmarksError("--int8 and --calibration go together")
     set_up_logging()
@@ -58,7 +58,7 @@ def export(
             rows = load_rows(calibration, split, scheme=detector_scheme(detector, source))
             crops = processed_crops(rows, processor, faces)
             made = quantize_int8(made, Path(scratch) / "int8.onnx", crops)
-        if out.suffix == ".xml":
+        if kind == ".xml":
             export_openvino(made, out)
             written = [out, out.with_suffix(".bin")]
         else:

@@ -1,15 +1,40 @@
 """Options that several commands have."""
 
+import math
 from typing import Annotated
 
 import typer
 
+
+def finite(value: float | None) -> float | None:
+    """Refuse what typer's own limits let through: nan is not below any, inf not above none."""
+    if value is not None and not math.isfinite(value):
+        raise typer.BadParameter(f"{value} is no number to work with.")
+    return value
+
+
+def not_empty(value: str | None) -> str | None:
+    """Refuse the empty text, as an unset variable of a shell gives it."""
+    if value is not None and not value.strip():
+        raise typer.BadParameter("it is empty: give a name, or leave the option out.")
+    return value
+
+
 Model = Annotated[
     str | None,
-    typer.Option(help="Checkpoint folder or Hub id. Default: the package's own detector."),
+    typer.Option(
+        callback=not_empty,
+        help="Checkpoint folder or Hub id. Default: the package's own detector.",
+    ),
 ]
 MinScore = Annotated[
-    float, typer.Option(min=0, max=1, help="Least score of the face detector; lower finds more.")
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        callback=finite,
+        help="Least score of the face detector; lower finds more.",
+    ),
 ]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")

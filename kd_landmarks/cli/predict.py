@@ -11,6 +11,7 @@ from ..errors import KDLandmarksError
 from ..files import check_writable, writing
 from ..quiet import set_up_logging
 from ..text_table import counted
+from ..values import TABLES, ending
 from .app import app
 from .options import Device, MinScore, Model
 
@@ -42,6 +43,8 @@ def predict(
     device: Device = None,
 ) -> None:
     """Find, detect, write and draw."""
+    if out is not None:
+        ending("--out", out, TABLES)
     set_up_logging()
     from tqdm.auto import tqdm
 
@@ -49,7 +52,6 @@ def predict(
     from ..inference.detection import YuNet
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..inference.prediction import (
-        FORMATS,
         PredictionWriter,
         draw_photo,
         drawn_names,
@@ -57,8 +59,6 @@ def predict(
         predict_photos,
     )
 
-    if out is not None and out.suffix not in FORMATS:
-        raise KDLandmarksError(f"--out {out}: its name must end with {' or '.join(FORMATS)}")
     found = find_photos(photos)
     detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=device)
     scheme = detector_scheme(detect.model, model or "the package's detector")

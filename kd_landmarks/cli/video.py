@@ -10,8 +10,9 @@ from ..errors import KDLandmarksError
 from ..files import writing
 from ..quiet import set_up_logging
 from ..text_table import counted
+from ..values import CODECS, ending
 from .app import app
-from .options import Device, Model
+from .options import Device, Model, finite
 
 VIDEO_HELP = """Follow the faces of a video: their landmarks drawn, and as a table.
 
@@ -34,10 +35,19 @@ def video(
     model: Model = None,
     steadiness: Annotated[
         float,
-        typer.Option(min=0, help="Seconds over which a resting face is averaged; 0 for none."),
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="Seconds over which a resting face is averaged; 0 for none.",
+        ),
     ] = 0.25,
     follow: Annotated[
-        float, typer.Option(min=0, help="How soon averaging gives way to motion; higher lags less.")
+        float,
+        typer.Option(
+            min=0,
+            callback=finite,
+            help="How soon averaging gives way to motion; higher lags less.",
+        ),
     ] = 12.0,
     detect_every: Annotated[
         int, typer.Option(min=1, help="Frames from one search for faces to the next.")
@@ -45,6 +55,7 @@ def video(
     device: Device = None,
 ) -> None:
     """Read, follow, draw and write."""
+    ending("OUT", out, CODECS)
     set_up_logging()
     from tqdm.auto import tqdm
 

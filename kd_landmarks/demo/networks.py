@@ -12,6 +12,7 @@ from typing import Any
 from PIL import Image
 
 from ..detectors import detector_scheme
+from ..devices import checked_device
 from ..errors import KDLandmarksError
 from ..inference.pipeline import Face, FaceLandmarkPipeline
 from ..schemes import LandmarkScheme
@@ -77,10 +78,13 @@ class Networks:
 
     Args:
         device: as the pipeline takes it; None for the first accelerator, else the CPU.
+
+    Raises:
+        KDLandmarksError: if it is not there.
     """
 
     def __init__(self, device: str | None = None) -> None:
-        self._device = device
+        self._device = checked_device(device)
         self._loaded: dict[str | None, FaceLandmarkPipeline] = {}
         self._lock = Lock()
 

@@ -12,17 +12,16 @@ from huggingface_hub.constants import HF_HOME
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..errors import KDLandmarksError
 from ..models import (
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
     KDLandmarksOutput,
 )
 from ..models.modeling_kd_landmarks import KDLandmarksPreTrainedModel
+from ..values import one_of
 from .export import export_onnx, need
 from .onnx import OnnxDetector
-
-BACKENDS = ("torch", "onnxruntime", "openvino")
+from .pipeline import BACKENDS
 
 
 class RuntimeDetector(KDLandmarksPreTrainedModel):
@@ -44,8 +43,7 @@ class RuntimeDetector(KDLandmarksPreTrainedModel):
         backend: str,
     ) -> None:
         super().__init__(model.config)
-        if backend not in BACKENDS[1:]:
-            raise KDLandmarksError(f"backend={backend!r}: give one of {', '.join(BACKENDS)}")
+        one_of("backend", backend, BACKENDS[1:])
         # What tells transformers the device and the floats.
         self.place = torch.nn.Parameter(torch.zeros(1), requires_grad=False)
         file = exported_file(model, processor)

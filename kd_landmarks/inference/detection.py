@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
+from ..values import number
 from .photos import as_rgb
 
 # YuNet finds faces of about 10 to 300 pixels: larger photos are shrunk to this longer side.
@@ -47,9 +48,7 @@ class YuNet:
     longest_side = LONGEST_SIDE
 
     def __init__(self, min_score: float = MIN_SCORE) -> None:
-        if not 0 <= min_score <= 1:
-            raise KDLandmarksError(f"min_score={min_score} must lie between 0 and 1")
-        self.min_score = min_score
+        self.min_score = number("min_score", min_score, most=1)
 
     def __call__(self, photo: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Boxes tight around the faces' points, the surest first, and scores from 0 to 1."""

@@ -8,6 +8,7 @@ Needs numpy, pillow, opencv and onnxruntime alone, and a file of `kd-landmarks e
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_photo_pixels
+from ..values import whole
 from .boxes import face_boxes
 from .confidence import Calibration
 from .photos import cut_square, load_photo
@@ -35,22 +37,26 @@ class OnnxDetector:
     Args:
         path: of the file.
         threads: of one face's computation; None leaves it to ONNX Runtime.
-        providers: of ONNX Runtime; None for the CPU.
+        providers: of ONNX Runtime, a list of names, or of names with options; None for the CPU.
 
     Raises:
-        KDLandmarksError: without onnxruntime, and for what is no file of ours.
+        KDLandmarksError: without onnxruntime, for what is no file of ours, and for providers that
+            are not there.
     """
 
     def __init__(
         self,
         path: str | os.PathLike[str],
         threads: int | None = None,
-        providers: list[str] | None = None,
+        providers: Sequence[str | tuple[str, dict[str, Any]]] | None = None,
     ) -> None:
         try:
             import onnxruntime
         except ImportError as error:
             raise KDLandmarksError("onnxruntime is missing: pip install onnxruntime") from error
+        chosen = _checked_providers(providers, onnxruntime.get_available_providers())
+        if threads is not None:
+            whole("threads", threads)
         path = Path(path).expanduser()
         if not path.is_file():
             raise KDLandmarksError(f"there is no file {path}: `kd-landmarks export` makes one")
@@ -58,9 +64,7 @@ class OnnxDetector:
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
-            self._session = onnxruntime.InferenceSession(
-                str(path), options, providers=providers or ["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(str(path), options, providers=chosen)
             told = self._session.get_modelmeta().custom_metadata_map.get(METADATA)
         except Exception as error:  # onnxruntime has a family of its own
             raise KDLandmarksError(f"cannot load {path}: {error}") from error
@@ -128,3 +132,20 @@ class OnnxDetector:
     def run(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The network's keypoints (faces, N, 2) in crop units, and scores (faces, N) if any."""
         return self._session.run(None, {"pixel_values": crops})
+
+
+def _checked_providers(providers: Any, there: list[str]) -> list[Any]:
+    """The providers to use.
+
+    Raises:
+        KDLandmarksError: for one that is not there, which ONNX Runtime would only warn of.
+    """
+    if providers is None:
+        return ["CPUExecutionProvider"]
+    given = list(providers) if isinstance(providers, list | tuple) else []
+    names = [entry[0] if isinstance(entry, tuple) and entry else entry for entry in given]
+    if not given or not all(isinstance(name, str) and name in there for name in names):
+        raise KDLandmarksError(
+            f"providers={shown(providers)}: give a list of what there is, {', '.join(there)}"
+        )
+    return given

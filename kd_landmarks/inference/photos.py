@@ -10,6 +10,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ..errors import KDLandmarksError
+from ..values import number
+from .downloads import download
 
 URL_TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
@@ -26,7 +28,8 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
             with 1 (gray), 3 (RGB) or 4 (RGBA) channels, last in numpy and first in torch; where
             that axis cannot hold channels, the other one is taken. Unsigned integers use their
             whole range, floats 0 to 1.
-        timeout: seconds that a URL's server may stay silent; None waits forever.
+        timeout: seconds that a URL's server may stay silent, and a quarter of what it may take in
+            all; None waits forever.
 
     Returns:
         A loaded picture of any 8-bit mode. Paths, URLs and PIL pictures with an EXIF orientation
@@ -114,16 +117,13 @@ def _from_file(source: Any, timeout: float | None) -> Image.Image:
 
 
 def _download(url: str, timeout: float | None) -> bytes:
-    # Here, since it is not needed for anything else: whoever has the files does without it.
-    from huggingface_hub import get_session
-
+    if timeout is not None:
+        number("timeout", timeout)
     try:
-        answer = get_session().get(url, timeout=timeout, follow_redirects=True)
-        answer.raise_for_status()
+        return download(url, timeout)
     except Exception as error:  # each HTTP library has a family of its own
         reason = str(error).partition("\n")[0] or repr(error)
         raise KDLandmarksError(f"cannot fetch the photo {_shortened(url)}: {reason}") from error
-    return answer.content
 
 
 def _upright(photo: Image.Image) -> Image.Image:

@@ -16,8 +16,10 @@ from transformers import Pipeline, PreTrainedModel
 
 from ..checkpoint_files import find_checkpoint
 from ..detectors import load_detector, load_processor
-from ..errors import KDLandmarksError
+from ..devices import checked_device
+from ..errors import KDLandmarksError, shown
 from ..models import KDLandmarksConfig, KDLandmarksImageProcessor, KDLandmarksOutput
+from ..values import number, one_of, whole
 from ..weights import default_checkpoint
 from .boxes import face_boxes
 from .confidence import Calibration
@@ -27,6 +29,7 @@ from .inputs import PhotoInput, as_photo, is_photo, with_boxes
 from .photos import URL_TIMEOUT, load_photo
 
 TASK = "keypoint-detection"
+BACKENDS = ("torch", "onnxruntime", "openvino")
 
 # A crowd does not go through the network all at once.
 FACES_PER_PASS = 64
@@ -117,8 +120,14 @@ class FaceLandmarkPipeline(Pipeline):
                 (processes that decode photos ahead); and `timeout`, see `__call__`.
 
         Raises:
-            KDLandmarksError: if there is no such checkpoint, or it is no detector of ours.
+            KDLandmarksError: if there is no such checkpoint, or it is no detector of ours; for a
+                device that is not there, and other values that cannot be meant.
         """
+        # Before the work of loading anything.
+        one_of("backend", backend, BACKENDS)
+        kwargs["device"] = checked_device(kwargs.get("device"))
+        _check_numbers(kwargs)
+        floats = None if dtype is None or dtype == "auto" else _as_dtype(dtype)
         network: Any = model
         if model is None or isinstance(model, str | os.PathLike):
             source = default_checkpoint() if model is None else os.fspath(model)
@@ -131,8 +140,8 @@ class FaceLandmarkPipeline(Pipeline):
             raise KDLandmarksError(
                 f"model is a {kind}: give a detector of kd_landmarks, its folder or its Hub id"
             )
-        if dtype is not None and dtype != "auto":
-            network.to(_as_dtype(dtype))
+        if floats is not None:
+            network.to(floats)
         if detector is not None and not callable(detector):
             raise KDLandmarksError(
                 f"detector is a {type(detector).__name__}: give a callable, photo in, boxes out"
@@ -169,6 +178,7 @@ class FaceLandmarkPipeline(Pipeline):
             KDLandmarksError: for photos that cannot be read, and boxes that do not fit; it says
                 which.
         """
+        _check_numbers(kwargs)
         if is_photo(image):
             return super().__call__(PhotoInput(image, boxes), **kwargs)
         if isinstance(image, list | tuple):
@@ -261,11 +271,20 @@ def _face(
     )
 
 
+def _check_numbers(options: dict[str, Any]) -> None:
+    """Refuse numbers of a call that cannot be meant; make plain ones of numpy's."""
+    for name, least in (("batch_size", 1), ("num_workers", 0)):
+        if options.get(name) is not None:
+            options[name] = whole(name, options[name], least)
+    if options.get("timeout") is not None:
+        options["timeout"] = number("timeout", options["timeout"])
+
+
 def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
     found = getattr(torch, dtype, None) if isinstance(dtype, str) else dtype
     if not (isinstance(found, torch.dtype) and found.is_floating_point):
         raise KDLandmarksError(
-            f"dtype={dtype!r} is no type of floats: give torch.float32, torch.float16, "
+            f"dtype={shown(dtype)} is no type of floats: give torch.float32, torch.float16, "
             "torch.bfloat16 or a name of them"
         )
     return found

@@ -18,7 +18,6 @@ from .pipeline import Face, FaceLandmarkPipeline
 Outcome = tuple[str, list[Face] | KDLandmarksError]
 """A photo's path or URL with its faces, or with what is wrong with it."""
 
-FORMATS = (".jsonl", ".csv")
 CORNERS = ("x0", "y0", "x1", "y1")
 """What a table calls the corners of a box."""
 

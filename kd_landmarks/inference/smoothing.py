@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import KDLandmarksError
+from ..values import number
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,7 @@ class Smoothing:
 
     def __post_init__(self) -> None:
         for name in ("steadiness", "follow"):
-            value = getattr(self, name)
-            if not (np.isfinite(value) and value >= 0):
-                raise KDLandmarksError(f"smoothing: {name} is {value}, it must be 0 or more")
+            number(name, getattr(self, name))
 
 
 # Of the speed's own low pass, in hertz: the paper's value.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..data.rows import tight_box
-from ..errors import KDLandmarksError
+from ..values import whole
 from .boxes import overlaps
 from .detection import detect_faces
 from .pipeline import Face, FaceLandmarkPipeline
@@ -59,8 +59,7 @@ class FaceTracker:
         smoothing: Smoothing | None = Smoothing(),  # noqa: B008 - it cannot be changed
         detect_every: int = 10,
     ) -> None:
-        if detect_every < 1:
-            raise KDLandmarksError(f"detect_every is {detect_every}: give 1 or more frames")
+        whole("detect_every", detect_every)
         self.detect = detect
         self.smoothing = smoothing or Smoothing(steadiness=0)
         self.detect_every = detect_every

@@ -18,6 +18,7 @@ from ..files import writing
 from ..pictures import LIMIT_VARIABLE, max_megapixels
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
+from ..values import CODECS, ending
 from .prediction import plain_face
 from .tracking import FaceTracker, TrackedFace
 
@@ -33,8 +34,6 @@ _CONTAINERS = (
     (0, b"\x00\x00\x01\xba"),  # MPEG program stream
     (188, b"\x47"),  # MPEG transport stream
 )
-# What OpenCV's own build can write everywhere.
-_CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
 _USUAL_RATE = 30.0
 
 
@@ -123,9 +122,7 @@ class VideoWriter:
 
     def __init__(self, path: str | Path, info: VideoInfo) -> None:
         path = Path(path).expanduser()
-        if path.suffix.lower() not in _CODECS:
-            raise KDLandmarksError(f"{path}: the video's name must end with {' or '.join(_CODECS)}")
-        codec = cv2.VideoWriter.fourcc(*_CODECS[path.suffix.lower()])
+        codec = cv2.VideoWriter.fourcc(*CODECS[ending("video", path, CODECS)])
         with writing(path), _without_stderr():
             self._writer = cv2.VideoWriter(str(path), codec, info.rate, (info.width, info.height))
         if not self._writer.isOpened():

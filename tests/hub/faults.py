@@ -70,10 +70,16 @@ class Faults:
         self._add(Fault(pattern, times, method, answer=Answer(status, body, named)))
 
     def drip_next(
-        self, pattern: str, pause: float, times: int = 1, method: str | None = "GET"
+        self,
+        pattern: str,
+        pause: float,
+        times: int = 1,
+        method: str | None = "GET",
+        body: bytes | None = None,
     ) -> None:
-        """Send the body byte by byte, with pauses of some seconds."""
-        self._add(Fault(pattern, times, method, drip=pause))
+        """Send the body, or another one, byte by byte, with pauses of some seconds."""
+        other = None if body is None else Answer(200, body)
+        self._add(Fault(pattern, times, method, answer=other, drip=pause))
 
     @property
     def unused_faults(self) -> list[Fault]:
