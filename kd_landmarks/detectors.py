@@ -4,7 +4,6 @@ Checkpoints may come from anybody: nothing is unpickled, no code of theirs is ru
 be a detector of ours is refused before memory is spent on it.
 """
 
-import json
 import math
 from pathlib import Path
 from typing import Any
@@ -22,9 +21,10 @@ from .checkpoint_files import (
     cached_or_reachable,
     find_checkpoint,
 )
-from .errors import KDLandmarksError
+from .errors import KDLandmarksError, shown
+from .inference.confidence import Calibration
 from .models import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from .models.configuration_kd_landmarks import MAX_IMAGE_SIZE
+from .parsing import MOST_JSON, parse_json, read_text
 from .schemes import LandmarkScheme, get_scheme
 
 __all__ = [
@@ -36,8 +36,6 @@ __all__ = [
     "load_processor",
 ]
 
-# Bytes of a JSON file; the largest that config.json's limits allow has 0.3 million.
-MAX_JSON = 2**22
 # Bytes of a weights file beyond its tensors: their names and places.
 MAX_HEADER = 2**24
 LARGEST_FLOAT = 8
@@ -81,7 +79,7 @@ def _load(
     files: CheckpointFiles,
 ) -> tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]:
     config = load_config(files)
-    processor = load_processor(files)
+    processor = load_processor(files, config)
     tensors = _tensors(files, config)
     config.name_or_path = files.source
     # A network draws its first weights at random: what is drawn after it shall not depend on that.
@@ -100,35 +98,60 @@ def load_config(files: CheckpointFiles) -> KDLandmarksConfig:
     values = _read_ours(files, CONFIG, "model_type", KDLandmarksConfig.model_type)
     known = {name: values[name] for name in KDLandmarksConfig.__annotations__ if name in values}
     try:
-        return KDLandmarksConfig(**known)
+        config = KDLandmarksConfig(**known)
+        if config.scheme is not None:
+            get_scheme(config.scheme)
+        if config.confidence is not None:
+            Calibration.from_dict(config.confidence, config.num_landmarks)
     except Exception as error:  # strict configs raise a family of their own, over several lines
-        reason = " ".join(str(error).split())
-        raise KDLandmarksError(f"{CONFIG} of {files.source} cannot be meant: {reason}") from error
+        raise _not_meant(CONFIG, files, error) from error
+    return config
 
 
-def load_processor(files: CheckpointFiles) -> KDLandmarksImageProcessor:
+def load_processor(files: CheckpointFiles, config: KDLandmarksConfig) -> KDLandmarksImageProcessor:
     """The image processor of a checkpoint, of which only what ours have is read.
 
+    Args:
+        files: of the checkpoint.
+        config: of the network that it makes pictures for.
+
     Raises:
-        KDLandmarksError: if it is another's, or its values cannot be meant.
+        KDLandmarksError: if it is another's, its values cannot be meant, or it makes other pictures
+            than training and exported models do.
     """
     kind = KDLandmarksImageProcessor.__name__
     values = _read_ours(files, PROCESSOR, "image_processor_type", kind)
-    names = KDLandmarksImageProcessor.valid_kwargs.__annotations__
-    known = {name: value for name, value in values.items() if name in names}
     try:
-        processor = KDLandmarksImageProcessor(**known)
-        size = (processor.size["height"], processor.size["width"])
-        numbers = [processor.rescale_factor, *processor.image_mean, *processor.image_std]
-        sound = len(numbers) == 7 and all(map(math.isfinite, numbers)) and all(numbers[4:])
+        processor = KDLandmarksImageProcessor.from_dict(values)
+        _check_pictures(processor, config)
     except Exception as error:  # whatever strange values lead to
-        raise KDLandmarksError(f"{PROCESSOR} of {files.source} cannot be meant: {error}") from error
-    if not sound or not all(1 <= side <= MAX_IMAGE_SIZE for side in size):
-        raise KDLandmarksError(
-            f"{PROCESSOR} of {files.source} cannot be meant: it makes pictures of {size[0]} x "
-            f"{size[1]} pixels, scaled with {numbers}"
-        )
+        raise _not_meant(PROCESSOR, files, error) from error
     return processor
+
+
+def _check_pictures(processor: KDLandmarksImageProcessor, config: KDLandmarksConfig) -> None:
+    """Refuse a processor whose pictures are not those that networks of ours learn from."""
+    side = config.image_size
+    wanted = {
+        "size.height": (processor.size["height"], side),
+        "size.width": (processor.size["width"], side),
+        "resample": (int(processor.resample), int(KDLandmarksImageProcessor.resample)),
+        "rescale_factor": (round(255 * processor.rescale_factor, 3) / 255, 1 / 255),
+    }
+    for name in ("do_convert_rgb", "do_resize", "do_rescale", "do_normalize"):
+        wanted[name] = (getattr(processor, name), True)
+    for name, (told, right) in wanted.items():
+        if told != right:
+            raise ValueError(f"{name} is {told}, where the network of {CONFIG} needs {right}")
+
+
+def _not_meant(name: str, files: CheckpointFiles, error: Exception) -> KDLandmarksError:
+    # Strict configurations wrap the reason into sentences of their own.
+    reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
+    return KDLandmarksError(
+        f"{name} of {files.source} cannot be meant: {reason}. Mend it there, or ask for the file "
+        "that was saved with the weights"
+    )
 
 
 def detector_scheme(model: KDLandmarksForKeypointDetection, source: str | Path) -> LandmarkScheme:
@@ -164,17 +187,20 @@ def check_same_landmarks(
 def _read_ours(files: CheckpointFiles, name: str, field: str, kind: str) -> dict[str, Any]:
     """A JSON file that says in `field` that it is ours, and names no code but ours."""
     try:
-        values = json.loads(files.path(name, MAX_JSON).read_text(encoding="utf-8"))
+        text = read_text(files.path(name, MOST_JSON), MOST_JSON)
     except KDLandmarksError:
         raise
-    except Exception as error:  # the disk's, the network's, the parser's
+    except Exception as error:  # the network's
         raise KDLandmarksError(f"cannot read {name} of {files.source}: {error}") from error
+    values = parse_json(text, f"{name} of {files.source}")
     if not isinstance(values, dict):
-        raise KDLandmarksError(f"{name} of {files.source} is no mapping of names to values")
+        raise KDLandmarksError(
+            f"{name} of {files.source} holds {shown(values)}, no mapping of names to values"
+        )
     if values.get(field) != kind:
         raise KDLandmarksError(
-            f"{files.source} is no detector of ours: its {field} is {values.get(field)!r}, not "
-            f"{kind!r}"
+            f"{files.source} is no detector of ours: its {field} is {shown(values.get(field))}, "
+            f"not {kind!r}"
         )
     _refuse_other_code(values, files.source)
     return values
@@ -191,8 +217,8 @@ def _refuse_other_code(values: dict[str, Any], source: str) -> None:
     for auto, reference in pairs:
         if reference != ours.get(auto):
             raise KDLandmarksError(
-                f"{source} is no detector of ours: it asks for code of its own, {reference!r} as "
-                f"{auto}"
+                f"{source} is no detector of ours: it asks for code of its own, "
+                f"{shown(reference)} as {shown(auto)}"
             )
 
 

@@ -68,7 +68,7 @@ def test_a_checkpoint_of_other_landmarks_starts_the_backbone(tmp_path):
         for value in other.parameters():
             value.uniform_(-1, 1)
     other.save_pretrained(tmp_path)
-    KDLandmarksImageProcessor().save_pretrained(tmp_path)
+    KDLandmarksImageProcessor(size=64).save_pretrained(tmp_path)
     model, _ = network(init=str(tmp_path))
     mine, theirs = model.state_dict(), other.state_dict()
     assert model.config.num_landmarks == 68

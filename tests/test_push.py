@@ -31,6 +31,7 @@ BOX = [[210, 80, 330, 240]]  # of the card's snippets
 CODE = {
     "configuration_kd_landmarks.py",
     "crop_kd_landmarks.py",
+    "settings_kd_landmarks.py",
     "image_processing_kd_landmarks.py",
     "modeling_kd_landmarks.py",
 }

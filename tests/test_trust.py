@@ -1,5 +1,6 @@
 """Checkpoints from anybody: nothing is unpickled or run, absurd ones are refused at once."""
 
+import json
 import pickle
 import resource
 
@@ -12,12 +13,15 @@ from huggingface_hub import HfApi
 from PIL import Image
 from safetensors.torch import load_file, save_file
 from small_networks import assert_same_network, save_small
-from transformers import AutoModelForKeypointDetection
+from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError, KDLandmarksForKeypointDetection
 from kd_landmarks.detectors import load_detector
+from kd_landmarks.schemes import get_scheme
 
 REPO = "ada/student"
+IBUG = get_scheme("ibug68").to_dict()
+SURE = {"tolerance": 0.03, "slope": -7.0, "intercepts": [-17.0] * 68}
 MEGABYTE = 2**20
 
 
@@ -45,8 +49,14 @@ def put(hub, folder, **more):
 
 
 def refused(source, message, **options):
-    with pytest.raises(KDLandmarksError, match=message):
+    with pytest.raises(KDLandmarksError, match=message) as caught:
         load_detector(source, **options)
+    assert len(str(caught.value)) <= 510
+    assert "\n" not in str(caught.value)
+
+
+def nested(depth):
+    return json.loads("[" * depth + "]" * depth)
 
 
 def pixels():
@@ -186,14 +196,43 @@ def test_what_ours_do_not_have_is_not_read(folder):
         ({"image_size": "64"}, "image_size"),
         ({"head_channels": 10**9}, "head_channels=1000000000 must lie between"),
         ({"head_strides": [1, 2, 4], "image_size": 2048}, "maps of 285212672 cells a face"),
-        ({"head_strides": [4] * 99}, "must double from one to the next"),
-        ({"head_strides": 8}, "'head_strides' with value 8"),
+        ({"head_strides": [4] * 99}, "head_strides=.* must be 1 to 8 numbers"),
+        ({"head_strides": [4, 16]}, "must double from one to the next"),
+        ({"head_strides": [True, 2]}, "head_strides"),
+        ({"head_strides": [-8, -16]}, "head_strides=-8 must lie between"),
+        ({"head_strides": 8}, "head_strides"),
         ({"dropout": 1e9}, "dropout=1000000000.0 must lie in"),
         ({"head_range": 1e9}, "head_range=1000000000.0 must lie between"),
         ({"backbone": "hf-hub:eve/evil"}, "knows no backbone 'hf-hub:eve/evil'"),
         ({"backbone": "local-dir:/tmp"}, "knows no backbone"),
         ({"backbone": "x" * 10**5}, "is no name of a timm architecture"),
-        ({"scheme": {"names": 3}}, "not iterable"),
+        ({"backbone": 3}, "backbone"),
+        ({"backbone": "resnet18\0"}, "knows no backbone"),
+        ({"image_size": 1}, "image_size=1 must lie between"),
+        ({"image_size": True}, "image_size"),
+        ({"num_landmarks": 0, "scheme": None}, "num_landmarks=0 must lie between"),
+        ({"num_landmarks": "68"}, "num_landmarks"),
+        ({"num_landmarks": True, "scheme": None}, "num_landmarks"),
+        ({"dropout": float("nan")}, "dropout=nan must lie"),
+        ({"head_range": "wide"}, "head_range"),
+        ({"role": "x" * 10**5}, "role"),
+        ({"scheme": {"names": 3}}, "scheme.names=3 must be a list"),
+        ({"scheme": {"names": [[1]] * 68}}, r"scheme.names=\[\[1\], .* must be a list"),
+        ({"scheme": {}}, "names 0 points"),
+        ({"scheme": []}, "scheme"),
+        ({"scheme": IBUG | {"name": "../ibug68"}}, "'name' '../ibug68' becomes the name of a file"),
+        ({"scheme": IBUG | {"eye_corners": [36, 99]}}, "'eye_corners', value 99"),
+        ({"scheme": IBUG | {"flip_permutation": [0] * 68}}, "'flip_permutation', value 0"),
+        ({"scheme": IBUG | {"outlines": [{"name": "a", "indices": [68, 0]}]}}, "outlines.a', val"),
+        ({"scheme": IBUG | {"outlines": nested(900)}}, "'outlines'"),
+        ({"scheme": IBUG | {"x" * 10**5: 1}}, "unknown scheme field 'xxx"),
+        ({"confidence": {}}, "is no calibration"),
+        ({"confidence": []}, "confidence"),
+        ({"confidence": SURE | {"tolerance": "0.03"}}, "is no calibration"),
+        ({"confidence": SURE | {"slope": float("nan")}}, "is no calibration"),
+        ({"confidence": SURE | {"slope": 1.0}}, "slope 1.0: it needs"),
+        ({"confidence": SURE | {"intercepts": [1.0] * 67 + [10**400]}}, "is no calibration"),
+        ({"confidence": SURE | {"intercepts": [1.0] * 5}}, "5 intercepts for 68 landmarks"),
     ],
 )
 def test_configs_that_cannot_be_meant_are_refused(folder, values, message):
@@ -204,30 +243,99 @@ def test_configs_that_cannot_be_meant_are_refused(folder, values, message):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"size": {"height": 10**6, "width": 10**6}}, "pictures of 1000000 x 1000000 pixels"),
-        ({"size": {"height": 0, "width": 64}}, "pictures of 0 x 64 pixels"),
-        ({"size": "vast"}, "cannot be meant"),
+        *[
+            ({"size": size}, "size")
+            for size in (
+                {"height": 10**6, "width": 10**6},
+                {"height": 0, "width": 64},
+                {"height": -64, "width": -64},
+                {"height": 1, "width": 1},
+                {"height": 64.0, "width": 64},
+                {"height": True, "width": True},
+                {"height": "64", "width": "64"},
+                {"height": 64},
+                {"shortest_edge": 64},
+                {"longest_edge": 64, "height": 64, "width": 64},
+                {"height": 64, "width": 64, "x": 1},
+                {},
+                "vast",
+                "64",
+                [64, 64],
+                64.5,
+                nested(900),
+            )
+        ],
+        ({"size": {"height": 96, "width": 96}}, "size.height is 96, where the network .* needs 64"),
+        ({"size": 32}, "size.height is 32, where the network .* needs 64"),
         ({"crop_margin": 1e9}, "crop_margin=1000000000.0 must lie between"),
-        ({"crop_margin": "1.4"}, "cannot be meant"),
-        ({"image_std": [0.2, 0.0, 0.2]}, "scaled with"),
-        ({"image_mean": [0.2, float("nan"), 0.2]}, "scaled with"),
-        ({"image_mean": [0.2]}, "scaled with"),
-        ({"rescale_factor": float("inf")}, "scaled with"),
+        ({"crop_margin": "1.4"}, "crop_margin='1.4' must lie"),
+        ({"crop_margin": float("nan")}, "crop_margin=nan must lie"),
+        ({"crop_margin": 10**4000}, "crop_margin=1000"),
+        ({"image_std": [0.2, 0.0, 0.2]}, "image_std=0.0 must lie"),
+        ({"image_std": [0.2, 1e-30, 0.2]}, "image_std=1e-30 must lie"),
+        ({"image_mean": [0.2, float("nan"), 0.2]}, "image_mean=nan must lie"),
+        ({"image_mean": [0.2, "0.2", 0.2]}, "image_mean='0.2' must lie"),
+        ({"image_mean": [0.2]}, "image_mean=.* must be three numbers"),
+        ({"image_mean": 0.5}, "image_mean=0.5 must be three numbers"),
+        ({"image_mean": {"r": 1}}, "image_mean=.* must be three numbers"),
+        *[
+            ({"rescale_factor": factor}, "rescale_factor=")
+            for factor in (0, -1, "1/255", 1e300, float("inf"), float("nan"), True, [1])
+        ],
+        ({"rescale_factor": 0.5}, "rescale_factor is .*, where the network of config.json needs"),
+        *[({"resample": kind}, "resample=") for kind in (99, -1, "bicubic", 2.0, True, [2], 4)],
+        ({"resample": 3}, "resample is 3, where the network of config.json needs 2"),
+        *[
+            ({name: value}, message)
+            for name in ("do_resize", "do_rescale", "do_normalize", "do_convert_rgb")
+            for value, message in (
+                (False, f"{name} is False, where"),
+                ("yes", f"{name}='yes' must"),
+            )
+        ],
     ],
 )
 def test_processors_that_cannot_be_meant_are_refused(folder, values, message):
     change_json(folder / "preprocessor_config.json", **values)
-    refused(folder, f"preprocessor_config.json of .*{message}")
+    refused(folder, f"preprocessor_config.json of .* cannot be meant: .*{message}")
+    if " is " not in message:  # what is wrong with any network is transformers' to refuse, too
+        with pytest.raises(ValueError, match=message.rstrip("=")):
+            AutoImageProcessor.from_pretrained(folder)
+
+
+def test_a_file_chooses_no_device_and_nothing_else_of_this_machine(folder):
+    strange = {
+        "device": "cuda:9",
+        "return_tensors": "evil",
+        "input_data_format": "evil",
+        "data_format": "evil",
+        "crop_size": -1,
+        "pad_size": 10**9,
+        "disable_grouping": "evil",
+        "default_to_square": "evil",
+        "preprocess": "evil",
+        "_valid_kwargs_names": ["evil"],
+    }
+    change_json(folder / "preprocessor_config.json", **strange)
+    photo = Image.fromarray(np.full((90, 120, 3), 100, np.uint8))
+    box = [20, 10, 80, 70]
+    for processor in (load_detector(folder)[1], AutoImageProcessor.from_pretrained(folder)):
+        found = processor(photo, boxes=box, return_tensors="pt")["pixel_values"]
+        assert found.shape == (1, 3, 64, 64)
+        assert processor.device is None
+    [face] = FaceLandmarkPipeline(folder, device="cpu")(photo, boxes=[box])
+    assert np.isfinite(face["keypoints"]).all()
 
 
 @pytest.mark.parametrize("file", ["config.json", "preprocessor_config.json"])
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "cannot read"),
-        (b"\xff\xfe", "cannot read"),
+        (b"", "is not JSON that can be read: .* in line 1, column 1"),
+        (b"\xff\xfe", "is not UTF-8 text"),
         (b"[]", "no mapping of names to values"),
-        (b"[" * 10**6, "cannot read"),
+        (b"[" * 10**6, "is not JSON that can be read: it is nested too deeply"),
+        (b'{"crop_margin": ' + b"9" * 5000 + b"}", "a number has too many digits"),
         (b" " * 5 * MEGABYTE, "has 5242880 bytes, where 4194304 would be plenty"),
     ],
 )

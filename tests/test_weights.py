@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_networks import small_network
+from small_networks import SIDE, small_network
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection, pipeline
 
 import kd_landmarks
@@ -21,6 +21,7 @@ from kd_landmarks.schemes import get_scheme
 from kd_landmarks.weights.compact import save_compact
 
 MEGABYTE = 1_000_000
+PROCESSOR = KDLandmarksImageProcessor(size=SIDE)
 
 
 # --- half the size
@@ -50,7 +51,7 @@ def test_wide_matrices_can_have_a_quarter_of_the_size(tmp_path):
     model = small_network(noise=30)
     with torch.no_grad():  # what a quarter cannot hold gets a half
         model.backbone.blocks[4][0].conv_pw.weight[3, 2] = 1000.0
-    save_compact(model, KDLandmarksImageProcessor(), tmp_path, float8_from=1000)
+    save_compact(model, PROCESSOR, tmp_path, float8_from=1000)
     kinds = {name: value.dtype for name, value in load_file(tmp_path / "model.safetensors").items()}
     assert kinds["backbone.blocks.4.0.conv_pw.weight"] == torch.float16
     for name, value in model.named_parameters():
@@ -92,7 +93,7 @@ def test_a_missing_network_says_what_to_do(tmp_path, monkeypatch):
     for fails in (weights.default_checkpoint, FaceLandmarkPipeline):
         with pytest.raises(KDLandmarksError, match=r"no config.json, model.safetensors, .*model="):
             fails()
-    save_compact(small_network(noise=30), KDLandmarksImageProcessor(), tmp_path / "student")
+    save_compact(small_network(noise=30), PROCESSOR, tmp_path / "student")
     assert weights.default_checkpoint() == str(tmp_path / "student")
     assert FaceLandmarkPipeline(device="cpu").model.config.backbone == "test_efficientnet"
     (tmp_path / "student/model.safetensors").unlink()

@@ -90,7 +90,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     if not folder.is_dir():
         raise KDLandmarksError(f"{folder} is no folder: give a stage's folder in a finished run")
     files = find_checkpoint(folder.resolve())
-    config, processor = load_config(files), load_processor(files)
+    config = load_config(files)
+    processor = load_processor(files, config)
     if config.scheme is None:
         raise KDLandmarksError(
             f"{folder} does not say what its {config.num_landmarks} landmarks are: set "

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 
 # A point counts as right within this share of the face box's longer side of the truth: about 6 % of
 # the distance between the eyes' outer corners, twice a good detector's mean error.
@@ -19,6 +19,11 @@ TOLERANCE = 0.03
 _PRIOR_FACES = 10.0
 _LEAST_SPREAD = 1e-3
 _ROUNDS = 50
+_LARGEST = 1e6
+_MEND = (
+    "it needs a positive tolerance, a negative slope and finite intercepts, as `kd-landmarks "
+    "calibrate` writes them"
+)
 
 
 @dataclass(frozen=True)
@@ -39,27 +44,31 @@ class Calibration:
     intercepts: tuple[float, ...]
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> "Calibration":
+    def from_dict(cls, values: Any, landmarks: int | None = None) -> "Calibration":
         """As `to_dict` writes it.
 
+        Args:
+            values: of any kind.
+            landmarks: how many it must be for; None for any number.
+
         Raises:
-            KDLandmarksError: for what is no calibration.
+            KDLandmarksError: for what is no calibration, or one of another number of landmarks.
         """
-        try:
-            found = cls(
-                tolerance=float(values["tolerance"]),
-                slope=float(values["slope"]),
-                intercepts=tuple(map(float, values["intercepts"])),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise KDLandmarksError(f"confidence {values!r:.200} is no calibration") from error
-        numbers = np.array([found.tolerance, found.slope, *found.intercepts])
-        if not (np.isfinite(numbers).all() and found.tolerance > 0 and found.slope < 0):
+        told: Any = values if isinstance(values, Mapping) else {}
+        tolerance, slope = told.get("tolerance"), told.get("slope")
+        intercepts = told.get("intercepts")
+        listed = isinstance(intercepts, list | tuple) and len(intercepts) > 0
+        if not listed or not all(map(_is_moderate, [tolerance, slope, *intercepts])):
+            raise KDLandmarksError(f"confidence {shown(values)} is no calibration: {_MEND}")
+        if not (tolerance > 0 and slope < 0):
             raise KDLandmarksError(
-                f"confidence has tolerance {found.tolerance} and slope {found.slope}: it needs a "
-                "positive tolerance, a negative slope and finite intercepts"
+                f"confidence has tolerance {tolerance} and slope {slope}: {_MEND}"
             )
-        return found
+        if landmarks not in (None, len(intercepts)):
+            raise KDLandmarksError(
+                f"confidence has {len(intercepts)} intercepts for {landmarks} landmarks: {_MEND}"
+            )
+        return cls(float(tolerance), float(slope), tuple(map(float, intercepts)))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types."""
@@ -135,6 +144,11 @@ def fit_calibration(
     intercepts = theta[:count] - slope * center
     # More digits than the faces could have taught would only fill configurations.
     return Calibration(tolerance, round(float(slope), 4), tuple(intercepts.round(4).tolist()))
+
+
+def _is_moderate(value: Any) -> bool:
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    return number and -_LARGEST <= value <= _LARGEST
 
 
 def _log_spread(scores: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -19,6 +19,7 @@ from ..detectors import load_detector, load_processor
 from ..devices import checked_device
 from ..errors import KDLandmarksError, shown
 from ..models import KDLandmarksConfig, KDLandmarksImageProcessor, KDLandmarksOutput
+from ..models.modeling_kd_landmarks import KDLandmarksPreTrainedModel
 from ..values import number, one_of, whole
 from ..weights import default_checkpoint
 from .boxes import face_boxes
@@ -149,7 +150,9 @@ class FaceLandmarkPipeline(Pipeline):
         self.detector: FaceDetector = YuNet() if detector is None else detector
         processor = _load_processor(image_processor, network)
         told = network.config.confidence
-        self.calibration = None if told is None else Calibration.from_dict(told)
+        self.calibration = (
+            None if told is None else Calibration.from_dict(told, network.config.num_landmarks)
+        )
         if backend != "torch":
             from .backends import RuntimeDetector
 
@@ -291,14 +294,15 @@ def _as_dtype(dtype: str | torch.dtype) -> torch.dtype:
 
 
 def _load_processor(
-    given: str | os.PathLike[str] | KDLandmarksImageProcessor | None, model: PreTrainedModel
+    given: str | os.PathLike[str] | KDLandmarksImageProcessor | None,
+    model: KDLandmarksPreTrainedModel,
 ) -> KDLandmarksImageProcessor:
     """The given image processor, or the one that lies where the model came from."""
     source = model.name_or_path if given is None else given
     if not source:
         raise KDLandmarksError("image_processor is missing: the model came from no checkpoint")
     if isinstance(source, str | os.PathLike):
-        return load_processor(find_checkpoint(os.fspath(source)))
+        return load_processor(find_checkpoint(os.fspath(source)), model.config)
     if not hasattr(source, "crop_margin"):
         raise KDLandmarksError(
             f"image_processor is a {type(source).__name__}: give a KDLandmarksImageProcessor"

@@ -6,13 +6,15 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
+from .settings_kd_landmarks import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, check_whole
+
 # Far beyond any landmark scheme or face crop in use; a config over these is broken or hostile, and
 # is refused before memory is spent on it.
 MAX_LANDMARKS = 2048
-MAX_IMAGE_SIZE = 2048
 MAX_HEAD_CHANNELS = 4096
 # The landmark maps of one face; 478 landmarks on maps of 128 cells a side have 8 million.
 MAX_MAP_CELLS = 2**24
+MAX_STRIDES = 8
 MAX_NAME_LENGTH = 128
 
 
@@ -65,9 +67,15 @@ class KDLandmarksConfig(PreTrainedConfig):
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Derive the label names from the scheme, as other models on the Hub carry them."""
-        self.head_strides = list(self.head_strides)
-        if self.scheme is not None and "names" in self.scheme:
-            names = list(self.scheme["names"])
+        if isinstance(self.head_strides, tuple):
+            self.head_strides = list(self.head_strides)
+        names = self.scheme.get("names") if isinstance(self.scheme, dict) else None
+        if names is not None:
+            if not isinstance(names, list | tuple) or not all(map(_is_label, names)):
+                raise ValueError(
+                    f"scheme.names={names!r:.80} must be a list of texts of 1 to {MAX_NAME_LENGTH} "
+                    "characters"
+                )
             self.id2label = dict(enumerate(names))
             self.label2id = {name: index for index, name in enumerate(names)}
         super().__post_init__(**kwargs)
@@ -78,14 +86,9 @@ class KDLandmarksConfig(PreTrainedConfig):
         Raises:
             ValueError: naming the field and its value.
         """
-        for field, upper in (
-            ("image_size", MAX_IMAGE_SIZE),
-            ("num_landmarks", MAX_LANDMARKS),
-            ("head_channels", MAX_HEAD_CHANNELS),
-        ):
-            value = getattr(self, field)
-            if not 1 <= value <= upper:
-                raise ValueError(f"{field}={value} must lie between 1 and {upper}")
+        check_whole("image_size", self.image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE)
+        check_whole("num_landmarks", self.num_landmarks, 1, MAX_LANDMARKS)
+        check_whole("head_channels", self.head_channels, 1, MAX_HEAD_CHANNELS)
         if len(self.backbone) > MAX_NAME_LENGTH:
             raise ValueError(f"backbone={self.backbone[:32]!r}… is no name of a timm architecture")
         if not 0 <= self.dropout < 1:
@@ -100,8 +103,12 @@ class KDLandmarksConfig(PreTrainedConfig):
             ValueError: naming the field and its value.
         """
         strides = self.head_strides
+        if not 1 <= len(strides) <= MAX_STRIDES:
+            raise ValueError(f"head_strides={strides!r:.80} must be 1 to {MAX_STRIDES} numbers")
+        for stride in strides:
+            check_whole("head_strides", stride, 1, MAX_IMAGE_SIZE)
         doubling = all(coarse == 2 * fine for fine, coarse in pairwise(strides))
-        if not strides or strides[0] < 1 or not doubling:
+        if not doubling:
             raise ValueError(f"head_strides={strides} must double from one to the next")
         if self.head == "integral" and self.image_size % strides[-1]:
             raise ValueError(
@@ -122,11 +129,16 @@ class KDLandmarksConfig(PreTrainedConfig):
         Raises:
             ValueError: naming both counts.
         """
-        if self.scheme is not None and len(self.scheme.get("names", ())) != self.num_landmarks:
+        names = () if self.scheme is None else self.scheme.get("names") or ()
+        if self.scheme is not None and len(names) != self.num_landmarks:
             raise ValueError(
                 f"num_landmarks={self.num_landmarks}, but the scheme "
-                f"{self.scheme.get('name', '?')!r} names {len(self.scheme.get('names', ()))} points"
+                f"{self.scheme.get('name', '?')!r:.80} names {len(names)} points"
             )
+
+
+def _is_label(name: object) -> bool:
+    return isinstance(name, str) and 1 <= len(name) <= MAX_NAME_LENGTH
 
 
 __all__ = ["KDLandmarksConfig"]

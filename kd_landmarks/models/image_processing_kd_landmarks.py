@@ -13,6 +13,7 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from .crop_kd_landmarks import check_box, check_crop_size, square_crop, to_photo_pixels
+from .settings_kd_landmarks import PROCESSOR_SETTINGS, check_settings
 
 
 class KDLandmarksImageProcessorKwargs(ImagesKwargs, total=False):
@@ -59,9 +60,22 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
     crop_margin = 1.25
 
     def __init__(self, **kwargs: Unpack[KDLandmarksImageProcessorKwargs]) -> None:
+        check_settings(kwargs)
         super().__init__(**kwargs)
-        if not 0.1 <= self.crop_margin <= 10:
-            raise ValueError(f"crop_margin={self.crop_margin} must lie between 0.1 and 10")
+
+    @classmethod
+    def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As transformers does it, but a file sets what ours have, and neither device nor methods.
+
+        Raises:
+            ValueError: for a value that cannot be meant.
+        """
+        known = {
+            name: value
+            for name, value in image_processor_dict.items()
+            if name in PROCESSOR_SETTINGS
+        }
+        return super().from_dict(known, **kwargs)
 
     def preprocess(
         self,
