@@ -6,8 +6,8 @@ transformers and timm ask a Hub that is down file by file, half a minute each, a
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,15 +21,18 @@ from huggingface_hub.utils import (
     http_backoff,
     validate_repo_id,
 )
+from safetensors import SafetensorError
 
 from .errors import KDLandmarksError, shown
 from .hub_errors import ask_the_hub
 from .hub_patience import patient_hub
 from .parsing import MOST_JSON, parse_json
+from .weights import DEFAULT_FOLDER
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
 
+_RUN_FILES = ("training.json", "metrics.json", "recipe.yaml", "run.json")
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 _logger = logging.getLogger(__name__)
 
@@ -79,6 +82,28 @@ class CheckpointFiles:
                 "owner for safetensors"
             )
         return problem
+
+
+def own_files(source: str | Path | None) -> list[Path]:
+    """What a command that reads a checkpoint must not replace: its files, and those of its run.
+
+    Args:
+        source: a folder, a Hub id, whose files are in nobody's way, or None for the package's own.
+    """
+    folder = DEFAULT_FOLDER if source is None else Path(source).expanduser()
+    run = folder.resolve().parent
+    folders = [folder, run] if (run / "run.json").is_file() else [folder]
+    names = (CONFIG, PROCESSOR, WEIGHTS, *_RUN_FILES)
+    return [place / name for place in folders for name in names if (place / name).is_file()]
+
+
+@contextmanager
+def disk_errors() -> Iterator[None]:
+    """Around the saving of weights: what safetensors makes of a full disk is an OSError again."""
+    try:
+        yield
+    except SafetensorError as error:
+        raise OSError(str(error)) from error
 
 
 def find_checkpoint(source: str | Path, revision: str | None = None) -> CheckpointFiles:

@@ -13,6 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from .data.columns import spread
 from .data.photos import Photos
+from .drawings import save_drawing
 from .evaluation import Evaluation
 from .models.crop_kd_landmarks import square_crop
 from .plots import BACKGROUND, contact_sheet, draw_landmarks, plot_ced
@@ -90,7 +91,7 @@ def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: s
     Args:
         evaluation: of one detector.
         rows: the faces that it was measured on.
-        folder: that exists.
+        folder: for the pictures.
         title: above the curves.
     """
     errors = np.asarray(evaluation.result.errors)
@@ -111,7 +112,7 @@ def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: s
             _captioned(picture, f"{errors[row]:.2f} %", evaluation.sources[row])
             for row, picture in zip(chosen, pictures, strict=True)
         ]
-        contact_sheet(captioned, columns).save(folder / f"{name}.png")
+        save_drawing(contact_sheet(captioned, columns), folder / f"{name}.png", "plots")
 
 
 def face_pictures(

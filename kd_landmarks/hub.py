@@ -14,9 +14,10 @@ from huggingface_hub.errors import RepositoryNotFoundError
 from .cards import Checkpoint, Links, check_figures, metadata_with, read_checkpoint, render_card
 from .cards.picture import can_be_drawn, picture_name, save_scheme_picture
 from .cards.results import eval_results_files
-from .checkpoint_files import CONFIG, WEIGHTS
+from .checkpoint_files import CONFIG, WEIGHTS, disk_errors
 from .detectors import AUTO_CLASSES, load_detector
 from .errors import KDLandmarksError
+from .files import new_folder, write_text
 from .hub_errors import check_repo_id, clear_hub_errors
 from .hub_push import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
 from .models import KDLandmarksConfig
@@ -95,17 +96,17 @@ def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None
     card = card_to_push(checkpoint, links)
     source = checkpoint.folder.resolve()
     model, processor = load_detector(source)
-    with _code_goes_along():
-        model.save_pretrained(folder)
-        processor.save_pretrained(folder)
-    # As they are, to the last bit: they may be float16 on disk.
-    shutil.copyfile(source / WEIGHTS, folder / WEIGHTS)
-    if can_be_drawn(checkpoint.scheme):
-        save_scheme_picture(checkpoint.scheme, folder / picture_name(checkpoint.scheme))
-    texts = {CARD: card, **eval_results_files(checkpoint.tests, links.datasets)}
-    for path, text in texts.items():
-        (folder / path).parent.mkdir(exist_ok=True)
-        (folder / path).write_text(text, encoding="utf-8", newline="\n")
+    with new_folder(folder) as partial:
+        with _code_goes_along(), disk_errors():
+            model.save_pretrained(partial)
+            processor.save_pretrained(partial)
+        # As they are, to the last bit: they may be float16 on disk.
+        shutil.copyfile(source / WEIGHTS, partial / WEIGHTS)
+        if can_be_drawn(checkpoint.scheme):
+            save_scheme_picture(checkpoint.scheme, partial / picture_name(checkpoint.scheme))
+        texts = {CARD: card, **eval_results_files(checkpoint.tests, links.datasets)}
+        for path, text in texts.items():
+            write_text(partial / path, text)
 
 
 def card_to_push(checkpoint: Checkpoint, links: Links) -> str:

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
+from .drawings import mark
 from .errors import KDLandmarksError
 from .files import new_file
 from .metrics import auc, ced
@@ -237,7 +238,8 @@ def _save(figure: Figure, path: PathLike) -> Path:
     path = Path(path)
     path = path if path.suffix else path.with_suffix(".png")
     with new_file(path) as partial:
-        figure.savefig(partial)
+        told = mark("plots") if path.suffix.lower() == ".png" else None
+        figure.savefig(partial, metadata=told)
     return path
 
 

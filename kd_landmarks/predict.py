@@ -26,7 +26,7 @@ from .cli.options import MinScore, Model
 from .data.loading import holds_parquet
 from .data.photos import open_photo
 from .errors import KDLandmarksError
-from .files import write_json, writing
+from .files import check_new_folder, check_outside, new_file, write_json
 from .hub_patience import patient_hub
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
@@ -113,9 +113,8 @@ def annotate(
         bar.update(done)
     remaining = iter(rows)
     while found := list(_detected(islice(remaining, part_rows), detect, batch_size, bar)):
-        partial = folder / f".{name}-{part:05d}.parquet"
-        datasets.Dataset.from_list(found, features=features).to_parquet(partial)
-        partial.rename(folder / f"{name}-{part:05d}.parquet")
+        with new_file(folder / f"{name}-{part:05d}.parquet") as partial:
+            datasets.Dataset.from_list(found, features=features).to_parquet(partial)
         part, done = part + 1, done + len(found)
         write_json(progress, {"parts": part, "rows": done, "state": rows.state_dict()})
     return done
@@ -167,6 +166,10 @@ def main(
     datasets.disable_progress_bars()
     state = PartialState(cpu=on_cpus())
     try:
+        if state.is_main_process and not (output / PLAN).is_file():
+            # Its files would be read as data the next time, or take the place of others.
+            check_outside("--output", output, data)
+            check_new_folder(output)
         detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=state.device)
         rows = open_data(data, split, revision, streaming, state.num_processes)
         plan = {
@@ -205,8 +208,7 @@ def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
                 "same again, or another --output"
             )
     elif write:
-        with writing(folder, folder=True):
-            write_json(path, plan)
+        write_json(path, plan)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from .checkpoint_files import disk_errors
 from .errors import KDLandmarksError
+from .files import new_file
 
 Array = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
@@ -178,7 +180,6 @@ class ShapeModel:
     def save_pretrained(self, directory: str | os.PathLike[str]) -> Path:
         """Write `shape_model.safetensors` into a folder (made if missing); returns its path."""
         path = Path(directory) / WEIGHTS_NAME
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {
             "mean": self.mean,
             "components": self.components,
@@ -190,7 +191,8 @@ class ShapeModel:
             "retained_variance": repr(self.retained_variance),
             "explained": repr(self.explained),
         }
-        save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, path, settings)
+        with new_file(path) as partial, disk_errors():
+            save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, partial, settings)
         return path
 
     @classmethod

@@ -17,7 +17,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from .checkpoint_files import CONFIG, PROCESSOR, WEIGHTS
 from .errors import KDLandmarksError
-from .files import writing
+from .files import check_new_folder, new_folder, write_text
 from .hub_errors import check_repo_id, clear_hub_errors
 from .hub_push import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
 
@@ -74,8 +74,7 @@ def push_space(
     pushing = not dry_run and out is None
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "space" if out is None else Path(out)
-        if out is not None and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise KDLandmarksError(f"{folder} is there and not empty: name a new folder")
+        check_new_folder(folder)
         if pushing:  # before the work rather than after it
             with clear_hub_errors(repo_id):
                 _check_target(api, repo_id, private)
@@ -118,16 +117,16 @@ def stage_space(
     card.data["models"], card.data["datasets"] = list(models), list(datasets)
     if wheel is not None:
         check_wheel(Path(wheel))
-    with writing(folder, folder=True):
-        built = build_wheel(clone, folder) if wheel is None else Path(wheel)
-        if built.parent != folder:
-            shutil.copyfile(built, folder / built.name)
+    with new_folder(folder) as partial:
+        built = build_wheel(clone, partial) if wheel is None else Path(wheel)
+        if built.parent != partial:
+            shutil.copyfile(built, partial / built.name)
         texts = {CARD: str(card), REQUIREMENTS: requirements(built)}
         for name, text in texts.items():
-            (folder / name).write_text(text, encoding="utf-8", newline="\n")
-        shutil.copyfile(app / APP, folder / APP)
+            write_text(partial / name, text)
+        shutil.copyfile(app / APP, partial / APP)
         for source in compared:
-            target = folder / CHECKPOINTS / source.name
+            target = partial / CHECKPOINTS / source.name
             target.mkdir(parents=True)
             for file in sorted(source.iterdir()):
                 if file.is_file():

@@ -493,7 +493,7 @@ def test_splits_that_cannot_be_told_apart_are_refused(own_lines, tmp_path, split
 def test_a_folder_in_use_is_left_alone(root_300w, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    with pytest.raises(KDLandmarksError, match="out is not an empty folder: give a new one"):
+    with pytest.raises(KDLandmarksError, match="out is not an empty folder: name a new one"):
         convert("300w", root_300w, tmp_path / "out")
     assert list(files_of(tmp_path / "out")) == ["mine.txt"]
     (tmp_path / "out" / "mine.txt").unlink()

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
 from kd_landmarks.data.generated import generate_face
-from kd_landmarks.inference.prediction import drawn_names, find_photos
+from kd_landmarks.inference.finding import drawn_names, find_photos
 from kd_landmarks.schemes import get_scheme
 
 SCHEME = get_scheme("ibug68")

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from ..data.generated import generate_face
+from ..drawings import save_drawing
 from ..plots import draw_landmarks
 from ..schemes import SCHEMES, LandmarkScheme, get_scheme
 
@@ -47,7 +48,8 @@ def save_scheme_picture(scheme: LandmarkScheme, path: Path) -> None:
     colors = [(gray, gray, gray) for gray in grays] + blends
     palette = Image.new("P", (1, 1))
     palette.putpalette([value for color in colors for value in color])
-    picture.quantize(palette=palette, dither=Image.Dither.NONE).save(path, "PNG", optimize=True)
+    few = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    save_drawing(few, path, "card", optimize=True)
 
 
 def scheme_picture(scheme: LandmarkScheme) -> Image.Image:

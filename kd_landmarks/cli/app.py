@@ -1,7 +1,10 @@
-"""The command line's frame: one line for bad input, and its exit code."""
+"""The command line's frame: one line for bad input or a full disk, and its exit code."""
+
 
 # What typer makes of click has other types by typer's version: its own copy, or click.
 
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +23,9 @@ class _Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         with _one_line():
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # while it can be told that a disk is full
+            return result
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         with _one_line():
@@ -29,7 +34,7 @@ class _Commands(TyperGroup):
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Bad input, ours or on typer's own account, as `error: …` on stderr."""
+    """Bad input, ours or on typer's own account, and a full disk as `error: …` on stderr."""
     try:
         yield
     except KDLandmarksError as error:
@@ -42,6 +47,12 @@ def _one_line() -> Iterator[None]:
         if hasattr(error.__cause__, "errors"):  # pydantic's, which typer does not name the value of
             reason += f", not {shown(error.__cause__.errors()[0]['input'])}"
         told = KDLandmarksError(f"{reason}. See `{command} --help`")
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # nobody reads on, which is no error
+            raise
+        _give_up_stdout()
+        where = f"{error.filename}: " if error.filename else ""
+        told = KDLandmarksError(f"{where}{error.strerror or error}")
     else:
         return
     print(f"error: {told}", file=sys.stderr)
@@ -60,3 +71,11 @@ app = typer.Typer(
 @app.callback()
 def commands() -> None:
     """Small, fast, accurate facial landmark detectors."""
+
+
+def _give_up_stdout() -> None:
+    """Where stdout cannot be written: Python tries again as it ends, and tells in its own way."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

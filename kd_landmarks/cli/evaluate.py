@@ -5,11 +5,14 @@ from typing import Annotated
 
 import typer
 
-from ..files import check_writable, write_json, writing
+from ..files import check_outputs, check_writable, write_json
 from ..quiet import set_up_logging
 from ..values import one_of
 from .app import app
 from .options import Model
+
+PLOTS = ("ced.png", "worst.png", "sample.png")
+"""What `--plots` draws."""
 
 # In the help texts, a line with \b keeps the lines after it as they are.
 EVALUATE_HELP = """Measure a detector on faces with ground truth.
@@ -79,6 +82,19 @@ def evaluate(
     one_of("--box", box, ("gt", "dataset", "detector"))
     one_of("--normalizer", normalizer, NORMALIZERS)
     set_up_logging()
+    from ..checkpoint_files import own_files
+    from ..drawings import check_drawings
+
+    # What cannot be written, or would replace something, is better known before the work.
+    pictures = {} if plots is None else {f"--plots, {name},": plots / name for name in PLOTS}
+    outputs = pictures | ({} if json is None else {"--json": json})
+    check_outputs(outputs, [data, *own_files(model)])
+    check_drawings(pictures.values(), "plots")
+    if json is not None:
+        check_writable(json)
+    if plots is not None:
+        check_writable(plots, folder=True)
+
     import os
     from dataclasses import replace
 
@@ -89,12 +105,6 @@ def evaluate(
     from ..detectors import detector_scheme, load_detector
     from ..evaluation import evaluate_detector
     from ..evaluation_report import evaluation_text, versions, write_pictures
-
-    # What cannot be written is better known before the work than after it.
-    if json is not None:
-        check_writable(json)
-    if plots is not None:
-        check_writable(plots, folder=True)
 
     source = model or default_checkpoint()
     name = model or Path(source).name
@@ -128,9 +138,7 @@ def evaluate(
     print(evaluation_text(evaluation, f"{name} on {where}\n{protocol}"))
     if json is not None:
         asked = {"model": name, "data": data, "split": split, "revision": revision, "box": box}
-        with writing(json):
-            write_json(json, {**asked, "versions": versions(), **evaluation.to_dict()})
+        write_json(json, {**asked, "versions": versions(), **evaluation.to_dict()})
     if plots is not None:
         title = f"{Path(name).name}, {len(rows)} faces, {normalizer}, box: {box}"
-        with writing(plots, folder=True):
-            write_pictures(evaluation, rows, plots, title)
+        write_pictures(evaluation, rows, plots, title)

@@ -1,12 +1,13 @@
 """`kd-landmarks export`."""
 
+import shutil
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import KDLandmarksError
-from ..files import writing
+from ..files import check_outputs, check_writable, new_file
 from ..quiet import set_up_logging
 from ..values import EXPORTS, ending
 from .app import app
@@ -43,6 +44,21 @@ def export(
     if int8 != (calibration is not None):
         raise KDLandmarksError("--int8 and --calibration go together")
     set_up_logging()
+    from ..checkpoint_files import own_files
+
+    # What cannot be written, or would replace something, is better known before the work.
+    outputs = {"--out": out}
+    if out.suffix == ".xml":
+        weights = out.with_suffix(".bin")
+        outputs["the weights,"] = weights
+        if weights.exists() and not out.exists():
+            raise KDLandmarksError(
+                f"{weights} is there without {out}, and would be replaced: name another --out"
+            )
+    check_outputs(outputs, [*own_files(model), *([] if calibration is None else [calibration])])
+    for path in outputs.values():
+        check_writable(path)
+
     import tempfile
 
     from .. import default_checkpoint
@@ -60,10 +76,8 @@ def export(
             made = quantize_int8(made, Path(scratch) / "int8.onnx", crops)
         if kind == ".xml":
             export_openvino(made, out)
-            written = [out, out.with_suffix(".bin")]
         else:
-            with writing(out):
-                out.write_bytes(made.read_bytes())
-            written = [out]
-    for file in written:
-        print(f"{file}: {file.stat().st_size / 1e6:.2f} MB")
+            with new_file(out) as partial:
+                shutil.copyfile(made, partial)
+    for path in outputs.values():
+        print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from ..files import writing
+from ..files import check_outputs, check_writable, write_text
 from ..quiet import set_up_logging
 from .app import app
 
@@ -116,6 +116,13 @@ def card(
 ) -> None:
     """Read, render and write."""
     set_up_logging()
+    from ..checkpoint_files import own_files
+    from ..drawings import check_drawings
+
+    if out is not None:  # what cannot be written is better known before the work
+        check_outputs({"--out": out}, own_files(checkpoint))
+        check_writable(out)
+
     from .. import default_checkpoint
     from ..cards import read_checkpoint, render_card
     from ..cards.picture import can_be_drawn, picture_name, save_scheme_picture
@@ -129,10 +136,14 @@ def card(
     if out is None:
         print(text, end="")
         return
-    with writing(out):
-        out.write_text(text, encoding="utf-8", newline="\n")
-        if picture is not None:
-            save_scheme_picture(found.scheme, out.with_name(picture))
+    outputs = {"--out": out}
+    if picture is not None:
+        outputs["the picture,"] = out.with_name(picture)
+        check_drawings([out.with_name(picture)], "card")
+    check_outputs(outputs, own_files(checkpoint))
+    if picture is not None:
+        save_scheme_picture(found.scheme, out.with_name(picture))
+    write_text(out, text)
     print(f"Written to {out}{f', with {picture} beside it' if picture else ''}")
 
 

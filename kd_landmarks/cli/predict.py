@@ -3,12 +3,12 @@
 import sys
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TextIO
 
 import typer
 
 from ..errors import KDLandmarksError
-from ..files import check_writable, writing
+from ..files import check_outputs, check_writable, new_file
 from ..quiet import set_up_logging
 from ..text_table import counted
 from ..values import TABLES, ending
@@ -46,34 +46,47 @@ def predict(
     if out is not None:
         ending("--out", out, TABLES)
     set_up_logging()
+    from ..checkpoint_files import own_files
+    from ..drawings import check_drawings, save_drawing
+    from ..inference.finding import drawn_names, find_photos, local_files
+
+    # What cannot be written, or would replace something, is better known before the work.
+    found = find_photos(photos)
+    drawings: dict[str, Path] = {}
+    if draw is not None:
+        different = list(dict.fromkeys(found))
+        names = drawn_names(different)
+        drawings = {photo: draw / name for photo, name in zip(different, names, strict=True)}
+    outputs = {f"the drawing of {photo},": path for photo, path in drawings.items()}
+    if out is not None:
+        outputs["--out"] = out
+    check_outputs(outputs, [*local_files(found), *own_files(model)])
+    check_drawings(drawings.values(), "predict")
+    if draw is not None:
+        check_writable(draw, folder=True)
+    if out is not None:
+        check_writable(out)
+
     from tqdm.auto import tqdm
 
     from ..detectors import detector_scheme
     from ..inference.detection import YuNet
     from ..inference.pipeline import FaceLandmarkPipeline
-    from ..inference.prediction import (
-        PredictionWriter,
-        draw_photo,
-        drawn_names,
-        find_photos,
-        predict_photos,
-    )
+    from ..inference.prediction import PredictionWriter, draw_photo, predict_photos
 
-    found = find_photos(photos)
     detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=device)
     scheme = detector_scheme(detect.model, model or "the package's detector")
     faces = failed = 0
     with ExitStack() as files:
-        stream = sys.stdout
-        if draw is not None:  # what cannot be written is better known before the work
-            check_writable(draw, folder=True)
+        stream: TextIO = sys.stdout
         if out is not None:
-            files.enter_context(writing(out))
-            stream = files.enter_context(out.open("w", encoding="utf-8", newline=""))
+            partial = files.enter_context(new_file(out, keep=True))
+            stream = files.enter_context(partial.open("w", encoding="utf-8", newline=""))
         writer = PredictionWriter(stream, out.suffix if out else ".jsonl", scheme)
-        names = dict(zip(found, drawn_names(found), strict=True))
         # What is printed without --out is progress enough.
-        bar = tqdm(total=len(found), unit="photo", leave=False, disable=out is None)
+        bar = files.enter_context(
+            tqdm(total=len(found), unit="photo", leave=False, disable=out is None)
+        )
         for photo, outcome in predict_photos(detect, found, batch_size):
             bar.update()
             writer.write(photo, outcome)
@@ -83,9 +96,7 @@ def predict(
                 continue
             faces += len(outcome)
             if draw is not None:
-                with writing(draw, folder=True):
-                    draw_photo(photo, outcome, scheme).save(draw / names[photo])
-        bar.close()
+                save_drawing(draw_photo(photo, outcome, scheme), drawings[photo], "predict")
     where = "".join(f", {path}" for path in (out, draw) if path is not None)
     count = f"{counted(faces, 'face')} in {counted(len(found) - failed, 'photo')}"
     print(f"{count}, {failed} failed{where}", file=sys.stderr)

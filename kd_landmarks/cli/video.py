@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError
-from ..files import writing
+from ..files import check_outputs, check_writable, new_file
 from ..quiet import set_up_logging
 from ..text_table import counted
 from ..values import CODECS, ending
@@ -56,17 +56,31 @@ def video(
 ) -> None:
     """Read, follow, draw and write."""
     ending("OUT", out, CODECS)
+    out = out.expanduser()
     set_up_logging()
+    from ..checkpoint_files import own_files
+
+    # What cannot be written, or would replace something, is better known before the work.
+    outputs = {"OUT": out} | ({} if json is None else {"--json": json})
+    check_outputs(outputs, [source.expanduser(), *own_files(model)])
+    for path in outputs.values():
+        check_writable(path)
+
     from tqdm.auto import tqdm
 
     from ..detectors import detector_scheme
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..inference.smoothing import Smoothing
     from ..inference.tracking import FaceTracker
-    from ..inference.video import VideoReader, VideoWriter, draw_frame, frame_line, track_video
+    from ..inference.video import (
+        VideoReader,
+        VideoWriter,
+        check_frames,
+        draw_frame,
+        frame_line,
+        track_video,
+    )
 
-    if out.resolve() == source.resolve():
-        raise KDLandmarksError(f"{out} is the video itself: give the new one another name")
     tracks: set[int] = set()
     frames = 0
     with ExitStack() as files:
@@ -74,11 +88,15 @@ def video(
         detect = FaceLandmarkPipeline(model, device=device)
         scheme = detector_scheme(detect.model, model or "the package's detector")
         tracker = FaceTracker(detect, Smoothing(steadiness, follow), detect_every)
-        writer = files.enter_context(closing(VideoWriter(out, reader.info)))
+        # Both are closed before either gets its name.
+        table = None if json is None else files.enter_context(new_file(json, keep=True))
+        drawn = files.enter_context(
+            new_file(out, lambda path: check_frames(path, frames), keep=True)
+        )
         lines = None
-        if json is not None:
-            files.enter_context(writing(json))
-            lines = files.enter_context(json.open("w", encoding="utf-8"))
+        if table is not None:
+            lines = files.enter_context(table.open("w", encoding="utf-8"))
+        writer = files.enter_context(closing(VideoWriter(drawn, reader.info)))
         total = reader.info.frames or None
         for number, frame, faces in tqdm(
             track_video(reader, tracker), total=total, unit="frame", leave=False
@@ -88,6 +106,6 @@ def video(
                 lines.write(frame_line(number, reader.info.rate, faces))
             tracks.update(face["track"] for face in faces)
             frames += 1
-    if not frames:
-        raise KDLandmarksError(f"{source} has no frame that OpenCV can read")
+        if not frames:
+            raise KDLandmarksError(f"{source} has no frame that OpenCV can read")
     print(f"{counted(len(tracks), 'face')} followed in {counted(frames, 'frame')}: {out}")

@@ -19,11 +19,9 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -34,6 +32,7 @@ import yaml
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
+from ..files import check_new_folder, check_outside, new_folder, write_text
 from ..schemes import LandmarkScheme, get_scheme
 from .conversion import MISSING_FILE, Conversion, Count
 from .dataset_card import SCHEME_FILE, card_text, is_built_in
@@ -110,17 +109,20 @@ def convert(
     place = Path(os.path.abspath(Path(source).expanduser()))
     if not place.exists():
         raise KDLandmarksError(f"there is no file or folder {source}")
+    new = Path(out).expanduser()
+    check_outside("--out", new, place)
+    check_new_folder(new)
     found = _own(place, scheme) if name == OWN else _published(name, place, scheme)
-    with _complete_folder(Path(out).expanduser()) as folder:
+    with new_folder(new) as folder:
         conversion = _write(found, folder, crop_margin, strict)
         lacks = conversion.lacks()
         if lacks:
-            _write_text(folder / MISSING_FILE, lacks + "\n")
+            write_text(folder / MISSING_FILE, lacks + "\n")
         if not is_built_in(found.scheme):
             text = yaml.safe_dump(found.scheme.to_dict(), sort_keys=False, allow_unicode=True)
-            _write_text(folder / SCHEME_FILE, text)
+            write_text(folder / SCHEME_FILE, text)
         card = card_text(conversion, found.published, license_id, crop_margin)
-        _write_text(folder / "README.md", card)
+        write_text(folder / "README.md", card)
     return conversion
 
 
@@ -270,29 +272,3 @@ def _unlabeled(source: _Source) -> Iterator[str]:
         folders = [source.root / part.path for part in parts]
     for folder in folders:
         yield from unlabeled_photos(folder, source.root)
-
-
-def _write_text(file: Path, text: str) -> None:
-    file.write_text(text, encoding="utf-8", newline="\n")
-
-
-@contextmanager
-def _complete_folder(out: Path) -> Iterator[Path]:
-    """A folder that becomes `out` once the block has ended well, and is gone otherwise.
-
-    Raises:
-        KDLandmarksError: `out` is in use, or cannot be written.
-    """
-    if out.exists() and not (out.is_dir() and not any(out.iterdir())):
-        raise KDLandmarksError(f"{out} is not an empty folder: give a new one, or remove it")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-            folder = Path(scratch) / "converted"
-            folder.mkdir()  # with the usual permissions, unlike the folder around it
-            yield folder
-            if out.exists():
-                out.rmdir()
-            folder.rename(out)
-    except OSError as error:
-        raise KDLandmarksError(f"cannot convert to {out}: {error}") from error

@@ -19,7 +19,14 @@ from ..errors import KDLandmarksError
 from ..inference.prediction import CORNERS, plain_face, point_columns
 from ..inference.smoothing import Smoothing
 from ..inference.tracking import FaceTracker, TrackedFace
-from ..inference.video import VideoReader, VideoWriter, draw_frame, frame_line, track_video
+from ..inference.video import (
+    VideoReader,
+    VideoWriter,
+    check_frames,
+    draw_frame,
+    frame_line,
+    track_video,
+)
 from ..schemes import LandmarkScheme
 from ..text_table import counted
 from .networks import Networks
@@ -136,6 +143,12 @@ class VideoTab:
                     yield _progress(frames, info.frames), "", ""
         if not frames:
             raise KDLandmarksError("This clip has no frame that can be read: try another format.")
+        try:
+            check_frames(out, frames)
+        except OSError as error:  # where the server writes is no business of the visitor's
+            raise KDLandmarksError(
+                "The clip that comes back could not be written: the server has no room left."
+            ) from error
         count = f"{count_of(seen)} followed in {counted(frames, 'frame')}"
         rest = f"; only the first {LONGEST_CLIP} seconds were done" if cut else ""
         video = (

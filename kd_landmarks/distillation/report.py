@@ -10,13 +10,14 @@ from datasets import Dataset
 
 from ..data.columns import spread
 from ..detectors import load_detector
+from ..drawings import save_drawing
 from ..evaluation_report import (
     SCORE_COLUMNS,
     face_pictures,
     score_cells,
     versions,
 )
-from ..files import new_file, write_json
+from ..files import write_json
 from ..plots import contact_sheet, plot_ced
 from ..recipes import Recipe
 from ..recipes.schema import STAGE_LABELS, STAGES
@@ -143,8 +144,7 @@ def draw_predictions(
         for found in predictions.values()
         for picture in face_pictures(rows, found.points, chosen, scheme, margin)
     ]
-    with new_file(path) as partial:
-        contact_sheet(pictures, columns=len(chosen)).save(partial)
+    save_drawing(contact_sheet(pictures, columns=len(chosen)), path, "plots")
 
 
 def draw_ced(predictions: Mapping[str, Predictions], title: str, path: Path) -> None:

@@ -2,7 +2,6 @@
 
 import copy
 import hashlib
-import os
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +69,7 @@ def exported_file(
     file = Path(HF_HOME) / "kd-landmarks" / f"{digest.hexdigest()[:32]}.onnx"
     if not file.is_file():
         plain = copy.deepcopy(model).float().cpu()  # the caller's stays as it is
-        partial = file.with_suffix(f".{os.getpid()}.partial")
-        os.replace(export_onnx(plain, processor, partial), file)
+        export_onnx(plain, processor, file)
     return file
 
 

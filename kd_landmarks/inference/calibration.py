@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from ..checkpoint_files import CONFIG
 from ..data.columns import box_array, longer_sides, point_array
 from ..errors import KDLandmarksError
-from ..files import check_writable, writing
+from ..files import check_writable, new_file
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..parsing import read_json_object
 from .confidence import Calibration, fit_calibration
 from .labeled import detect_rows
 
@@ -70,10 +71,10 @@ def calibrate_checkpoint(
     file = Path(folder) / CONFIG
     check_writable(file)
     found = fit_calibration(*scores_and_errors(model, processor, rows, progress))
-    with writing(file):
-        values = json.loads(file.read_text(encoding="utf-8")) | {"confidence": found.to_dict()}
-        partial = file.with_name(f".{CONFIG}.partial")
+    values = read_json_object(file) | {"confidence": found.to_dict()}
+    # A link may lead into the Hub's cache, whose files belong to others too.
+    with new_file(file, follow=False) as partial:
         # As transformers writes it.
-        partial.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        partial.replace(file)
+        text = json.dumps(values, indent=2, sort_keys=True) + "\n"
+        partial.write_text(text, encoding="utf-8", newline="\n")
     return found

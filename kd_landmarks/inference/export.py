@@ -2,6 +2,8 @@
 
 import json
 import logging
+import shutil
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,7 +21,7 @@ from ..data.columns import box_array, spread
 from ..data.photos import Photos
 from ..detectors import detector_scheme
 from ..errors import KDLandmarksError
-from ..files import writing
+from ..files import new_file
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .faces import crop_faces
 from .onnx import METADATA
@@ -82,8 +84,8 @@ def export_onnx(
         "confidence": model.config.confidence,
     }
     onnx.helper.set_model_props(exported, {METADATA: json.dumps(told)})
-    with writing(path):
-        onnx.save(exported, str(path))
+    with new_file(path) as partial:
+        onnx.save(exported, str(partial))
     return path
 
 
@@ -111,10 +113,10 @@ def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float3
     if not len(crops):
         raise KDLandmarksError("int8 needs faces to calibrate on: give some")
     path = Path(path).expanduser()
-    with writing(path), _quiet():
+    with new_file(path) as partial, _quiet():
         quantize_static(
             str(source),
-            str(path),
+            str(partial),
             _Crops(crops),
             quant_format=QuantFormat.QDQ,
             per_channel=True,
@@ -147,11 +149,20 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
     if path.suffix != ".xml":
         raise KDLandmarksError(f"{path}: an OpenVINO model's name ends with .xml")
     converted = openvino.convert_model(str(source))
-    with writing(path):
+    # The weights get their name first: without the .xml they are nobody's model.
+    with (
+        new_file(path) as partial,
+        new_file(path.with_suffix(".bin")) as weights,
+        tempfile.TemporaryDirectory() as scratch,
+    ):
+        made = Path(scratch) / "model.xml"
         try:
-            openvino.save_model(converted, str(path), compress_to_fp16=False)
+            openvino.save_model(converted, str(made), compress_to_fp16=False)
+            openvino.Core().read_model(str(made))
         except RuntimeError as error:  # is what it raises for the disk's errors
             raise OSError(str(error)) from error
+        shutil.copyfile(made, partial)
+        shutil.copyfile(made.with_suffix(".bin"), weights)
     return path
 
 

@@ -1,6 +1,7 @@
 """Photos in any form that people have them, as upright 8-bit PIL pictures."""
 
 import io
+import logging
 import os
 import warnings
 from pathlib import Path
@@ -9,9 +10,13 @@ from typing import Any
 import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from ..drawings import is_drawing
 from ..errors import KDLandmarksError
+from ..text_table import counted
 from ..values import number
 from .downloads import download
+
+logger = logging.getLogger(__name__)
 
 URL_TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
@@ -61,10 +66,18 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """Every picture below a folder, by its ending, in the order of names."""
+    """Every picture below a folder, by its ending, in the order of names.
+
+    Pictures that the package drew are none of a user's photos: they are left out, which is logged.
+    """
     known = Image.registered_extensions()
     files = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in known)
-    return [file for file in files if file.is_file()]
+    found = [file for file in files if file.is_file()]
+    photos = [file for file in found if not is_drawing(file)]
+    if len(photos) < len(found):
+        drawn = counted(len(found) - len(photos), "picture")
+        logger.info("%s in %s left out: drawn by kd-landmarks", drawn, folder)
+    return photos
 
 
 def as_rgb(photo: Image.Image) -> Image.Image:

@@ -1,10 +1,9 @@
-"""Many photos at once: finding them, detecting in each, and writing what was found."""
+"""Many photos at once: detecting in each, and writing what was found."""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any, TextIO
 
 from PIL import Image
@@ -12,7 +11,7 @@ from PIL import Image
 from ..errors import KDLandmarksError
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
-from .photos import as_rgb, load_photo, photo_files
+from .photos import as_rgb, load_photo
 from .pipeline import Face, FaceLandmarkPipeline
 
 Outcome = tuple[str, list[Face] | KDLandmarksError]
@@ -20,29 +19,6 @@ Outcome = tuple[str, list[Face] | KDLandmarksError]
 
 CORNERS = ("x0", "y0", "x1", "y1")
 """What a table calls the corners of a box."""
-
-
-def find_photos(places: Sequence[str]) -> list[str]:
-    """The photos that paths, folders and URLs stand for.
-
-    Args:
-        places: paths of photos, folders (searched to any depth, in the order of names), URLs.
-
-    Raises:
-        KDLandmarksError: for what is not there, and if there is no photo at all.
-    """
-    photos: list[str] = []
-    for place in places:
-        path = Path(place).expanduser()
-        if path.is_dir():
-            photos += map(str, photo_files(path))
-        elif path.is_file() or place.startswith(("http://", "https://")):
-            photos.append(place)
-        else:
-            raise KDLandmarksError(f"there is no photo or folder {place}")
-    if not photos:
-        raise KDLandmarksError(f"there are no photos in {', '.join(places)}")
-    return photos
 
 
 def predict_photos(
@@ -148,17 +124,3 @@ def draw_photo(photo: str, faces: list[Face], scheme: LandmarkScheme) -> Image.I
     picture = as_rgb(load_photo(photo))
     points = [face["keypoints"] for face in faces]
     return draw_landmarks(picture, points, scheme, min_size=1) if points else picture
-
-
-def drawn_names(photos: Sequence[str]) -> list[str]:
-    """A PNG's name for each photo, all different, like the photo's own."""
-    names: dict[str, None] = {}
-    numbers: dict[str, int] = {}
-    for photo in photos:
-        stem = Path(photo.partition("?")[0]).stem or "photo"
-        name = f"{stem}.png"
-        while name in names:
-            numbers[stem] = numbers.get(stem, 1) + 1
-            name = f"{stem}-{numbers[stem]}.png"
-        names[name] = None
-    return list(names)

@@ -116,6 +116,9 @@ class VideoWriter:
         path: ends with .mp4, .avi, or .webm, which browsers play.
         info: rate and size.
 
+    OpenCV says nothing of frames that do not get to the disk: `check_frames` does, once the file is
+    closed.
+
     Raises:
         KDLandmarksError: for another ending, and where the file cannot be written.
     """
@@ -137,9 +140,38 @@ class VideoWriter:
         self._writer.release()
 
 
+def check_frames(path: Path, frames: int) -> None:
+    """See that all frames of a closed video got to the disk.
+
+    The packets of frames are counted, which takes no decoding, and compared with the number in the
+    file's frame, which is written last.
+
+    Args:
+        path: of the file.
+        frames: that were written.
+
+    Raises:
+        OSError: if some are missing.
+    """
+    with _without_stderr():
+        capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+        told = round(capture.get(cv2.CAP_PROP_FRAME_COUNT)) if capture.isOpened() else 0
+        capture.set(cv2.CAP_PROP_FORMAT, -1)  # packets as they are
+        there = 0
+        while capture.grab():
+            there += 1
+        capture.release()
+    # Of some rates and formats the number is that of seconds times frames per second, rounded.
+    if there != frames or abs(told - frames) > 1:
+        raise OSError(
+            f"of {frames} frames {min(there, frames)} can be read, and the file has no proper end"
+        )
+
+
 @contextmanager
 def _without_stderr() -> Iterator[None]:
-    """Without what OpenCV prints of .webm: that its codec has no tag there, which is right."""
+    """Without what OpenCV's parts print: of .webm, that its codec has no tag there, which is right;
+    of a file that was cut short, more than its name."""
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:

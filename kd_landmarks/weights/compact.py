@@ -6,7 +6,9 @@ from pathlib import Path
 
 import torch
 
+from ..checkpoint_files import disk_errors
 from ..errors import KDLandmarksError
+from ..files import new_folder
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 
 FLOAT8_MAX = torch.finfo(torch.float8_e4m3fn).max
@@ -25,7 +27,7 @@ def save_compact(
     Args:
         model: the detector; it stays as it is.
         processor: its image processor.
-        folder: where config.json, model.safetensors and preprocessor_config.json go.
+        folder: new or empty, for config.json, model.safetensors and preprocessor_config.json.
         float8_from: matrices of so many weights and more are float8 (e4m3, values up to 448); None
             for none. Of EfficientNets those of 100,000 and more are the last two stages', two
             thirds of all weights, whose rounding moves the NME by less than a hundredth of a point.
@@ -34,7 +36,8 @@ def save_compact(
         The folder.
 
     Raises:
-        KDLandmarksError: if a weight is beyond float16's range (65504) or not finite.
+        KDLandmarksError: if a weight is beyond float16's range (65504) or not finite, and where
+            the folder is in use or cannot be written.
     """
     full = deepcopy(model).float()
     least = math.inf if float8_from is None else float8_from
@@ -51,8 +54,9 @@ def save_compact(
             f"{', '.join(broken[:3])} of {len(broken)} tensors cannot be float16: save the model "
             "with save_pretrained, or train it with weight decay"
         )
-    full.save_pretrained(folder, state_dict=halves)
-    processor.save_pretrained(folder)
+    with new_folder(folder) as partial, disk_errors():
+        full.save_pretrained(partial, state_dict=halves)
+        processor.save_pretrained(partial)
     return Path(folder)
 
 
