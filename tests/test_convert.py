@@ -529,7 +529,7 @@ def test_a_margin_that_cuts_into_the_face_is_refused(root_300w, tmp_path, margin
 
 
 def test_a_folder_that_cannot_be_written_is_named(root_300w):
-    with pytest.raises(KDLandmarksError, match="cannot convert to /dev/null/out"):
+    with pytest.raises(KDLandmarksError, match="cannot write /dev/null/out"):
         convert("300w", root_300w, "/dev/null/out")
 
 

@@ -143,7 +143,7 @@ def test_out_writes_the_files_into_a_new_folder(hub, wheel, tmp_path, monkeypatc
     for name in COMPARED:
         stored = (out / "checkpoints" / name / "model.safetensors").read_bytes()
         assert stored == (REPOSITORY / "checkpoints" / name / "model.safetensors").read_bytes()
-    assert f"{out} is there and not empty" in refused("--out", out)
+    assert f"{out} is not an empty folder" in refused("--out", out)
 
 
 # --- how it starts
