@@ -7,7 +7,6 @@ the picture, `faces` with what was found, and `error` where the picture cannot b
 was stopped goes on where it was with the same command.
 """
 
-import json
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -20,17 +19,20 @@ from accelerate import PartialState
 from datasets import Features, IterableDataset, List, Value
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
 from tqdm.auto import tqdm
 
 from .cli.options import MinScore, Model
 from .data.loading import holds_parquet
 from .data.photos import open_photo
-from .errors import KDLandmarksError
+from .errors import KDLandmarksError, shown
 from .files import check_new_folder, check_outside, new_file, write_json
 from .hub_patience import patient_hub
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
 from .inference.prediction import detect_each, plain_face
+from .parsing import plain_name, read_json_object
 from .processes import on_cpus
 from .quiet import set_up_logging
 
@@ -45,6 +47,8 @@ FACES = List(
     }
 )
 PLAN = "plan.json"
+MOST = 10**12
+"""Of rows and the like: more are a damaged file's."""
 
 
 def open_data(
@@ -68,7 +72,7 @@ def open_data(
             rows = datasets.load_dataset(**words, split=split, streaming=streaming)
     except Exception as error:  # each format, and each HTTP library, has a family of its own
         reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise KDLandmarksError(f"cannot load {source}, split {split!r}: {reason}") from error
+        raise KDLandmarksError(f"cannot load {source}, split {shown(split)}: {reason}") from error
     if rows.features is None or "image" not in rows.features:
         names = ", ".join(rows.features or ()) or "none that are known"
         raise KDLandmarksError(f"{source} has no column 'image' (pictures), but {names}")
@@ -107,9 +111,7 @@ def annotate(
     progress = folder / f".{name}.json"
     part = done = 0
     if progress.is_file():
-        told = json.loads(progress.read_text(encoding="utf-8"))
-        part, done = told["parts"], told["rows"]
-        rows.load_state_dict(told["state"])
+        part, done = _go_on(rows, progress, name)
         bar.update(done)
     remaining = iter(rows)
     while found := list(_detected(islice(remaining, part_rows), detect, batch_size, bar)):
@@ -118,6 +120,57 @@ def annotate(
         part, done = part + 1, done + len(found)
         write_json(progress, {"parts": part, "rows": done, "state": rows.state_dict()})
     return done
+
+
+def _go_on(rows: IterableDataset, progress: Path, name: str) -> tuple[int, int]:
+    """Put the rows behind the last finished part; returns the parts and rows that there are.
+
+    Raises:
+        KDLandmarksError: where the file is not what this program writes, or parts are missing.
+    """
+    told = read_json_object(progress)
+    mend = f"remove it and {name}-*.parquet to annotate this share anew, or give another --output"
+    part: Any = told.get("parts")
+    done: Any = told.get("rows")
+    state = told.get("state")
+    counts = all(type(count) is int and 0 <= count < MOST for count in (part, done))
+    if not counts or not isinstance(state, dict):
+        raise KDLandmarksError(f"{progress} is damaged: it holds {shown(told)}; {mend}")
+    written = 0
+    for file in (progress.parent / f"{name}-{number:05d}.parquet" for number in range(part)):
+        try:
+            written += ParquetFile(file).metadata.num_rows
+        except (OSError, ArrowException) as error:
+            raise KDLandmarksError(
+                f"{progress} tells of {part} parts, but {file.name} is missing or damaged; {mend}"
+            ) from error
+    if written != done:
+        raise KDLandmarksError(
+            f"{progress} tells of {done} rows, but its {part} parts have {written}; {mend}"
+        )
+    if not _alike(rows.state_dict(), state):
+        raise KDLandmarksError(f"the state in {progress} is that of other data; {mend}")
+    rows.load_state_dict(state)
+    return part, done
+
+
+def _alike(own: Any, told: Any) -> bool:
+    """Whether a state may be one of the data whose own state at the start is given.
+
+    Anything else would end somewhere within datasets, or silently at another row.
+    """
+    if isinstance(own, dict):
+        if not isinstance(told, dict) or own.keys() != told.keys():
+            return False
+        # At the start there is none before; later it is as the state that it belongs to.
+        before = {"previous_state": own.get("examples_iterable")}
+        return all(
+            _alike(own[key] if told[key] is None else before.get(key, own[key]), told[key])
+            for key in own
+        )
+    if type(own) is int:
+        return type(told) is int and 0 <= told < MOST
+    return own is None or own == told
 
 
 def _detected(
@@ -166,6 +219,8 @@ def main(
     datasets.disable_progress_bars()
     state = PartialState(cpu=on_cpus())
     try:
+        # A split may be a slice, such as train[:100]; PLAN keeps two of them apart.
+        label = plain_name(split.partition("[")[0], "the split")
         if state.is_main_process and not (output / PLAN).is_file():
             # Its files would be read as data the next time, or take the place of others.
             check_outside("--output", output, data)
@@ -184,7 +239,7 @@ def main(
         with state.main_process_first():
             _check_plan(output, plan, state.is_main_process)
         rows = split_dataset_by_node(rows, state.process_index, state.num_processes)
-        name = f"{split}-{state.process_index:05d}-of-{state.num_processes:05d}"
+        name = f"{label}-{state.process_index:05d}-of-{state.num_processes:05d}"
         with tqdm(unit="photo", disable=not state.is_main_process) as bar:
             done = annotate(rows, detect, output, name, batch_size, part_rows, bar)
     except KDLandmarksError as error:
@@ -199,13 +254,13 @@ def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
     """Refuse to go on with other words than a run began with: rows would come twice, or never."""
     path = folder / PLAN
     if path.is_file():
-        before = json.loads(path.read_text(encoding="utf-8"))
+        before = read_json_object(path)
         changed = [key for key in plan if before.get(key) != plan[key]]
         if changed:
             key = changed[0]
             raise KDLandmarksError(
-                f"{folder} was begun with {key} {before.get(key)!r}, not {plan[key]!r}: give the "
-                "same again, or another --output"
+                f"{folder} was begun with {key} {shown(before.get(key))}, not {plan[key]!r} (so "
+                f"says {PLAN}): give the same again, or another --output"
             )
     elif write:
         write_json(path, plan)

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from .checkpoint_files import disk_errors
-from .errors import KDLandmarksError
+from .errors import KDLandmarksError, shown
 from .files import new_file
 
 Array = NDArray[np.float64]
@@ -27,6 +27,9 @@ _FORMAT = "kd-landmarks shape model 1"
 _CLIP_SD = 3.0
 # What is smaller than this, relative to the whole, is rounding errors.
 _RANK_TOLERANCE = 1e-7
+# A file beyond these is broken: all components of 2048 landmarks have 134 million bytes.
+_MOST_BYTES = 150_000_000
+_LARGEST = 1e9
 
 
 class ShapeModel:
@@ -208,21 +211,47 @@ class ShapeModel:
                 f"{path} does not exist: give the folder that ShapeModel.save_pretrained wrote to"
             )
         try:
+            if path.stat().st_size > _MOST_BYTES:
+                raise ValueError(f"more than {_MOST_BYTES} bytes")
             with safe_open(path, framework="numpy") as file:
                 settings = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
-            raise KDLandmarksError(f"{path} cannot be read ({error}): save it again") from error
-        if settings.get("format") != _FORMAT:
+                tensors = {name: file.get_tensor(name) for name in sorted(file.keys())}
+            if settings.get("format") != _FORMAT:
+                raise ValueError(f"format {shown(settings.get('format'))}, not {_FORMAT!r}")
+            _check_tensors(tensors)
+            explained, asked = float(settings["explained"]), float(settings["retained_variance"])
+            if not all(0 < share <= 1 + _RANK_TOLERANCE for share in (explained, asked)):
+                raise ValueError(f"explained {explained} of {asked} are no shares")
+            aligned = {"True": True, "False": False}[settings["aligned"]]
+        except Exception as error:  # safetensors', the disk's, what strange values lead to
             raise KDLandmarksError(
-                f"{path} is no shape model (format {settings.get('format')!r}, not {_FORMAT!r})"
-            )
-        return cls(
-            **tensors,
-            explained=float(settings["explained"]),
-            retained_variance=float(settings["retained_variance"]),
-            aligned=settings["aligned"] == "True",
-        )
+                f"{path} is damaged or no shape model ({error}): fit and save it again"
+            ) from error
+        return cls(**tensors, explained=explained, retained_variance=asked, aligned=aligned)
+
+
+def _check_tensors(tensors: dict[str, Array]) -> None:
+    """Refuse tensors that are no shape model's.
+
+    Raises:
+        ValueError: naming the first.
+    """
+    points = tensors["mean"].size // 2
+    count = len(tensors["components"])
+    shapes = {
+        "components": (count, 2 * points),
+        "mean": (points, 2),
+        "standard_deviations": (count,),
+    }
+    if tensors.keys() != shapes.keys() or not points or not 1 <= count <= 2 * points:
+        raise ValueError(f"tensors {shown(sorted(tensors))} of {points} points")
+    for name, shape in shapes.items():
+        tensor = tensors[name]
+        if tensor.shape != shape or tensor.dtype != np.float64:
+            raise ValueError(f"{name} is {tensor.dtype} {tensor.shape}, not float64 {shape}")
+        least = 0 if name == "standard_deviations" else -_LARGEST
+        if not least <= tensor.min() <= tensor.max() <= _LARGEST:  # which refuses NaN
+            raise ValueError(f"{name} has numbers that are not from {least:g} to {_LARGEST:g}")
 
 
 def _check_share(retained_variance: float) -> None:

@@ -1,5 +1,6 @@
 """`accelerate launch -m kd_landmarks.predict`: each row once, whatever stops it."""
 
+import io
 import json
 import os
 import subprocess
@@ -10,10 +11,14 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
+import typer
 from detectors import save_detector
 from PIL import Image
+from tqdm.auto import tqdm
 
+from kd_landmarks import predict
 from kd_landmarks.data.generated import generate_face
+from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -148,3 +153,129 @@ def test_bad_words_end_with_one_clear_message(model, data, tmp_path, words, mess
     done = run(command(model, data / "parquet", tmp_path / "out", *words), tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
+
+
+# --- its own files, damaged or another's
+
+NAME = "train-00000-of-00001"
+
+
+@pytest.fixture
+def begun(tmp_path, monkeypatch):
+    """Progress of two finished parts of two rows each, and what goes on with them."""
+    monkeypatch.setattr(predict, "detect_each", lambda _, photos, __: [[] for _ in photos])
+    photo = io.BytesIO()
+    Image.new("RGB", (20, 20)).save(photo, "PNG")
+    features = {"image": datasets.Image(decode=False), "id": datasets.Value("int64")}
+    rows = datasets.Dataset.from_list(
+        [{"image": {"bytes": photo.getvalue(), "path": None}, "id": n} for n in range(7)],
+        features=datasets.Features(features),
+    )
+
+    def go_on():
+        shards = rows.to_iterable_dataset(num_shards=3)
+        with tqdm(disable=True) as bar:
+            return predict.annotate(shards, None, tmp_path, NAME, 2, 2, bar)
+
+    write = predict.write_json
+
+    def write_and_stop(path, values):
+        write(path, values)
+        if values["parts"] == 2:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(predict, "write_json", write_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        go_on()
+    monkeypatch.setattr(predict, "write_json", write)
+    return tmp_path / f".{NAME}.json", go_on
+
+
+def test_sound_progress_goes_on(begun):
+    progress, go_on = begun
+    assert go_on() == 7
+    assert [row["id"] for row in read(progress.parent)] == list(range(7))
+    assert go_on() == 7
+
+
+def change_state(state, **values):
+    """Change a number of the innermost states."""
+    if not isinstance(state, dict):
+        return state
+    return {key: values.get(key, change_state(value, **values)) for key, value in state.items()}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        *[{"parts": parts} for parts in (None, "2", -1, 3, 1, 0, 2.0, True, 10**30, [2])],
+        *[{"rows": rows} for rows in (None, "4", -4, 5, 4.0, 10**4000, {})],
+        *[{"state": state} for state in (None, 3, [], {}, {"epoch": 0}, {"x" * 10**5: 1}, "x")],
+        *[
+            {"inner": inner}
+            for inner in (
+                {"shard_idx": "0"},
+                {"shard_idx": -1},
+                {"shard_example_idx": 10**30},
+                {"type": "OtherIterable"},
+                {"previous_state": {"shard_idx": 0}},
+                {"previous_state": [[[]]]},
+                {"examples_iterable": None},
+            )
+        ],
+    ],
+    ids=range(31),
+)
+def test_progress_of_other_shape_is_told_with_the_mend(begun, values):
+    progress, go_on = begun
+    told = json.loads(progress.read_text())
+    inner = values.get("inner")
+    told |= {"state": change_state(told["state"], **inner)} if inner else values
+    progress.write_text(json.dumps(told))
+    with pytest.raises(KDLandmarksError, match=r"or give another --output$") as caught:
+        go_on()
+    assert str(progress) in str(caught.value)
+    assert len(str(caught.value)) <= 510
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 10**5, b"\xff"])
+def test_progress_that_is_no_object_is_told(begun, content):
+    progress, go_on = begun
+    progress.write_bytes(content)
+    with pytest.raises(KDLandmarksError, match=NAME):
+        go_on()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no Parquet"])
+def test_a_part_that_is_lost_or_damaged_is_told(begun, content):
+    progress, go_on = begun
+    part = progress.with_name(f"{NAME}-00001.parquet")
+    part.unlink() if content is None else part.write_bytes(content)
+    with pytest.raises(KDLandmarksError, match=f"{part.name} is missing or damaged"):
+        go_on()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"[]", "not an object"),
+        (b"{}", "was begun with data None, not 'x'"),
+        (b'{"data": "' + b"y" * 10**5 + b'"}', "was begun with data 'yyy"),
+        (b"[" * 10**5, "nested too deeply"),
+        (b"", "is not JSON"),
+    ],
+)
+def test_a_plan_of_other_shape_is_told(tmp_path, content, message):
+    (tmp_path / "plan.json").write_bytes(content)
+    with pytest.raises(KDLandmarksError, match=message) as caught:
+        predict._check_plan(tmp_path, {"data": "x"}, write=True)
+    assert "plan.json" in str(caught.value)
+    assert len(str(caught.value)) <= 510
+
+
+@pytest.mark.parametrize("split", ["../train", "a/b", "", ".", "x" * 300])
+def test_a_split_that_is_no_files_name_is_refused(tmp_path, split, capsys):
+    with pytest.raises(typer.Exit):
+        predict.main("nowhere", tmp_path / "out", split)
+    assert "error: the split" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

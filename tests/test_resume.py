@@ -1,11 +1,13 @@
 """A run that is stopped at any moment continues to the very weights of a straight one."""
 
 import errno
+import hashlib
 import json
 import os
 import shutil
 import signal
 import time
+from contextlib import suppress
 
 import pytest
 import torch
@@ -19,6 +21,8 @@ from kd_landmarks.distillation.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
+from kd_landmarks.distillation.runs import run_identity
+from kd_landmarks.distillation.trainer import Progress
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.recipes import STAGES
 from train_accelerate import app
@@ -186,6 +190,139 @@ def tiny_state():
     optimizer.step()
     yield accelerator, model
     accelerator.free_memory()
+
+
+def change_manifest(folder, **values):
+    """Change a checkpoint's manifest; a file's new content is told by its checksum."""
+    manifest = folder / "manifest.json"
+    told = json.loads(manifest.read_text()) | values
+    manifest.write_text(json.dumps(told))
+
+
+@pytest.fixture
+def sealed(tiny_state, tmp_path):
+    """A checkpoint, and what loads it."""
+    accelerator, _ = tiny_state
+    folder = save_checkpoint(accelerator, tmp_path / "student", 7, {"run": "a"}, keep=1)
+    return folder, lambda: load_checkpoint(accelerator, folder, {"run": "a"})
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"null",
+        b"[" * 10**5,
+        b'{"step": ' + b"9" * 5000 + b"}",
+        b"\xff\xfe",
+        b" " * 5 * 10**6,
+    ],
+    ids=range(7),
+)
+def test_a_manifest_that_is_no_object_is_told_with_the_mend(sealed, content):
+    folder, load = sealed
+    (folder / "manifest.json").write_bytes(content)
+    with pytest.raises(KDLandmarksError, match=r"manifest.json .*Delete that folder") as caught:
+        load()
+    assert len(str(caught.value)) <= 510
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"format": None},
+        {"format": "x" * 10**5},
+        *[{"step": step} for step in ("7", 7.0, True, None, -1, 8, 10**4000, [7])],
+        *[
+            {"files": files}
+            for files in (None, {}, [], "x", {"model.safetensors": 3}, [["a", "b"]])
+        ],
+        *[{"identity": identity} for identity in (None, [], "a", 3)],
+    ],
+    ids=range(20),
+)
+def test_a_manifest_of_other_shape_is_told_with_the_mend(sealed, values):
+    folder, load = sealed
+    change_manifest(folder, **values)
+    with pytest.raises(KDLandmarksError, match=r"no checkpoint .*Delete that folder") as caught:
+        load()
+    assert len(str(caught.value)) <= 510
+
+
+@pytest.mark.parametrize("name", ["../canary", "{folder}/../canary", "link", "", ".", "x" * 300])
+def test_a_manifest_makes_nobody_read_a_file_outside(sealed, name, monkeypatch):
+    folder, load = sealed
+    canary = folder.parent / "canary"
+    canary.write_text("private")
+    (folder / "link").symlink_to(canary)
+    name = name.format(folder=folder)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    change_manifest(folder, files={**files, name: "0" * 64})
+    read = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda file, kind: read.append(file) or digest(file, kind)
+    )
+    with pytest.raises(KDLandmarksError, match="is missing"):
+        load()
+    assert read
+    assert not [
+        file.name for file in read if "canary" in str(file.name) or "link" in str(file.name)
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl"]
+)
+def test_resuming_unpickles_nothing_that_runs_code(tiny_state, tmp_path, name):
+    """Whoever made the checkpoint, manifest and all."""
+    accelerator, _ = tiny_state
+    progress = Progress(step=7)
+    accelerator.register_for_checkpointing(progress)
+    folder = save_checkpoint(accelerator, tmp_path / "student", 7, {}, keep=1)
+    assert load_checkpoint(accelerator, folder, {}) == 7
+    torch.save(Trap(tmp_path / "ran"), folder / name)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
+    change_manifest(folder, files=files | {name: digest})
+    with (
+        suppress(KDLandmarksError)
+        if name.startswith("random")
+        else pytest.raises(KDLandmarksError, match="does not fit this run")
+    ):
+        load_checkpoint(accelerator, folder, {})
+    assert not (tmp_path / "ran").exists()
+
+
+class Trap:
+    """Leaves a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return open, (self.path, "w")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [{}, {"step": -1}, {"step": "7"}, {"seconds": None}, {"history": 3}, {"history": [1]}],
+)
+def test_a_progress_of_other_shape_is_refused(state):
+    sound = {"step": 7, "seconds": 1.5, "history": [{"epoch": 1.0}]}
+    Progress().load_state_dict(sound)
+    with pytest.raises(ValueError, match="is no"):
+        Progress().load_state_dict({**sound, **state} if state else {})
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b"{}", b'{"run": 3}', b'{"run": ""}', b"[" * 10**5, b""]
+)
+def test_a_damaged_identity_is_told(tmp_path, content):
+    (tmp_path / "run.json").write_bytes(content)
+    with pytest.raises(KDLandmarksError, match=r"run\.json"):
+        run_identity(tmp_path)
 
 
 def test_a_full_disk_keeps_the_earlier_checkpoint(tiny_state, tmp_path, monkeypatch):

@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.metrics import nme
@@ -130,13 +132,45 @@ def test_missing_damaged_and_foreign_files_are_named(shapes, tmp_path):
         ShapeModel.from_pretrained(tmp_path)
     path = ShapeModel.fit(shapes).save_pretrained(tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(KDLandmarksError, match="cannot be read"):
+    with pytest.raises(KDLandmarksError, match="damaged or no shape model"):
         ShapeModel.from_pretrained(tmp_path)
-    from safetensors.numpy import save_file
-
     save_file({"weight": np.zeros(3)}, path)
     with pytest.raises(KDLandmarksError, match="no shape model"):
         ShapeModel.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("tensors", "settings"),
+    [
+        ({"mean": np.zeros((5, 2))}, {}),
+        ({"mean": np.zeros((12, 3))}, {}),
+        ({"mean": np.zeros(0)}, {}),
+        ({"mean": np.full((12, 2), np.nan)}, {}),
+        ({"mean": np.zeros((12, 2), np.float32)}, {}),
+        ({"components": np.zeros((3, 24)) + np.inf}, {}),
+        ({"components": np.zeros((3, 24)) + 1e300}, {}),
+        ({"components": np.zeros((0, 24))}, {}),
+        ({"components": np.zeros(())}, {}),
+        ({"standard_deviations": -np.ones(3)}, {}),
+        ({"standard_deviations": np.ones(99)}, {}),
+        ({"evil": np.ones(1)}, {}),
+        ({}, {"format": "x" * 10**5}),
+        ({}, {"explained": "nan"}),
+        ({}, {"explained": "much"}),
+        ({}, {"retained_variance": "-1"}),
+        ({}, {"aligned": "perhaps"}),
+    ],
+    ids=range(17),
+)
+def test_a_file_of_other_values_is_refused(shapes, tmp_path, tensors, settings):
+    path = ShapeModel.fit(shapes).save_pretrained(tmp_path)
+    with safe_open(path, framework="numpy") as file:
+        sound = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        told = file.metadata()
+    save_file(sound | tensors, path, told | settings)
+    with pytest.raises(KDLandmarksError, match=f"{WEIGHTS_NAME} is damaged or no") as caught:
+        ShapeModel.from_pretrained(tmp_path)
+    assert len(str(caught.value)) <= 510
 
 
 @pytest.mark.parametrize("share", [0, -0.1, 1.01, 90, float("nan")])

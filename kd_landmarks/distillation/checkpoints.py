@@ -6,18 +6,20 @@ finished, and is ignored.
 """
 
 import hashlib
-import json
 import logging
 import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
+import torch
 from accelerate import Accelerator
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..files import flush, write_json
+from ..parsing import read_json_object
 
 logger = logging.getLogger(__name__)
 
@@ -87,41 +89,82 @@ def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str,
         "nothing was changed. Delete that folder to continue from the checkpoint before it (or the "
         "stage's start, if there is none)"
     )
-    try:
-        manifest = json.loads((path / MANIFEST).read_text(encoding="utf-8"))
-        files, step = manifest["files"], int(manifest["step"])
-        if manifest["format"] != _FORMAT:
-            raise KeyError("format")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KDLandmarksError(
-            f"{path} is no checkpoint of this program ({MANIFEST}: {error!r}); {remedy}"
-        ) from error
-    for name, expected in files.items():
-        file = path / name
-        if not file.is_file() or _digest(file) != expected:
-            state = "is corrupt" if file.is_file() else "is missing"
-            raise KDLandmarksError(f"the checkpoint {path} is damaged: {name} {state}; {remedy}")
+    manifest, there = _manifest(path, remedy), _files(path)
+    for name, expected in manifest["files"].items():
+        if name not in there:  # a link, or a name that leads elsewhere, is none of ours
+            raise KDLandmarksError(
+                f"the checkpoint {path} is damaged: {shown(name)} is missing; {remedy}"
+            )
+        if _digest(there[name]) != expected:
+            raise KDLandmarksError(f"the checkpoint {path} is damaged: {name} is corrupt; {remedy}")
     for key, value in identity.items():
         if manifest["identity"].get(key) != value:
             raise KDLandmarksError(
                 f"the checkpoint {path} belongs to another run: its {key} is "
-                f"{manifest['identity'].get(key)!r}, this run's is {value!r}; {remedy}"
+                f"{shown(manifest['identity'].get(key))}, this run's is {value!r}; {remedy}"
             )
     try:
+        # Accelerate would unpickle these whatever they hold; what passes here runs no code.
+        for file in path.glob("custom_checkpoint_*.pkl"):
+            torch.load(file, map_location="cpu", weights_only=True)
         _quietly(accelerator.load_state, str(path))
     except Exception as error:
         raise KDLandmarksError(
-            f"the checkpoint {path} does not fit this run ({error}); {remedy}"
+            f"the checkpoint {path} does not fit this run ({_reason(error)}); {remedy}"
         ) from error
-    return step
+    return int(manifest["step"])
+
+
+def _manifest(path: Path, remedy: str) -> dict[str, Any]:
+    """What a checkpoint's manifest says.
+
+    Raises:
+        KDLandmarksError: where it is not as `_seal` writes it.
+    """
+    try:
+        manifest = read_json_object(path / MANIFEST)
+    except KDLandmarksError as error:
+        raise KDLandmarksError(f"{error}; {remedy}") from error
+    files, step = manifest.get("files"), manifest.get("step")
+    sound = (
+        manifest.get("format") == _FORMAT
+        and type(step) is int
+        and path.name == f"step_{step:08d}"
+        and isinstance(manifest.get("identity"), dict)
+        and isinstance(files, dict)
+        and len(files) > 0
+        and all(isinstance(digest, str) for digest in files.values())
+    )
+    if not sound:
+        raise KDLandmarksError(
+            f"{path} is no checkpoint of this program: {MANIFEST} says {shown(manifest)}; {remedy}"
+        )
+    return manifest
+
+
+def _reason(error: Exception) -> str:
+    """Its first sentence: PyTorch's refusal to unpickle goes on with how to do it nevertheless."""
+    return (
+        str(error).split(".")[0].split("\n")[0]
+        if isinstance(error, UnpicklingError)
+        else str(error)
+    )
+
+
+def _files(folder: Path) -> dict[str, Path]:
+    """The files in a folder and below by their paths from there; links are none of ours."""
+    return {
+        str(file.relative_to(folder)): file
+        for file in sorted(folder.rglob("*"))
+        if file.is_file() and not file.is_symlink()
+    }
 
 
 def _seal(folder: Path, step: int, identity: Mapping[str, Any]) -> None:
     files = {}
-    for file in sorted(folder.rglob("*")):
-        if file.is_file():
-            files[str(file.relative_to(folder))] = _digest(file)
-            flush(file)
+    for name, file in _files(folder).items():
+        files[name] = _digest(file)
+        flush(file)
     manifest = {"format": _FORMAT, "step": step, "identity": dict(identity), "files": files}
     write_json(folder / MANIFEST, manifest)
 

@@ -1,6 +1,5 @@
 """The folder of a run: opening, continuing, and what it must not overwrite."""
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,8 +7,9 @@ from typing import Any
 
 from accelerate.tracking import get_available_trackers
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..files import write_json, writing
+from ..parsing import read_json_object
 from ..recipes import Recipe, changed_values, load_recipe, save_recipe
 from ..shape_model import ShapeModel
 
@@ -81,17 +81,19 @@ def check_trackers(names: Sequence[str]) -> None:
     for name in names:
         if name not in available:
             raise KDLandmarksError(
-                f"run.trackers: {name!r} is not a tracker of Accelerate, or is not installed (pip "
-                f"install {name}); installed: {', '.join(available) or 'none'}"
+                f"run.trackers: {shown(name)} is not a tracker of Accelerate, or is not "
+                f"installed (pip install it); installed: {', '.join(available) or 'none'}"
             )
 
 
 def run_identity(folder: Path) -> str:
     """The identity that this run's checkpoints carry."""
-    try:
-        return json.loads((folder / RUN).read_text(encoding="utf-8"))["run"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise KDLandmarksError(f"{folder / RUN} is damaged: start a new run") from error
+    run = read_json_object(folder / RUN).get("run")
+    if not isinstance(run, str) or not run:
+        raise KDLandmarksError(
+            f"{folder / RUN} is damaged: its run is {shown(run)}, no identity; start a new run"
+        )
+    return run
 
 
 def stage_is_finished(folder: Path, stage: str) -> bool:

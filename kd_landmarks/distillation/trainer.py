@@ -19,7 +19,7 @@ from tqdm.auto import tqdm
 
 from ..data.crops import FaceCrops, TrainingOrder
 from ..data.stream_order import training_order
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..files import new_folder, write_json
 from ..models import (
     KDLandmarksForKeypointDetection,
@@ -51,9 +51,17 @@ class Progress:
         return {"step": self.step, "seconds": self.seconds, "history": self.history}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Restore them."""
-        self.step, self.seconds = state["step"], state["seconds"]
-        self.history = list(state["history"])
+        """Restore them.
+
+        Raises:
+            ValueError: for what `state_dict` does not give.
+        """
+        step, seconds, history = (state.get(name) for name in ("step", "seconds", "history"))
+        if type(step) is not int or step < 0 or not isinstance(seconds, int | float):
+            raise ValueError(f"step {shown(step)} after {shown(seconds)} seconds is no progress")
+        if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+            raise ValueError(f"{shown(history)} is no history")
+        self.step, self.seconds, self.history = step, seconds, list(history)
 
 
 def train_network(
