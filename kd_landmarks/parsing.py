@@ -1,11 +1,8 @@
 """JSON and YAML that others wrote: bounded in size, depth and memory, and told by file."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from .errors import KDLandmarksError, shown
 
@@ -13,11 +10,6 @@ MOST_JSON = 2**22
 """Bytes of a JSON file; the largest that the package writes has 0.3 million."""
 MOST_YAML = 2**16
 """Bytes of a YAML file; the largest recipe and scheme have a tenth of it."""
-MOST_NODES = 10_000
-"""Values of a YAML file, each counted as often as aliases repeat it."""
-DEEPEST = 50
-_TOO_MANY = f"it has more than {MOST_NODES} values, once its aliases are spelled out"
-_TOO_DEEP = f"it is nested too deeply: more than {DEEPEST} levels"
 LONGEST_NAME = 100
 """Bytes of a name that becomes a file's; systems allow about 250, and ours get endings."""
 
@@ -112,22 +104,12 @@ def parse_yaml(text: str, where: str, types: bool = True) -> Any:
     """
     if len(text) > MOST_YAML:
         raise KDLandmarksError(f"{where} has more than {MOST_YAML} characters of YAML")
-    loader = (_TypedLoader if types else _TextLoader)(text)
+    from .bounded_yaml import load  # exported detectors run where there is no PyYAML
+
     try:
-        root = loader.get_single_node()
-        if root is None:
-            return None
-        _measure(root, {})
-        return loader.construct_document(root)
-    except RecursionError:
-        reason = "it is nested too deeply"
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = "" if mark is None else f" in line {mark.line + 1}, column {mark.column + 1}"
-        reason = f"{error.problem or error.context}{place}"
-    except (yaml.YAMLError, ArithmeticError, ValueError) as error:  # a date such as 2024-13-01
-        reason = str(error).partition("\n")[0]
-    raise KDLandmarksError(f"{where} is not YAML that can be read: {reason}") from None
+        return load(text, types)
+    except ValueError as error:
+        raise KDLandmarksError(f"{where} is not YAML that can be read: {error}") from None
 
 
 def plain_name(value: object, what: str) -> str:
@@ -154,54 +136,3 @@ def plain_name(value: object, what: str) -> str:
         f"{what} {shown(value)} becomes the name of a file or folder, but {reason}: give a plain "
         "name, such as my-run_2"
     )
-
-
-class _Bounded:
-    """Makes PyYAML stop at once where there is more, or deeper, than could be meant."""
-
-    flow_level: int
-    get_mark: Callable[[], yaml.Mark]
-    composed = 0
-
-    def fetch_flow_collection_start(self, *arguments: Any) -> None:
-        """At a bracket; without this, each costs as much as there are before it."""
-        if self.flow_level >= DEEPEST:
-            raise yaml.MarkedYAMLError(problem=_TOO_DEEP, problem_mark=self.get_mark())
-        super().fetch_flow_collection_start(*arguments)  # type: ignore[misc]
-
-    def compose_node(self, *arguments: Any) -> yaml.Node:
-        """At each value."""
-        self.composed += 1
-        if self.composed > MOST_NODES:
-            raise yaml.MarkedYAMLError(problem=_TOO_MANY, problem_mark=self.get_mark())
-        return super().compose_node(*arguments)  # type: ignore[misc]
-
-
-class _TypedLoader(_Bounded, yaml.SafeLoader): ...
-
-
-class _TextLoader(_Bounded, yaml.BaseLoader): ...
-
-
-def _measure(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, int]:
-    """How many values a node stands for and how deep it goes, aliases spelled out.
-
-    Raises:
-        yaml.MarkedYAMLError: for more than could be meant, and for a node that holds itself.
-    """
-    if id(node) in known:
-        return known[id(node)]
-    known[id(node)] = MOST_NODES, DEEPEST  # while it is open: an alias to it from inside has no end
-    parts: list[yaml.Node] = []
-    if isinstance(node, yaml.MappingNode):
-        parts = [part for pair in node.value for part in pair]
-    elif isinstance(node, yaml.SequenceNode):
-        parts = node.value
-    measured = [_measure(part, known) for part in parts]
-    values = 1 + sum(count for count, _ in measured)
-    depth = 1 + max((below for _, below in measured), default=0)
-    known[id(node)] = values, depth
-    if values > MOST_NODES or depth > DEEPEST:
-        problem = _TOO_MANY if values > MOST_NODES else _TOO_DEEP
-        raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-    return values, depth

@@ -95,7 +95,7 @@ def test_int8_is_close_and_a_third_of_the_size(exported, noise_checkpoint, tmp_p
 
 WITHOUT_TORCH = """
 import sys
-sys.modules |= dict.fromkeys(["torch", "torchvision", "transformers", "timm", "datasets"])
+sys.modules |= dict.fromkeys(["torch", "torchvision", "transformers", "timm", "datasets", "yaml"])
 import json
 from kd_landmarks.inference.onnx import OnnxDetector
 [face] = OnnxDetector(sys.argv[1])(sys.argv[2], [20, 30, 90, 110])
@@ -174,6 +174,65 @@ def test_files_that_are_not_ours_are_refused(exported, tmp_path):
     onnx.save(other, str(tmp_path / "other.onnx"))
     with pytest.raises(KDLandmarksError, match=r"other\.onnx is no detector of ours"):
         OnnxDetector(tmp_path / "other.onnx")
+
+
+SURE = {"tolerance": 0.03, "slope": -7.0, "intercepts": [-17.0] * 68}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ("", "not JSON"),
+        ("[" * 10**5, "nested too deeply"),
+        ("[1]", r"holds \[1\], no mapping"),
+        ({"crop_margin": None}, "lacks crop_margin"),
+        ({"crop_margin": "1.3"}, "crop_margin='1.3' must lie"),
+        ({"crop_margin": float("nan")}, "crop_margin=nan must lie"),
+        ({"image_size": 10**9}, "image_size=1000000000 must lie"),
+        ({"image_size": 64.0}, "image_size=64.0 must lie"),
+        ({"image_size": 96}, "it has .*pixel_values"),
+        ({"image_mean": [0.5]}, "image_mean=.* three numbers"),
+        ({"image_std": [0, 1, 1]}, "image_std=0 must lie"),
+        ({"scheme": None}, "lacks scheme"),
+        ({"scheme": []}, "names no landmarks"),
+        ({"scheme": {"names": 3}}, "names no landmarks"),
+        ({"scheme": {"names": ["x"] * 5}}, "it has .*keypoints"),
+        ({"confidence": 3}, "is no calibration"),
+        ({"confidence": SURE | {"intercepts": []}}, "is no calibration"),
+        ({"confidence": SURE | {"intercepts": [1.0]}}, "1 intercepts for 68 landmarks"),
+    ],
+    ids=range(18),
+)
+def test_metadata_that_cannot_be_meant_are_refused(exported, tmp_path, values, message):
+    import onnx
+
+    model = onnx.load(str(exported))
+    [told] = model.metadata_props
+    told.value = values if isinstance(values, str) else json.dumps(json.loads(told.value) | values)
+    path = tmp_path / "hostile.onnx"
+    onnx.save(model, str(path))
+    with pytest.raises(KDLandmarksError, match=message) as caught:
+        OnnxDetector(path)
+    assert str(path) in str(caught.value)
+    assert len(str(caught.value)) <= 510
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "{folder}/secret.bin", "link.bin"])
+def test_a_model_reads_no_weights_outside_of_its_folder(exported, tmp_path, location):
+    import onnx
+
+    (tmp_path / "secret.bin").write_bytes(bytes(10**6))
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/link.bin").symlink_to(tmp_path / "secret.bin")
+    model = onnx.load(str(exported))
+    tensor = max(model.graph.initializer, key=lambda one: len(one.raw_data))
+    tensor.ClearField("raw_data")
+    tensor.data_location = onnx.TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location.format(folder=tmp_path))
+    path = tmp_path / "model/hostile.onnx"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(KDLandmarksError, match=r"cannot load .*hostile\.onnx"):
+        OnnxDetector(path)
 
 
 def test_the_linear_head_has_no_scores(tmp_path):

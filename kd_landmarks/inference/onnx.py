@@ -6,7 +6,6 @@ Needs numpy, pillow, opencv and onnxruntime alone, and a file of `kd-landmarks e
     faces = detector("photo.jpg", boxes=[[210, 80, 330, 240]])
 """
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +17,8 @@ from PIL import Image
 
 from ..errors import KDLandmarksError, shown
 from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_photo_pixels
+from ..models.settings_kd_landmarks import check_settings
+from ..parsing import MOST_JSON, parse_json
 from ..values import whole
 from .boxes import face_boxes
 from .confidence import Calibration
@@ -40,8 +41,8 @@ class OnnxDetector:
         providers: of ONNX Runtime, a list of names, or of names with options; None for the CPU.
 
     Raises:
-        KDLandmarksError: without onnxruntime, for what is no file of ours, and for providers that
-            are not there.
+        KDLandmarksError: without onnxruntime, for what is no file of ours or broken, and for
+            providers that are not there.
     """
 
     def __init__(
@@ -73,7 +74,8 @@ class OnnxDetector:
                 f"{path} is no detector of ours: its metadata have no {METADATA!r}; export one "
                 "with `kd-landmarks export`"
             )
-        self.metadata: dict[str, Any] = json.loads(told)
+        self.metadata: dict[str, Any] = _checked_metadata(told, str(path))
+        _check_network(self._session, self.metadata, str(path))
         mean, std = (np.array(self.metadata[name]) for name in ("image_mean", "image_std"))
         self._scale = (1 / (255 * std)).astype(np.float32)[:, None, None]
         self._offset = (-mean / std).astype(np.float32)[:, None, None]
@@ -131,7 +133,67 @@ class OnnxDetector:
 
     def run(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """The network's keypoints (faces, N, 2) in crop units, and scores (faces, N) if any."""
-        return self._session.run(None, {"pixel_values": crops})
+        try:
+            outputs = self._session.run(None, {"pixel_values": crops})
+        except Exception as error:  # onnxruntime has a family of its own
+            raise KDLandmarksError(f"the ONNX network cannot compute: {error}") from error
+        if any(len(output) != len(crops) for output in outputs):
+            raise KDLandmarksError(
+                f"the ONNX network gives {[output.shape for output in outputs]} for {len(crops)} "
+                "faces: export the detector anew with `kd-landmarks export`"
+            )
+        return outputs
+
+
+def _checked_metadata(told: str, path: str) -> dict[str, Any]:
+    """What a file tells of its crops and landmarks.
+
+    Raises:
+        KDLandmarksError: for what `kd_landmarks.inference.export` does not write.
+    """
+    where = f"{METADATA!r} in the metadata of {path}"
+    values = parse_json(told, where) if len(told) <= MOST_JSON else None
+    needed = ("crop_margin", "image_size", "image_mean", "image_std", "scheme")
+    try:
+        if not isinstance(values, dict):
+            raise ValueError(f"it holds {shown(values)}, no mapping of names to values")
+        missing = [name for name in needed if values.get(name) is None]
+        if missing:
+            raise ValueError(f"it lacks {missing[0]}")
+        check_settings({name: values[name] for name in needed[:-1]})
+        scheme = values["scheme"]
+        names = scheme.get("names") if isinstance(scheme, dict) else None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise ValueError(f"its scheme {shown(scheme)} names no landmarks")
+        if values.get("confidence") is not None:
+            Calibration.from_dict(values["confidence"], len(names))
+    except ValueError as error:
+        raise KDLandmarksError(
+            f"{where} cannot be meant: {error}. Export the detector anew with `kd-landmarks export`"
+        ) from error
+    return values
+
+
+def _check_network(session: Any, metadata: dict[str, Any], path: str) -> None:
+    """Refuse a network that takes or gives something else than its metadata tell.
+
+    Raises:
+        KDLandmarksError: naming what it takes and gives.
+    """
+    side, count = metadata["image_size"], len(metadata["scheme"]["names"])
+    wanted = {"pixel_values": [3, side, side], "keypoints": [count, 2], "scores": [count]}
+    there = {one.name: one for one in (*session.get_inputs(), *session.get_outputs())}
+    names = list(there)
+    sound = names in (list(wanted), list(wanted)[:2]) and all(
+        one.type == "tensor(float)" and list(one.shape[1:]) == wanted[name]
+        for name, one in there.items()
+    )
+    if not sound:
+        found = {name: (one.type, one.shape) for name, one in there.items()}
+        raise KDLandmarksError(
+            f"{path} is no detector of ours: it has {shown(found, 200)}, where its metadata need "
+            f"{wanted}, floats of any number of faces"
+        )
 
 
 def _checked_providers(providers: Any, there: list[str]) -> list[Any]:
