@@ -132,6 +132,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
                         scheme,
                         folder / "unlabeled",
                         recipe.data.skip_bad_rows,
+                        recipe.data.allow_outside,
                     )
         else:
             target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
@@ -219,6 +220,14 @@ def main(
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip_bad_rows", help="Leave broken rows out instead of stopping.")
     ] = False,
+    allow_outside: Annotated[
+        bool,
+        typer.Option(
+            "--allow_outside",
+            "--allow-outside",  # as messages about rows call it
+            help="Take pictures that lie outside of the data's folder too, of data you trust.",
+        ),
+    ] = False,
 ) -> None:
     """Parse the command line and run; see the module's docstring."""
     set_up_logging()
@@ -232,6 +241,7 @@ def main(
             "stages": stages.split(",") if stages else None,
             "data.streaming": streaming or None,
             "data.skip_bad_rows": skip_bad_rows or None,
+            "data.allow_outside": allow_outside or None,
         }
         overrides |= {key: value for key, value in shortcuts.items() if value is not None}
         planned, folder = plan_run(recipe, overrides, output, resume)

@@ -40,6 +40,12 @@ def shown(value: Any, most: int = 80) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
+def reason(error: BaseException) -> str:
+    """What another library's error says, in one line: such texts are long and may be empty."""
+    lines = (line.strip() for line in str(error).splitlines())
+    return next(filter(None, lines), "") or type(error).__name__
+
+
 def _fit(line: str) -> str:
     """A line without control characters, its middle left out where it is too long."""
     if len(line) > LONGEST_LINE:

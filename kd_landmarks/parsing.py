@@ -1,6 +1,7 @@
 """JSON and YAML that others wrote: bounded in size, depth and memory, and told by file."""
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -46,18 +47,33 @@ def parse_json(text: str | bytes, where: str) -> Any:
         where: what messages call it.
 
     Raises:
-        KDLandmarksError: for what is no JSON, is nested too deeply, or has numbers of thousands of
-            digits.
+        KDLandmarksError: for what is no JSON, is nested too deeply, has numbers of thousands of
+            digits, or a key twice.
     """
     try:
-        return json.loads(text)
+        return json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         reason = "it is nested too deeply"
+    except KDLandmarksError as error:
+        reason = str(error)
     except json.JSONDecodeError as error:
         reason = f"{error.msg} in line {error.lineno}, column {error.colno}"
     except ValueError:  # of Python's limit on the digits of a whole number
         reason = "a number has too many digits"
     raise KDLandmarksError(f"{where} is not JSON that can be read: {reason}") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; which of two values of a key is meant, nobody knows.
+
+    Raises:
+        KDLandmarksError: for such a key.
+    """
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
+        raise KDLandmarksError(f"the key {shown(twice)} stands twice")
+    return values
 
 
 def read_json(path: str | Path, most_bytes: int = MOST_JSON) -> Any:

@@ -23,12 +23,12 @@ from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 from tqdm.auto import tqdm
 
-from .cli.options import MinScore, Model
-from .data.loading import holds_parquet
+from .cli.options import AllowOutside, MinScore, Model
+from .data.data_folder import DataFolder
 from .data.photos import open_photo
-from .errors import KDLandmarksError, shown
+from .data.undecoded import open_data
+from .errors import KDLandmarksError, reason, shown
 from .files import check_new_folder, check_outside, new_file, write_json
-from .hub_patience import patient_hub
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
 from .inference.prediction import detect_each, plain_face
@@ -51,38 +51,9 @@ MOST = 10**12
 """Of rows and the like: more are a damaged file's."""
 
 
-def open_data(
-    source: str, split: str, revision: str | None, streaming: bool, processes: int
-) -> IterableDataset:
-    """The rows of Parquet on disk, a folder of pictures, or a data set on the Hub, undecoded.
-
-    Raises:
-        KDLandmarksError: if they cannot be had, or have no column `image`.
-    """
-    path = Path(source).expanduser()
-    words: dict[str, Any] = {"path": source, "revision": revision}
-    if path.exists():
-        words = {"path": "imagefolder", "data_dir": str(path), "drop_labels": True}
-        if path.is_file():
-            words = {"path": "parquet", "data_files": {split: str(path)}}
-        elif holds_parquet(path):
-            words = {"path": str(path)}
-    try:
-        with patient_hub():
-            rows = datasets.load_dataset(**words, split=split, streaming=streaming)
-    except Exception as error:  # each format, and each HTTP library, has a family of its own
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-        raise KDLandmarksError(f"cannot load {source}, split {shown(split)}: {reason}") from error
-    if rows.features is None or "image" not in rows.features:
-        names = ", ".join(rows.features or ()) or "none that are known"
-        raise KDLandmarksError(f"{source} has no column 'image' (pictures), but {names}")
-    if not isinstance(rows, IterableDataset):
-        rows = rows.to_iterable_dataset(num_shards=min(processes, max(1, len(rows))))
-    return rows.cast_column("image", datasets.Image(decode=False))
-
-
 def annotate(
     rows: IterableDataset,
+    pictures: DataFolder,
     detect: FaceLandmarkPipeline,
     folder: Path,
     name: str,
@@ -94,6 +65,7 @@ def annotate(
 
     Args:
         rows: this process's.
+        pictures: where those lie that are not stored in the rows.
         detect: the pipeline.
         folder: of the parts.
         name: of this process's files.
@@ -113,8 +85,8 @@ def annotate(
     if progress.is_file():
         part, done = _go_on(rows, progress, name)
         bar.update(done)
-    remaining = iter(rows)
-    while found := list(_detected(islice(remaining, part_rows), detect, batch_size, bar)):
+    remaining = _read(rows, done)
+    while found := list(_detected(islice(remaining, part_rows), pictures, detect, batch_size, bar)):
         with new_file(folder / f"{name}-{part:05d}.parquet") as partial:
             datasets.Dataset.from_list(found, features=features).to_parquet(partial)
         part, done = part + 1, done + len(found)
@@ -173,11 +145,29 @@ def _alike(own: Any, told: Any) -> bool:
     return own is None or own == told
 
 
+def _read(rows: IterableDataset, done: int) -> Iterator[dict[str, Any]]:
+    """Rows; what goes wrong with one is said by its number."""
+    number = done
+    try:
+        for row in rows:
+            yield row
+            number += 1
+    except Exception as error:  # each format, and each HTTP library, has a family of its own
+        raise KDLandmarksError(
+            f"cannot read the row behind row {number} of this process: {reason(error)}. The same "
+            "command goes on where it stopped"
+        ) from error
+
+
 def _detected(
-    rows: Iterator[dict[str, Any]], detect: FaceLandmarkPipeline, batch_size: int, bar: tqdm
+    rows: Iterator[dict[str, Any]],
+    pictures: DataFolder,
+    detect: FaceLandmarkPipeline,
+    batch_size: int,
+    bar: tqdm,
 ) -> Iterator[dict[str, Any]]:
     while batch := list(islice(rows, batch_size)):
-        photos = [_photo(row["image"]) for row in batch]
+        photos = [_photo(row["image"], pictures) for row in batch]
         readable = [photo for photo in photos if not isinstance(photo, KDLandmarksError)]
         found = iter(detect_each(detect, readable, batch_size))
         for row, photo in zip(batch, photos, strict=True):
@@ -190,13 +180,15 @@ def _detected(
             bar.update()
 
 
-def _photo(stored: dict[str, Any] | None) -> Image.Image | KDLandmarksError:
-    if stored is None or (stored["bytes"] is None and stored["path"] is None):
+def _photo(stored: dict[str, Any] | None, pictures: DataFolder) -> Image.Image | KDLandmarksError:
+    if stored is None or (stored["bytes"] is None and not stored["path"]):
         return KDLandmarksError("there is no picture")
     try:
+        if stored["bytes"] is None:
+            stored = {"bytes": None, "path": pictures.picture(stored["path"])}
         return open_photo(stored)
     except Exception as error:  # Pillow's decoders raise whatever their format's code raises
-        return KDLandmarksError(f"the picture cannot be read: {error}")
+        return KDLandmarksError(f"the picture cannot be read: {reason(error)}")
 
 
 def main(
@@ -213,6 +205,7 @@ def main(
     min_score: MinScore = 0.6,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 16,
     part_rows: Annotated[int, typer.Option(min=1, help="Rows per Parquet file.")] = 1000,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Find faces and their landmarks in every photo of a data set; see the module's docstring."""
     set_up_logging()
@@ -226,7 +219,9 @@ def main(
             check_outside("--output", output, data)
             check_new_folder(output)
         detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=state.device)
-        rows = open_data(data, split, revision, streaming, state.num_processes)
+        rows, pictures = open_data(
+            data, split, revision, streaming, state.num_processes, allow_outside
+        )
         plan = {
             "data": data,
             "split": split,
@@ -241,7 +236,7 @@ def main(
         rows = split_dataset_by_node(rows, state.process_index, state.num_processes)
         name = f"{label}-{state.process_index:05d}-of-{state.num_processes:05d}"
         with tqdm(unit="photo", disable=not state.is_main_process) as bar:
-            done = annotate(rows, detect, output, name, batch_size, part_rows, bar)
+            done = annotate(rows, pictures, detect, output, name, batch_size, part_rows, bar)
     except KDLandmarksError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(2) from None

@@ -471,8 +471,8 @@ def test_a_column_of_some_faces_only_is_refused(own_lines, tmp_path, file):
 @pytest.mark.parametrize(
     ("splits", "message"),
     [
-        (("train", None, "val"), "the field 'split' of a line is None"),
-        (("train", ["val"], "val"), r"the field 'split' of a line is \['val'\]"),
+        (("train", None, "val"), "faces.jsonl:2: the field 'split' is None"),
+        (("train", ["val"], "val"), r"faces.jsonl:2: the field 'split' is \['val'\]"),
         (("faces", "val", "val"), "is called like one of them"),
         (("a-b", "val", "val"), "a split cannot be called 'a-b'"),
     ],

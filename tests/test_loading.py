@@ -1,9 +1,11 @@
 """Rows: whatever they come from they look alike, and what is wrong with one is said by name."""
 
+import io
 import json
 import logging
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import datasets
 import numpy as np
@@ -232,12 +234,15 @@ def test_parquet_gives_back_the_rows_that_it_was_made_from(folder, tmp_path):
     parquet.mkdir(parents=True)
     rows.to_parquet(parquet / "train-00000-of-00001.parquet")
     rows.select([4]).to_parquet(parquet / "test-00000-of-00001.parquet")
-    again = load_rows(parquet.parent, "train", scheme=FIVE)
+    with pytest.raises(KDLandmarksError, match=r"train.jsonl:1: the image .*123456_1.*outside"):
+        load_rows(parquet.parent, "train", scheme=FIVE)
+    again = load_rows(parquet.parent, "train", scheme=FIVE, allow_outside=True)
     assert again.features == rows.features
     assert again.remove_columns("image")[:] == rows.remove_columns("image")[:]
     np.testing.assert_array_equal(np.asarray(again[3]["image"]), np.asarray(rows[3]["image"]))
     file = parquet / "test-00000-of-00001.parquet"
-    assert load_rows(str(file), scheme=FIVE)["source"][:] == ["train.jsonl:5"]
+    alone = load_rows(str(file), scheme=FIVE, allow_outside=True)
+    assert alone["source"][:] == ["train.jsonl:5"]
     with pytest.raises(KDLandmarksError, match=r"'val'; splits there: (train, test|test, train)"):
         load_rows(parquet.parent, "val", scheme=FIVE)
     with pytest.raises(KDLandmarksError, match="splits there: test"):
@@ -285,15 +290,37 @@ def test_a_hub_data_set_that_is_out_of_reach_is_refused_by_id(monkeypatch):
         load_rows("nobody/faces", scheme=FIVE)
 
 
+class HubBuilder:
+    """A data set on the Hub, as `datasets` loads it."""
+
+    def __init__(self, parts, files=("hf://datasets/nobody/faces@v1/a.parquet",)):
+        self.parts, self.repo_id = parts, "nobody/faces"
+        self.config = SimpleNamespace(data_files={"train": list(files)})
+
+    def download_and_prepare(self):
+        pass
+
+    def as_dataset(self):
+        return self.parts
+
+
+def embedded(row: dict) -> dict:
+    """A row with its picture in it."""
+    data = io.BytesIO()
+    row["image"].save(data, "PNG")
+    return {"image": {"bytes": data.getvalue(), "path": "x.png"}}
+
+
 def test_a_hub_data_set_goes_the_way_of_the_rest(folder, monkeypatch):
-    rows = load_rows(folder, scheme=FIVE)
+    load_rows(folder, scheme=FIVE).map(embedded).to_parquet(folder / "stored.parquet")
+    rows = datasets.Dataset.from_parquet(str(folder / "stored.parquet"))
     asked = {}
 
-    def load_dataset(name, **options):
+    def builder(name, **options):
         asked.update(name=name, **options)
-        return datasets.DatasetDict({"train": rows, "test": rows.select([2])})
+        return HubBuilder({"train": rows, "test": rows.select([2])})
 
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets, "load_dataset_builder", builder)
     loaded = load_rows("nobody/faces", "test", scheme=FIVE, revision="v1", token="secret")
     assert asked == {"name": "nobody/faces", "revision": "v1", "token": "secret"}
     assert loaded["source"][:] == ["train.jsonl:3"]
@@ -304,10 +331,10 @@ def test_a_hub_data_set_goes_the_way_of_the_rest(folder, monkeypatch):
 
 
 def test_a_hub_data_set_that_does_not_exist_is_refused_by_id(monkeypatch):
-    def load_dataset(name, **options):
+    def builder(name, **options):
         raise datasets.exceptions.DatasetNotFoundError(f"Dataset '{name}' doesn't exist")
 
-    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    monkeypatch.setattr(datasets, "load_dataset_builder", builder)
     with pytest.raises(KDLandmarksError, match="nobody/faces: no such data set on the Hub"):
         load_rows("nobody/faces", scheme=FIVE)
 
@@ -376,11 +403,13 @@ def test_a_bad_box_is_refused_by_file_and_line(folder, box, message):
         load_rows(folder, scheme=FIVE, box="dataset")
 
 
-@pytest.mark.parametrize(("text", "message"), [("{", "not JSON"), ("[1]", "not an object but")])
+@pytest.mark.parametrize(
+    ("text", "message"), [("{", " is not JSON"), ("[1]", ": not an object but")]
+)
 def test_a_line_that_is_no_json_object_is_refused_by_its_number(folder, text, message):
     lines = (folder / "train.jsonl").read_text().splitlines()
     write(folder / "train.jsonl", [lines[0], "", text, *lines[1:]])
-    with pytest.raises(KDLandmarksError, match=f"train.jsonl:3: {message}"):
+    with pytest.raises(KDLandmarksError, match=f"train.jsonl:3{message}"):
         load_rows(folder, scheme=FIVE)
     assert len(load_rows(folder, scheme=FIVE, skip_bad_rows=True)) == 6
 
@@ -572,7 +601,13 @@ def test_real_300w_loads_checks_and_splits(data_root):
         ("cofw_sample", None, "cofw29", 2, {"visible"}),
     ],
 )
-def test_real_faces_of_other_sets_load_and_pass(data_root, name, split, scheme, count, optional):
-    rows = load_rows(data_root / name, split, scheme=get_scheme(scheme))
+def test_real_faces_of_other_sets_load_and_pass(
+    data_root, tmp_path, name, split, scheme, count, optional
+):
+    (tmp_path / "faces").symlink_to(data_root)  # in a folder of another name they are the same
+    outside = name == "lfpw29"  # its pictures are those of 300W
+    rows = load_rows(
+        tmp_path / "faces" / name, split, scheme=get_scheme(scheme), allow_outside=outside
+    )
     assert len(check_rows(rows, get_scheme(scheme))) == count
     assert optional <= set(rows.column_names)

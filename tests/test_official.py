@@ -100,7 +100,7 @@ def test_a_pts_file_that_is_no_text_or_not_there_is_refused(tmp_path):
     with pytest.raises(KDLandmarksError, match=r"cannot read .*face\.pts"):
         read_pts(path)
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(KDLandmarksError, match=r"cannot read .*face\.pts"):
+    with pytest.raises(KDLandmarksError, match=r"face\.pts is not UTF-8 text"):
         read_pts(path)
 
 
@@ -200,6 +200,9 @@ def test_cofw_is_read_from_one_file_too(root_cofw):
 def test_a_file_that_is_not_cofws_is_refused_by_name(tmp_path, rng):
     path = tmp_path / "COFW_train_color.mat"
     path.write_bytes(b"MATLAB 5.0 MAT-file, Platform: GLNXA64")
+    with pytest.raises(KDLandmarksError, match=r"color\.mat is a MATLAB 5 file.*-v7\.3"):
+        load_cofw(path, "train")
+    path.write_bytes(b"no HDF5 at all")
     with pytest.raises(KDLandmarksError, match=r"cannot read .*color\.mat as a MATLAB 7\.3"):
         load_cofw(path, "train")
     with h5py.File(path, "w") as file:
@@ -213,6 +216,166 @@ def test_a_file_that_is_not_cofws_is_refused_by_name(tmp_path, rng):
     with pytest.raises(KDLandmarksError, match=r"color\.mat:2: the image is float64 \(70, 90\)"):
         load_cofw(path, "train")
     assert len(load_cofw(path, "train", skip_bad_rows=True)) == 1
+
+
+def damaged(path, change) -> None:
+    """A file of two gray faces, changed by hand."""
+    write_cofw(path, "Tr", [np.zeros((70, 90), np.uint8)] * 2, np.zeros(29))
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+def replaced(name, *words, **options):
+    """A change that puts another data set in a variable's place."""
+
+    def change(file):
+        del file[name]
+        file.create_dataset(name, *words, **options)
+
+    return change
+
+
+def grouped(file):
+    del file["phisTr"]
+    file.create_group("phisTr")
+
+
+def linked(kind):
+    def change(file):
+        del file["phisTr"]
+        file["phisTr"] = kind
+
+    return change
+
+
+def external(file):
+    del file["phisTr"]
+    file.create_dataset("phisTr", (87, 2), "f8", external=[("/etc/passwd", 0, 87 * 2 * 8)])
+
+
+def virtual(file):
+    del file["phisTr"]
+    layout = h5py.VirtualLayout((87, 2), "f8")
+    layout[:] = h5py.VirtualSource("/etc/passwd", "x", (87, 2))
+    file.create_virtual_dataset("phisTr", layout)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (grouped, "phisTr is no array"),
+        (linked(h5py.ExternalLink("/etc/passwd", "/x")), "phisTr is a link to somewhere else"),
+        (linked(h5py.SoftLink("/bboxesTr")), "phisTr is a link to somewhere else"),
+        (external, "phisTr has its values in other files"),
+        (virtual, "phisTr has its values in other files"),
+        (replaced("phisTr", (87, 10**9), "f8", chunks=(87, 100)), "too large"),
+        (replaced("phisTr", (87, 2), "S8"), "phisTr is |S8, not numbers"),
+        (replaced("phisTr", data=h5py.Empty("f8")), "phisTr is no array"),
+        (replaced("IsTr", (1, 2), "f8"), "IsTr is float64, not references"),
+        (replaced("IsTr", (1, 2), h5py.regionref_dtype), "not references"),
+        (replaced("IsTr", (10**6, 10**6), h5py.ref_dtype, chunks=(1, 1)), "too large"),
+        (lambda file: file.pop("bboxesTr"), "has no variable bboxesTr"),
+    ],
+)
+def test_a_crafted_file_of_cofw_is_refused_whole(tmp_path, change, message):
+    path = tmp_path / "COFW_train_color.mat"
+    damaged(path, change)
+    for skip in (False, True):
+        with pytest.raises(KDLandmarksError) as caught:
+            load_cofw(path, "train", skip_bad_rows=skip)
+        assert message in str(caught.value)
+        assert str(path) in str(caught.value)
+        assert "\n" not in str(caught.value)
+
+
+def second(make):
+    """A change of what the second picture's reference leads to."""
+
+    def change(file):
+        cells = file["IsTr"][()]
+        cells[0, 1] = make(file)
+        file["IsTr"][...] = cells
+
+    return change
+
+
+def removed(file):
+    """The reference to an object that is gone."""
+    gone = file.create_dataset("gone", (3, 3), "u1").ref
+    del file["gone"]
+    return gone
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda file: h5py.Reference(), "it refers to no image"),
+        (removed, ""),
+        (lambda file: file.create_group("group").ref, "the image is no array"),
+        (lambda file: file.create_dataset("t", data="text").ref, "the image is object ()"),
+        # 2.7 GB, of which nothing is stored; and one with pieces that are larger than itself.
+        (
+            lambda file: file.create_dataset("v", (3, 30000, 30000), "u1", chunks=(1, 99, 99)).ref,
+            "the image is uint8 (30000, 30000, 3), 2700 MB: too large",
+        ),
+        (
+            lambda file: (
+                file.create_dataset(
+                    "v", (9, 9), "u1", chunks=(40000, 40000), maxshape=(None, None)
+                ).ref
+            ),
+            "1600 MB: too large",
+        ),
+        (lambda file: file.create_dataset("v", (9, 9, 9), "u1").ref, "not uint8 gray or RGB"),
+        (lambda file: file.create_dataset("v", (0, 9), "u1").ref, "not uint8 gray or RGB"),
+        (
+            lambda file: (
+                file.create_dataset("v", (9, 9), "u1", external=[("/etc/passwd", 0, 81)]).ref
+            ),
+            "the image has its values in other files",
+        ),
+    ],
+)
+def test_a_crafted_picture_of_cofw_is_refused_or_left_out(tmp_path, make, message):
+    path = tmp_path / "COFW_train_color.mat"
+    damaged(path, second(make))
+    with pytest.raises(KDLandmarksError) as caught:
+        load_cofw(path, "train")
+    assert f"{path.name}:2: " in str(caught.value)
+    assert message in str(caught.value)
+    assert len(load_cofw(path, "train", skip_bad_rows=True)) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "n_points: 2\n{\n1 2\nnan 4\n}\n",
+        "n_points: 2\n{\n1 2\n1e999 4\n}\n",
+        f"n_points: {'9' * 5000}\n{{\n1 2\n}}\n",
+        f"n_points: 1\n{{\n{'x' * 10**5} 2\n}}\n",
+        "n_points: 1000000\n{\n" + "1 2\n" * 10**6 + "}\n",
+        "\0" * 1000,
+    ],
+)
+def test_a_crafted_pts_file_is_refused_or_left_out(root_300w, text):
+    (root_300w / "afw/123456_1.pts").write_text(text)
+    with pytest.raises(KDLandmarksError) as caught:
+        load_300w(root_300w, "train")
+    assert "afw/123456_1.pts" in str(caught.value)
+    assert len(str(caught.value)) <= 500
+    assert len(load_300w(root_300w, "train", skip_bad_rows=True)) == 3
+
+
+@pytest.mark.parametrize("cells", ["nan", "x", "9" * 5000, "1 " * 200, "1 " * 10**6, "\0"])
+def test_a_crafted_line_of_wflw_is_refused_or_left_out(root_wflw, cells):
+    file = next(root_wflw.rglob("*_test.txt"))
+    first, second, *_ = file.read_text().splitlines()
+    file.write_text(f"{first}\n{cells} {second.partition(' ')[2]}\n")
+    with pytest.raises(KDLandmarksError) as caught:
+        load_wflw(root_wflw, "test")
+    assert f"{file.name}:2" in str(caught.value)
+    assert len(str(caught.value)) <= 500
+    assert len(load_wflw(root_wflw, "test", skip_bad_rows=True)) == 1
 
 
 # --- found by load_rows

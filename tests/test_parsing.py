@@ -15,6 +15,7 @@ NINE_FOLD = "a0: &a0 [1]\n" + "".join(
     [
         ("[" * 100_000, "nested too deeply"),
         ('{"a": ' + "9" * 5000 + "}", "too many digits"),
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "the key 'c' stands twice"),
         ("{a}", "line 1, column 2"),
         ("", "line 1, column 1"),
         ("[1]", "not an object"),

@@ -17,6 +17,7 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from kd_landmarks import predict
+from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.data.generated import generate_face
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
@@ -136,7 +137,7 @@ def test_a_folder_of_photos_will_do(model, data, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--split", "validation"], "cannot load"),
+        (["--split", "validation"], "Unknown split"),
         (["--model", "./nowhere"], "no checkpoint at ./nowhere"),
         (["--min-score", "0.7"], "was begun with min_score 0.6, not 0.7"),
     ],
@@ -175,7 +176,8 @@ def begun(tmp_path, monkeypatch):
     def go_on():
         shards = rows.to_iterable_dataset(num_shards=3)
         with tqdm(disable=True) as bar:
-            return predict.annotate(shards, None, tmp_path, NAME, 2, 2, bar)
+            pictures = DataFolder(tmp_path)
+            return predict.annotate(shards, pictures, None, tmp_path, NAME, 2, 2, bar)
 
     write = predict.write_json
 

@@ -8,6 +8,7 @@ import typer
 from ..errors import KDLandmarksError
 from ..quiet import set_up_logging
 from .app import app
+from .options import AllowOutside
 
 CALIBRATE_HELP = """Make a detector's confidence a probability that holds.
 
@@ -32,6 +33,7 @@ def calibrate(
     faces: Annotated[
         int, typer.Option(min=1, help="How many of them at most, evenly spread.")
     ] = 1000,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Load, look, fit, write and print."""
     if not checkpoint.is_dir():
@@ -49,7 +51,7 @@ def calibrate(
 
     detector, processor = load_detector(checkpoint)
     scheme = detector_scheme(detector, checkpoint)
-    rows = load_rows(data, split, scheme=scheme)
+    rows = load_rows(data, split, scheme=scheme, allow_outside=allow_outside)
     rows = check_rows(rows.select(spread(len(rows), faces)), scheme, num_proc=os.cpu_count())
     found = calibrate_checkpoint(checkpoint, detector, processor, rows, progress=True)
     print(

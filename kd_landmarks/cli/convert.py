@@ -9,7 +9,7 @@ from ..errors import KDLandmarksError
 from ..quiet import set_up_logging
 from ..values import one_of
 from .app import app
-from .options import finite
+from .options import AllowOutside, finite
 
 # In the help texts, a line with \b keeps the lines after it as they are.
 CONVERT_HELP = """Convert faces on disk to Parquet with a data set card, in a folder or on the Hub.
@@ -69,6 +69,7 @@ def convert(
         str | None,
         typer.Option(help="For the card, as the Hub calls it, such as cc-by-4.0."),
     ] = None,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Check, convert, print and push."""
     one_of("what to convert", name, ("300w", "wflw", "cofw", "own"))
@@ -101,6 +102,7 @@ def convert(
             crop_margin=crop_margin,
             strict=strict,
             license_id=license,
+            allow_outside=allow_outside,
         )
         print(conversion.text())
         if out is not None:

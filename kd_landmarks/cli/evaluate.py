@@ -9,7 +9,7 @@ from ..files import check_outputs, check_writable, write_json
 from ..quiet import set_up_logging
 from ..values import one_of
 from .app import app
-from .options import Model
+from .options import AllowOutside, Model
 
 PLOTS = ("ced.png", "worst.png", "sample.png")
 """What `--plots` draws."""
@@ -75,6 +75,7 @@ def evaluate(
         bool,
         typer.Option("--skip-bad-rows", help="Leave broken rows out instead of stopping."),
     ] = False,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Load, measure, print and write."""
     from ..metrics import NORMALIZERS
@@ -117,6 +118,7 @@ def evaluate(
         box="gt" if box == "detector" else box,
         revision=revision,
         skip_bad_rows=skip_bad_rows,
+        allow_outside=allow_outside,
     )
     rows = check_rows(rows, scheme, skip_bad_rows, num_proc=os.cpu_count())
     missed: list[str] | None = None

@@ -11,7 +11,7 @@ from ..files import check_outputs, check_writable, new_file
 from ..quiet import set_up_logging
 from ..values import EXPORTS, ending
 from .app import app
-from .options import Model
+from .options import AllowOutside, Model
 
 EXPORT_HELP = """Write a detector for ONNX Runtime or OpenVINO, in float32 or int8.
 
@@ -38,6 +38,7 @@ def export(
     ] = None,
     split: Annotated[str | None, typer.Option(help="Part of these faces.")] = None,
     faces: Annotated[int, typer.Option(min=1, help="How many of them.")] = 100,
+    allow_outside: AllowOutside = False,
 ) -> None:
     """Load, export and print."""
     kind = ending("--out", out, EXPORTS)
@@ -71,7 +72,8 @@ def export(
     with tempfile.TemporaryDirectory() as scratch:
         made = export_onnx(detector, processor, Path(scratch) / "float32.onnx")
         if calibration is not None:
-            rows = load_rows(calibration, split, scheme=detector_scheme(detector, source))
+            scheme = detector_scheme(detector, source)
+            rows = load_rows(calibration, split, scheme=scheme, allow_outside=allow_outside)
             crops = processed_crops(rows, processor, faces)
             made = quantize_int8(made, Path(scratch) / "int8.onnx", crops)
         if kind == ".xml":

@@ -36,6 +36,14 @@ MinScore = Annotated[
         help="Least score of the face detector; lower finds more.",
     ),
 ]
+AllowOutside = Annotated[
+    bool,
+    typer.Option(
+        "--allow-outside",
+        help="Take pictures that lie outside of the data's folder too. Say it only of data whose "
+        "maker you trust: they can name any picture on this machine.",
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
 ]

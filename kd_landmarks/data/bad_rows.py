@@ -11,13 +11,23 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 
 logger = logging.getLogger("kd_landmarks")
 
 
+LONGEST_TEXT = 5000
+"""Characters of a row's texts: paths have up to 4,096."""
+MOST_NUMBERS = 100_000
+MOST_LISTED = 1000
+"""Bad rows that a message names; files of other kinds can have millions."""
+
+
 def floats(values: Any) -> np.ndarray | None:
     """A float64 array, or None where the values are no regular array of numbers."""
+    # numpy would make text of numbers beside text, each as long as the longest.
+    if not isinstance(values, np.ndarray) and not _numbers_only(values):
+        return None
     try:
         array = np.asarray(values)
     except ValueError:
@@ -25,11 +35,36 @@ def floats(values: Any) -> np.ndarray | None:
     return array.astype(np.float64) if array.dtype.kind in "iuf" else None
 
 
+def _numbers_only(values: Any) -> bool:
+    """Whether values are lists of numbers, one or two deep, and not beyond all measure."""
+    rows = values if isinstance(values, list | tuple) else [values]
+    cells = [cell for row in rows for cell in (row if isinstance(row, list | tuple) else [row])]
+    numbers = int | float | np.integer | np.floating
+    return len(cells) <= MOST_NUMBERS and all(
+        (isinstance(cell, numbers) and not isinstance(cell, bool))
+        or (isinstance(cell, np.ndarray) and cell.dtype.kind in "iuf")
+        for cell in cells
+    )
+
+
+def text_problem(value: Any) -> str | None:
+    """What keeps a value from being a row's text; or None."""
+    if not isinstance(value, str):
+        return f"{shown(value)}, not text"
+    if len(value) > LONGEST_TEXT:
+        return f"{shown(value)}, of {len(value)} characters: {LONGEST_TEXT} are allowed"
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return f"{shown(value)}, with half a character"
+    return None
+
+
 def points_problem(points: Any, num_landmarks: int) -> str | None:
     """What keeps an array-like from being `num_landmarks` finite points x, y; or None."""
     array = floats(points)
     if array is None:
-        return f"not {num_landmarks} points x, y but {_short(points)}"
+        return f"not {num_landmarks} points x, y but {shown(points)}"
     if array.shape != (num_landmarks, 2):
         return f"of shape {array.shape}, but the scheme has {num_landmarks} points x, y"
     # Beyond float32, in which rows store them, is as good as infinite.
@@ -43,12 +78,11 @@ def box_problem(box: Any, points: np.ndarray) -> str | None:
     Wrong are a width or height that is not positive, and a point further outside the box than its
     longer side: coordinates in a wrong order or of another photo, for a real face stays far within.
     """
-    corners = floats(box)
-    if corners is None or corners.shape != (4,):
-        return f"the box is {_short(box)}, not four numbers x0, y0, x1, y1"
+    problem = corners_problem(box)
+    if problem:
+        return problem
+    corners = np.asarray(box, np.float64)
     size = corners[2:] - corners[:2]
-    if not (np.isfinite(corners).all() and (size > 0).all()):
-        return f"the box {corners.tolist()} has no positive, finite width and height"
     outside = np.maximum(corners[:2] - points, points - corners[2:]).max(axis=1)
     worst = int(outside.argmax())
     if outside[worst] > size.max():
@@ -56,6 +90,18 @@ def box_problem(box: Any, points: np.ndarray) -> str | None:
             f"landmark {worst} at {points[worst].tolist()} is more than the longer side of the "
             f"box {corners.tolist()} outside it"
         )
+    return None
+
+
+def corners_problem(box: Any) -> str | None:
+    """What keeps an array-like from being a box x0, y0, x1, y1 with positive sides; or None."""
+    corners = floats(box)
+    if corners is None or corners.shape != (4,):
+        return f"the box is {shown(box)}, not four numbers x0, y0, x1, y1"
+    # Beyond float32, in which rows store them, is as good as infinite.
+    finite = (np.abs(corners) <= np.finfo(np.float32).max).all()
+    if not (finite and (np.float32(corners[2:]) > np.float32(corners[:2])).all()):
+        return f"the box {corners.tolist()} has no positive, finite width and height"
     return None
 
 
@@ -87,6 +133,7 @@ class BadRows:
     def __init__(self, origin: str, skip: bool) -> None:
         self.origin, self.skip = origin, skip
         self.problems: list[str] = []
+        self.count = 0
 
     def add(self, problem: str) -> None:
         """Takes a bad row: `problem` names it and says what is wrong.
@@ -98,7 +145,9 @@ class BadRows:
             raise KDLandmarksError(
                 f"{self.origin}: {problem} (mend the row, or leave bad rows out: skip_bad_rows)"
             )
-        self.problems.append(problem)
+        self.count += 1
+        if self.count <= MOST_LISTED:
+            self.problems.append(problem)
 
     def close(self, kept: int) -> None:
         """Logs what was left out; `kept` is the number of good rows.
@@ -107,7 +156,9 @@ class BadRows:
             KDLandmarksError: no row is left.
         """
         listed = "".join(f"\n  {problem}" for problem in self.problems)
-        count = len(self.problems)
+        count = self.count
+        if count > len(self.problems):
+            listed += f"\n  … and {count - len(self.problems)} more"
         if not kept:
             why = f"all {count} rows are bad:{listed}" if count else "it holds no labeled face"
             raise KDLandmarksError(f"{self.origin}: {why}")
@@ -115,8 +166,3 @@ class BadRows:
             logger.warning(
                 "%s: left out %d of %d rows:%s", self.origin, count, kept + count, listed
             )
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:60]}…"

@@ -50,6 +50,8 @@ class Conversion:
         left_out: faces that could not be taken, each with the reason.
         unlabeled: photos without landmarks.
         boxless: faces that are kept without their own box, each with what is wrong with it.
+        outside: faces whose pictures came from outside of the source's folder, each with the name
+            of its file.
     """
 
     title: str
@@ -61,6 +63,7 @@ class Conversion:
     left_out: tuple[str, ...]
     unlabeled: tuple[str, ...]
     boxless: tuple[str, ...]
+    outside: tuple[str, ...] = ()
 
     @property
     def faces(self) -> int:
@@ -105,6 +108,7 @@ class Conversion:
             "Left out": self.left_out,
             "Photos without landmarks": self.unlabeled,
             "Kept without their own box": self.boxless,
+            "Pictures from outside of the source's folder": self.outside,
         }
         lines: list[str] = []
         for kind, names in kinds.items():

@@ -35,6 +35,7 @@ from ..errors import KDLandmarksError
 from ..files import check_new_folder, check_outside, new_folder, write_text
 from ..schemes import LandmarkScheme, get_scheme
 from .conversion import MISSING_FILE, Conversion, Count
+from .data_folder import DataFolder
 from .dataset_card import SCHEME_FILE, card_text, is_built_in
 from .official import official_rows
 from .own_data import Faces, own_boxes, own_splits
@@ -65,10 +66,11 @@ class _Source:
 
 @dataclass(frozen=True)
 class _Odd:
-    """Faces that could not be taken, and faces that lost their box, with the reasons."""
+    """Faces that could not be taken, faces that lost their box, and pictures from elsewhere."""
 
     left_out: list[str]
     boxless: list[str]
+    outside: list[str]
 
 
 def convert(
@@ -80,6 +82,7 @@ def convert(
     crop_margin: float | None = None,
     strict: bool = False,
     license_id: str | None = None,
+    allow_outside: bool = False,
 ) -> Conversion:
     """Converts a data set; `out` is there in the end, or not at all.
 
@@ -96,6 +99,7 @@ def convert(
         strict: refuse what is not exactly the official data set, and rows that cannot be taken,
             rather than list them.
         license_id: for the card, as the Hub calls licenses.
+        allow_outside: take pictures that are not in the source's folder too; they are listed.
 
     Raises:
         KDLandmarksError: an unknown name, nothing of that kind at `source`, `out` in use, no face
@@ -112,7 +116,11 @@ def convert(
     new = Path(out).expanduser()
     check_outside("--out", new, place)
     check_new_folder(new)
-    found = _own(place, scheme) if name == OWN else _published(name, place, scheme)
+    found = (
+        _own(place, scheme, allow_outside)
+        if name == OWN
+        else _published(name, place, scheme, allow_outside)
+    )
     with new_folder(new) as folder:
         conversion = _write(found, folder, crop_margin, strict)
         lacks = conversion.lacks()
@@ -126,7 +134,9 @@ def convert(
     return conversion
 
 
-def _published(name: str, path: Path, scheme: LandmarkScheme | None) -> _Source:
+def _published(
+    name: str, path: Path, scheme: LandmarkScheme | None, allow_outside: bool
+) -> _Source:
     published = PUBLISHED.get(name)
     if published is None:
         raise KDLandmarksError(
@@ -144,19 +154,19 @@ def _published(name: str, path: Path, scheme: LandmarkScheme | None) -> _Source:
         raise KDLandmarksError(f"{path} is not {published.title}: it needs {published.layout}")
 
     def faces(split: str) -> Iterator[RawRow]:
-        return official_rows(path, split, own) or iter(())
+        return official_rows(path, split, own, allow_outside) or iter(())
 
     splits = {split: partial(faces, split) for split in there}
     boxes = bool(published.boxes)
     return _Source(published.title, path, own, published, splits, published.splits, boxes)
 
 
-def _own(path: Path, scheme: LandmarkScheme | None) -> _Source:
+def _own(path: Path, scheme: LandmarkScheme | None, allow_outside: bool) -> _Source:
     if scheme is None:
         raise KDLandmarksError(
             "data of your own need a landmark scheme: ibug68, wflw98, cofw29 or a YAML file"
         )
-    splits = own_splits(path, scheme)
+    splits = own_splits(path, scheme, allow_outside)
     title = f"Faces with {scheme.num_landmarks} landmarks ({scheme.name})"
     parts: dict[str, tuple[Part, ...]] = dict.fromkeys(splits, ())
     root = path.parent if path.is_file() else path
@@ -167,9 +177,9 @@ def _write(source: _Source, folder: Path, crop_margin: float | None, strict: boo
     """Writes all splits, and says what became of them."""
     stored: dict[str, StoredSplit] = {}
     counts: list[Count] = []
-    odd = _Odd([], [])
+    odd = _Odd([], [], [])
     features: datasets.Features | None = None
-    storer = FaceStorer(source.scheme, crop_margin)
+    storer = FaceStorer(source.scheme, crop_margin, DataFolder(source.root))
     (folder / "data").mkdir()
     for split in source.parts:
         writer = ShardWriter(folder / "data", split, source.scheme, source.boxes, features)
@@ -201,6 +211,7 @@ def _write(source: _Source, folder: Path, crop_margin: float | None, strict: boo
         left_out=tuple(odd.left_out),
         unlabeled=tuple(_unlabeled(source)),
         boxless=tuple(odd.boxless),
+        outside=tuple(odd.outside),
     )
 
 
@@ -233,6 +244,8 @@ def _write_split(
         found[_part_of(face.cells["source"], parts)] += 1
         if face.note:
             odd.boxless.append(below_root(face.note))
+        if face.outside:
+            odd.outside.append(f"{face.cells['source']}: {face.outside}")
     if len(parts) > 1:
         return [Count(split, part.path, found[part.path], part.faces) for part in parts]
     return [Count(split, "", found.total(), official)]

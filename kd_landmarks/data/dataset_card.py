@@ -113,6 +113,11 @@ def _introduction(
     origin = "photos on disk"
     if published is not None:
         origin = f"the official download of [{published.title}]({published.homepage})"
+    if conversion.outside:
+        photos += (
+            f" The pictures of {len(conversion.outside)} faces came from outside of the folder "
+            f"that was converted: see `{MISSING_FILE}`."
+        )
     return (
         f"Faces with the {scheme.num_landmarks} landmarks of the scheme `{scheme.name}`, one face "
         f"a row, made from {origin} by kd-landmarks {__version__}. {photos}"

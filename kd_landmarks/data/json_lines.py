@@ -9,23 +9,29 @@ one), `split`, and `attributes`, a mapping of whole numbers.
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
+from ..parsing import parse_json
 from ..schemes import LandmarkScheme
+from .data_folder import DataFolder
 from .rows import RawRow, photo_id
+from .text_lines import text_lines
 
 logger = logging.getLogger("kd_landmarks")
 
 BOX_FIELDS = ("detector_box", "face_box", "box")
+MOST_SPLITS = 100
+"""Of one file, which is read once for each."""
 
 
-def read_json_lines(path: Path, split: str | None, scheme: LandmarkScheme) -> Iterator[RawRow]:
+def read_json_lines(
+    path: Path, split: str | None, scheme: LandmarkScheme, allow_outside: bool = False
+) -> Iterator[RawRow]:
     """The faces of a `.jsonl` file, or of the file of a folder that `split` names.
 
     Faces whose landmarks are null are left out, and counted in a line of the log.
@@ -35,16 +41,18 @@ def read_json_lines(path: Path, split: str | None, scheme: LandmarkScheme) -> It
         split: in a folder, `SPLIT.jsonl` or `test_SPLIT.jsonl`; in one file, the lines whose field
             `split` is this. None where there is but one file: all its lines.
         scheme: its number of points chooses the field.
+        allow_outside: take pictures that are not in the file's folder too.
 
     Raises:
         KDLandmarksError: no such file or split; the message lists what there is.
     """
     unlabeled = yielded = 0
+    folder = _pictures(path, allow_outside)
     for source, line in _lines_of_split(path, split):
         if isinstance(line, KDLandmarksError):
             yield line
             continue
-        row = _raw_row(line, source, scheme)
+        row = _raw_row(line, source, scheme, folder)
         if row is None:
             unlabeled += 1
         else:
@@ -60,7 +68,9 @@ def read_json_lines(path: Path, split: str | None, scheme: LandmarkScheme) -> It
         )
 
 
-def read_unlabeled_lines(path: Path, split: str | None) -> Iterator[RawRow]:
+def read_unlabeled_lines(
+    path: Path, split: str | None, allow_outside: bool = False
+) -> Iterator[RawRow]:
     """The faces of a `.jsonl` file, or of a folder's, whatever landmarks they have.
 
     Yields:
@@ -69,28 +79,39 @@ def read_unlabeled_lines(path: Path, split: str | None) -> Iterator[RawRow]:
     Raises:
         KDLandmarksError: as `read_json_lines`.
     """
+    folder = _pictures(path, allow_outside)
     for source, line in _lines_of_split(path, split):
-        yield line if isinstance(line, KDLandmarksError) else _face(line, source)
+        yield line if isinstance(line, KDLandmarksError) else _face(line, source, folder)
 
 
 def splits_of_lines(file: Path) -> list[str]:
     """What the lines of a file have in the field `split`, sorted; none where no line has it.
 
     Raises:
-        KDLandmarksError: only some lines have it, or it is the file's name too, which stands for
-            all lines.
+        KDLandmarksError: only some lines have it, there are too many, or it is the file's name too,
+            which stands for all lines.
     """
-    found = [line.get("split") for _, line in _lines(file) if isinstance(line, dict)]
-    if all(split is None for split in found):
-        return []
     splits: set[str] = set()
-    for split in found:
-        if not isinstance(split, str):
+    odd: list[tuple[str, Any]] = []
+    for source, line in _lines(file):
+        if isinstance(line, KDLandmarksError):
+            continue
+        split = line.get("split")
+        if isinstance(split, str):
+            splits.add(split)
+        elif not odd:
+            odd.append((source, split))
+        if len(splits) > MOST_SPLITS:
             raise KDLandmarksError(
-                f"{file}: the field 'split' of a line is {split!r}: give it a name in all lines or "
-                "in none"
+                f"{file}: the field 'split' has more than {MOST_SPLITS} names: is it another "
+                "thing's? Rename it"
             )
-        splits.add(split)
+    for source, split in odd:
+        if splits or split is not None:
+            raise KDLandmarksError(
+                f"{file.parent / source}: the field 'split' is {shown(split)}: give it a name in "
+                "all lines or in none"
+            )
     if len(splits) > 1 and splits & {file.stem, file.stem.removeprefix("test_")}:
         raise KDLandmarksError(
             f"{file} has the splits {', '.join(sorted(splits))}, but is called like one of them: "
@@ -107,21 +128,30 @@ def lines_have_boxes(file: Path) -> bool:
 
 def _lines_of_split(
     path: Path, split: str | None
-) -> Iterator[tuple[Path, dict[str, Any] | KDLandmarksError]]:
-    """The lines of a split, each with its file and line number as a path, FILE:LINE."""
+) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]]:
+    """The lines of a split, each with FILE:LINE."""
     file = _file_of_split(path, split) if path.is_dir() else path
     # A file that is named after the split is the split, whatever its lines say.
     wanted = None if file.stem in (split, f"test_{split}") else split
     splits: set[str] = set()
+    seen = False
     for source, line in _lines(file):
         if wanted is not None and isinstance(line, dict):
-            splits.add(str(line.get("split")))
-            if line.get("split") != wanted:
+            found = line.get("split")
+            if isinstance(found, str) and len(splits) <= MOST_SPLITS:
+                splits.add(found)
+            if found != wanted:
                 continue
-        yield file.parent / source, line
-    if wanted is not None and wanted not in splits:
-        there_is = ", ".join(sorted(splits - {"None"})) or "none: leave the split out"
+            seen = True
+        yield source, line
+    if wanted is not None and not seen:
+        there_is = ", ".join(sorted(splits)) or "none: leave the split out"
         raise KDLandmarksError(f"{file} has no split {wanted!r}; splits there: {there_is}")
+
+
+def _pictures(path: Path, allow_outside: bool) -> DataFolder:
+    """Where the pictures of a `.jsonl` file, or of a folder's, have to be."""
+    return DataFolder(path if path.is_dir() else path.parent, allow_outside)
 
 
 def _file_of_split(folder: Path, split: str | None) -> Path:
@@ -141,45 +171,41 @@ def _file_of_split(folder: Path, split: str | None) -> Path:
 
 def _lines(file: Path) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]]:
     """Source and content of each line that is not blank."""
-    try:
-        with file.open(encoding="utf-8") as lines:
-            for number, text in enumerate(lines, start=1):
-                source = f"{file.name}:{number}"
-                if not text.strip():
-                    continue
-                try:
-                    line = json.loads(text)
-                except json.JSONDecodeError as error:
-                    yield source, KDLandmarksError(f"{source}: not JSON: {error}")
-                    continue
-                if isinstance(line, dict):
-                    yield source, line
-                else:
-                    yield source, KDLandmarksError(f"{source}: not an object but {text[:60]!r}")
-    except OSError as error:
-        raise KDLandmarksError(f"cannot read {file}: {error.strerror or error}") from error
-    except UnicodeDecodeError as error:
-        raise KDLandmarksError(f"{file} is not UTF-8 text: {error}") from error
+    for number, text in text_lines(file):
+        source = f"{file.name}:{number}"
+        if isinstance(text, KDLandmarksError):
+            yield source, text
+            continue
+        try:
+            line = parse_json(text.strip(), source)
+        except KDLandmarksError as error:
+            yield source, error
+            continue
+        if isinstance(line, dict):
+            yield source, line
+        else:
+            yield source, KDLandmarksError(f"{source}: not an object but {shown(line)}")
 
 
-def _raw_row(line: dict[str, Any], place: Path, scheme: LandmarkScheme) -> RawRow | None:
+def _raw_row(
+    line: dict[str, Any], source: str, scheme: LandmarkScheme, folder: DataFolder
+) -> RawRow | None:
     """The row of a line; None where its landmarks are null."""
-    source = place.name
     fields = ("landmarks", f"landmarks_{scheme.num_landmarks}")
     field = next((name for name in fields if name in line), None)
     if field is None:
         return KDLandmarksError(
             f"{source}: neither {fields[0]!r} nor {fields[1]!r} is among its fields "
-            f"({', '.join(line)})"
+            f"({', '.join(islice(line, 20))})"
         )
     if line[field] is None:
         return None
-    face = _face(line, place)
+    face = _face(line, source, folder)
     if isinstance(face, KDLandmarksError):
         return face
     attributes = line.get("attributes") or {}
     if not isinstance(attributes, dict):
-        return KDLandmarksError(f"{source}: attributes are {attributes!r}: give a mapping")
+        return KDLandmarksError(f"{source}: attributes are {shown(attributes)}: give a mapping")
     return {
         **face,
         "landmarks": line[field],
@@ -189,15 +215,19 @@ def _raw_row(line: dict[str, Any], place: Path, scheme: LandmarkScheme) -> RawRo
     }
 
 
-def _face(line: dict[str, Any], place: Path) -> RawRow:
+def _face(line: dict[str, Any], source: str, folder: DataFolder) -> RawRow:
     """What a line says of its face beside the landmarks."""
     image = line.get("image")
     if not isinstance(image, str):
-        return KDLandmarksError(f"{place.name}: image is {image!r}: give a path")
+        return KDLandmarksError(f"{source}: image is {shown(image)}: give a path")
+    try:
+        path = folder.picture(image)
+    except KDLandmarksError as error:
+        return KDLandmarksError(f"{source}: {error}")
     subset = line.get("subset")
     return {
-        "image": os.path.abspath(place.parent / image),
+        "image": path,
         "box": next((line[name] for name in BOX_FIELDS if line.get(name) is not None), None),
         "photo": line["photo"] if line.get("photo") is not None else photo_id(image, str(subset)),
-        "source": place.name,
+        "source": source,
     }

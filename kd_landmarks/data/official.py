@@ -13,28 +13,31 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Any
 
 import datasets
-import h5py
 import numpy as np
-from PIL import Image
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
+from ..parsing import read_text
 from ..schemes import LandmarkScheme, get_scheme
+from .cofw import COFW_SUFFIXES, cofw_faces
+from .data_folder import DataFolder
 from .rows import RawRow, build_rows, photo_id
+from .text_lines import text_lines
 
 logger = logging.getLogger("kd_landmarks")
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 """Of the photos that lie beside `.pts` files, in lower case."""
 
-_Reader = Callable[[Path, str | None], Iterator[RawRow]]
+MOST_PTS = 2**20
+"""Bytes of a `.pts` file; one with 68 points has 1,500."""
+
+_Reader = Callable[[Path, str | None, bool], Iterator[RawRow]]
 
 _300W_PARTS = {
     "train": ("afw", "helen/trainset", "lfpw/trainset"),
@@ -43,12 +46,15 @@ _300W_PARTS = {
     "full": ("helen/testset", "lfpw/testset", "ibug"),
 }
 _WFLW_ATTRIBUTES = ("pose", "expression", "illumination", "make_up", "occlusion", "blur")
-# Suffix of the variables' names in COFW's files: IsTr, phisTr, bboxesTr; IsT, phisT, bboxesT.
-_COFW_SUFFIX = {"train": "Tr", "test": "T"}
 
 
 def load_300w(
-    root: str | Path, split: str, *, box: str = "gt", skip_bad_rows: bool = False
+    root: str | Path,
+    split: str,
+    *,
+    box: str = "gt",
+    skip_bad_rows: bool = False,
+    allow_outside: bool = False,
 ) -> datasets.Dataset:
     """Rows of 300W with iBUG's 68 points; it has no boxes of its own.
 
@@ -57,15 +63,21 @@ def load_300w(
         split: "train", "common", "challenging" or "full".
         box: "gt".
         skip_bad_rows: leave bad rows out and log them, rather than raise.
+        allow_outside: take files that links lead to outside of `root` too.
 
     Raises:
         KDLandmarksError: an unknown split, none of its folders, a bad or missing file.
     """
-    return _load(_read_300w, "ibug68", root, split, box, skip_bad_rows)
+    return _load(_read_300w, "ibug68", root, split, box, skip_bad_rows, allow_outside)
 
 
 def load_wflw(
-    root: str | Path, split: str, *, box: str = "gt", skip_bad_rows: bool = False
+    root: str | Path,
+    split: str,
+    *,
+    box: str = "gt",
+    skip_bad_rows: bool = False,
+    allow_outside: bool = False,
 ) -> datasets.Dataset:
     """Rows of WFLW with its 98 points and six attribute columns of 0 or 1.
 
@@ -74,11 +86,12 @@ def load_wflw(
         split: "train" or "test".
         box: "gt" for the tight box of the points, "dataset" for WFLW's rectangle.
         skip_bad_rows: leave bad rows out and log them, rather than raise.
+        allow_outside: take files that links lead to outside of `root` too.
 
     Raises:
         KDLandmarksError: an unknown split, a missing file, a bad line.
     """
-    return _load(_read_wflw, "wflw98", root, split, box, skip_bad_rows)
+    return _load(_read_wflw, "wflw98", root, split, box, skip_bad_rows, allow_outside)
 
 
 def load_cofw(
@@ -98,8 +111,16 @@ def load_cofw(
     return _load(_read_cofw, "cofw29", path, split, box, skip_bad_rows)
 
 
-def official_rows(path: Path, split: str | None, scheme: LandmarkScheme) -> Iterator[RawRow] | None:
+def official_rows(
+    path: Path, split: str | None, scheme: LandmarkScheme, allow_outside: bool = False
+) -> Iterator[RawRow] | None:
     """The faces of an official folder or file, recognized by its names; None if it is none.
+
+    Args:
+        path: the folder or file.
+        split: which part.
+        scheme: the data set's.
+        allow_outside: take files that lie outside of the folder too.
 
     Raises:
         KDLandmarksError: an unknown split, another scheme than the data set's, unreadable files.
@@ -115,7 +136,7 @@ def official_rows(path: Path, split: str | None, scheme: LandmarkScheme) -> Iter
         return None
     if scheme.name != name:
         raise KDLandmarksError(f"{path} has the scheme {name}, not {scheme.name!r}")
-    return reader(path, split)
+    return reader(path, split, allow_outside)
 
 
 def _load(
@@ -125,8 +146,9 @@ def _load(
     split: str | None,
     box: str,
     skip_bad_rows: bool,
+    allow_outside: bool = False,
 ) -> datasets.Dataset:
-    rows = reader(Path(root).expanduser(), split)
+    rows = reader(Path(root).expanduser(), split, allow_outside)
     return build_rows(
         rows, get_scheme(scheme), box=box, origin=str(root), skip_bad_rows=skip_bad_rows
     )
@@ -141,7 +163,7 @@ def _check_split(root: Path, split: str | None, splits: Collection[str]) -> str:
     return split
 
 
-def _read_300w(root: Path, split: str | None) -> Iterator[RawRow]:
+def _read_300w(root: Path, split: str | None, allow_outside: bool) -> Iterator[RawRow]:
     there = [
         name for name, parts in _300W_PARTS.items() if any((root / part).is_dir() for part in parts)
     ]
@@ -150,20 +172,21 @@ def _read_300w(root: Path, split: str | None) -> Iterator[RawRow]:
     absent = [part for part in parts if not (root / part).is_dir()]
     if absent:
         logger.warning("%s: split %r is not whole: no folder %s", root, split, ", ".join(absent))
+    data = DataFolder(root, allow_outside)
     for part in parts:
         if (root / part).is_dir():
             subset = part.partition("/")[0]
-            yield from pts_faces(root / part, root, subset, named_by=subset)
+            yield from pts_faces(root / part, data, subset, named_by=subset)
 
 
 def pts_faces(
-    folder: Path, root: Path, subset: str, named_by: str | None = None
+    folder: Path, data: DataFolder, subset: str, named_by: str | None = None
 ) -> Iterator[RawRow]:
     """The faces of a folder, not of those below it: a `.pts` file with an image beside it each.
 
     Args:
         folder: where they are.
-        root: `photo` and `source` are paths below it.
+        data: `photo` and `source` are paths below it.
         subset: theirs.
         named_by: the public data set that named the files, for `photo_id`; None for one's own.
     """
@@ -172,17 +195,23 @@ def pts_faces(
     for file in files:
         if file.suffix.lower() != ".pts":
             continue
-        source = file.relative_to(root).as_posix()
+        source = file.relative_to(data.path).as_posix()
         if file.stem not in images:
             yield KDLandmarksError(f"{source}: there is no image {file.stem}.jpg or .png by it")
             continue
         try:
-            landmarks = read_pts(file)
+            image = data.picture(os.path.abspath(images[file.stem]))
+            points_file = data.file(os.path.abspath(file), "landmark")
+        except KDLandmarksError as error:
+            yield KDLandmarksError(f"{source}: {error}")
+            continue
+        try:
+            landmarks = read_pts(points_file)
         except KDLandmarksError as error:
             yield error
             continue
         yield {
-            "image": os.path.abspath(images[file.stem]),
+            "image": image,
             "landmarks": landmarks,
             "subset": subset,
             "photo": photo_id(source, named_by),
@@ -197,11 +226,7 @@ def read_pts(path: str | Path) -> np.ndarray:
         KDLandmarksError: the file cannot be read, or is not `n_points: N` and N lines "x y" in
             braces; the message names file and line.
     """
-    path = Path(path)
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KDLandmarksError(f"cannot read {path}: {error}") from error
+    lines = read_text(path, MOST_PTS).splitlines()
     count = None
     points: list[list[float]] = []
     inside = False
@@ -217,7 +242,7 @@ def read_pts(path: str | Path) -> np.ndarray:
                 x, y = map(float, line.split())
                 points.append([x - 1, y - 1])
         except ValueError as error:
-            raise KDLandmarksError(f"{path}:{number}: {line!r} is no point 'x y'") from error
+            raise KDLandmarksError(f"{path}:{number}: {shown(line)} is no point 'x y'") from error
     else:
         raise KDLandmarksError(f"{path}: the file ends before the closing brace")
     if count != len(points):
@@ -225,17 +250,17 @@ def read_pts(path: str | Path) -> np.ndarray:
     return np.array(points).reshape(-1, 2)
 
 
-def _read_wflw(root: Path, split: str | None) -> Iterator[RawRow]:
+def _read_wflw(root: Path, split: str | None, allow_outside: bool) -> Iterator[RawRow]:
     folder = root / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
     files = {name: folder / f"list_98pt_rect_attr_{name}.txt" for name in ("train", "test")}
     split = _check_split(root, split, [name for name, file in files.items() if file.is_file()])
-    file = files[split]
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise KDLandmarksError(f"cannot read {file}: {error}") from error
-    for number, line in enumerate(lines, start=1):
+    data = DataFolder(root, allow_outside)
+    file = Path(data.file(os.path.abspath(files[split]), "list"))
+    for number, line in text_lines(file):
         source = f"{file.name}:{number}"
+        if isinstance(line, KDLandmarksError):
+            yield line
+            continue
         cells = line.split()
         if len(cells) != 207:
             yield KDLandmarksError(
@@ -244,13 +269,17 @@ def _read_wflw(root: Path, split: str | None) -> Iterator[RawRow]:
             )
             continue
         try:
-            numbers = np.array(cells[:200], dtype=np.float64)
+            numbers = np.array([float(cell) for cell in cells[:200]])
             flags = [int(cell) for cell in cells[200:206]]
-        except ValueError as error:
+            image = data.picture(os.path.join("WFLW_images", cells[206]))
+        except KDLandmarksError as error:
             yield KDLandmarksError(f"{source}: {error}")
             continue
+        except ValueError as error:
+            yield KDLandmarksError(f"{source}: {shown(str(error), 120)}")
+            continue
         yield {
-            "image": os.path.abspath(root / "WFLW_images" / cells[206]),
+            "image": image,
             "landmarks": numbers[:196].reshape(98, 2),
             "box": numbers[196:],
             "attributes": dict(zip(_WFLW_ATTRIBUTES, flags, strict=True)),
@@ -259,60 +288,10 @@ def _read_wflw(root: Path, split: str | None) -> Iterator[RawRow]:
         }
 
 
-def _read_cofw(path: Path, split: str | None) -> Iterator[RawRow]:
+def _read_cofw(path: Path, split: str | None, allow_outside: bool) -> Iterator[RawRow]:
+    data = DataFolder(path.parent, allow_outside=True)  # a file that the user names
     if path.is_dir():
-        files = {name: path / f"COFW_{name}_color.mat" for name in _COFW_SUFFIX}
+        files = {name: path / f"COFW_{name}_color.mat" for name in COFW_SUFFIXES}
         split = _check_split(path, split, [name for name, file in files.items() if file.is_file()])
-        path = files[split]
-    try:
-        with h5py.File(path, "r") as file:
-            held = [name for name, suffix in _COFW_SUFFIX.items() if f"phis{suffix}" in file]
-            if not held:
-                raise KDLandmarksError(
-                    f"{path} has the variables {', '.join(file)}, not IsTr, phisTr, bboxesTr or "
-                    "IsT, phisT, bboxesT"
-                )
-            split = _check_split(path, split or held[0], held)
-            yield from _cofw_faces(file, path.name, split)
-    except (OSError, KeyError) as error:
-        raise KDLandmarksError(
-            f"cannot read {path} as a MATLAB 7.3 (HDF5) file of COFW: {error}"
-        ) from error
-
-
-def _cofw_faces(file: h5py.File, name: str, split: str) -> Iterator[RawRow]:
-    """The faces of an open file; MATLAB stores by columns, so that every array is transposed."""
-    suffix = _COFW_SUFFIX[split]
-    images = file[f"Is{suffix}"][()].ravel()
-    labels, boxes = file[f"phis{suffix}"][()].T, file[f"bboxes{suffix}"][()].T
-    if labels.shape != (len(images), 87) or boxes.shape != (len(images), 4):
-        raise KDLandmarksError(
-            f"{name}: phis{suffix} is {labels.shape} and bboxes{suffix} {boxes.shape} for "
-            f"{len(images)} images, not (images, 87) and (images, 4)"
-        )
-    for index, (reference, label, (x, y, width, height)) in enumerate(
-        zip(images, labels, boxes, strict=True)
-    ):
-        source = f"{name}:{index + 1}"
-        pixels = file[reference][()].T
-        if pixels.dtype != np.uint8 or not (
-            pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] == 3)
-        ):
-            yield KDLandmarksError(
-                f"{source}: the image is {pixels.dtype} {pixels.shape}, not uint8 gray or RGB"
-            )
-            continue
-        yield {
-            "image": {"bytes": _png(pixels), "path": f"cofw_{split}_{index + 1:04d}.png"},
-            "landmarks": label[:58].reshape(2, 29).T - 1,
-            "visible": (label[58:] < 0.5).astype(int),
-            "box": np.array([x - 1, y - 1, x - 1 + width, y - 1 + height]),
-            "photo": f"cofw_{split}_{index + 1:04d}",
-            "source": source,
-        }
-
-
-def _png(pixels: Any) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(pixels)).save(buffer, "PNG", compress_level=1)
-    return buffer.getvalue()
+        path, data = files[split], DataFolder(path, allow_outside)
+    yield from cofw_faces(Path(data.file(os.path.abspath(path), "data")), split)

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
+from .data_folder import DataFolder
 from .json_lines import lines_have_boxes, read_json_lines, splits_of_lines
 from .official import pts_faces
 from .rows import RawRow
@@ -17,7 +18,7 @@ Faces = Callable[[], Iterator[RawRow]]
 """Reads the faces of a split from the start."""
 
 
-def own_splits(path: Path, scheme: LandmarkScheme) -> dict[str, Faces]:
+def own_splits(path: Path, scheme: LandmarkScheme, allow_outside: bool = False) -> dict[str, Faces]:
     """The splits of one's own data, training first, then by name.
 
     Args:
@@ -31,29 +32,31 @@ def own_splits(path: Path, scheme: LandmarkScheme) -> dict[str, Faces]:
               `subset`. A folder with `.pts` files of its own is one split, `train`. A `.pts` file
               counts pixels from 1 and holds `n_points: N` and N lines "x y" in braces.
         scheme: its number of points chooses the field of JSON lines.
+        allow_outside: take pictures that are not in the folder too.
 
     Raises:
         KDLandmarksError: nothing of that kind is there.
     """
     splits: Mapping[str, Faces] = {}
+    data = DataFolder(path, allow_outside)
     if path.suffix == ".jsonl" and path.is_file():
-        splits = _splits_of_file(path, scheme)
+        splits = _splits_of_file(path, scheme, allow_outside)
     elif path.is_dir():
         files = sorted(path.glob("*.jsonl"))
         if len(files) == 1:
-            splits = _splits_of_file(files[0], scheme)
+            splits = _splits_of_file(files[0], scheme, allow_outside)
         elif files:
             short = [file.stem.removeprefix("test_") for file in files]
             names = short if len(set(short)) == len(files) else [file.stem for file in files]
             splits = {
-                name: partial(read_json_lines, file, None, scheme)
+                name: partial(read_json_lines, file, None, scheme, allow_outside)
                 for name, file in zip(names, files, strict=True)
             }
         elif any(path.glob("*.pts")):
-            splits = {"train": partial(_pts_tree, path, path)}
+            splits = {"train": partial(_pts_tree, path, data)}
         else:
             folders = [folder for folder in sorted(path.iterdir()) if any(folder.rglob("*.pts"))]
-            splits = {folder.name: partial(_pts_tree, folder, path) for folder in folders}
+            splits = {folder.name: partial(_pts_tree, folder, data) for folder in folders}
     if not splits:
         raise KDLandmarksError(
             f"{path} holds no faces of your own: give a .jsonl file, a folder of .jsonl files, or "
@@ -63,7 +66,7 @@ def own_splits(path: Path, scheme: LandmarkScheme) -> dict[str, Faces]:
     odd = [name for name in splits if not re.fullmatch(r"\w+(\.\w+)*", name)]
     if odd:
         raise KDLandmarksError(
-            f"{path}: a split cannot be called {odd[0]!r}: use letters, digits and underscores"
+            f"{path}: a split cannot be called {shown(odd[0])}: use letters, digits and underscores"
         )
     return dict(sorted(splits.items(), key=lambda item: (item[0] != "train", item[0])))
 
@@ -74,16 +77,20 @@ def own_boxes(path: Path) -> bool:
     return any(map(lines_have_boxes, files))
 
 
-def _splits_of_file(file: Path, scheme: LandmarkScheme) -> dict[str, Faces]:
+def _splits_of_file(file: Path, scheme: LandmarkScheme, allow_outside: bool) -> dict[str, Faces]:
     named = splits_of_lines(file)
     if not named:
-        return {file.stem.removeprefix("test_"): partial(read_json_lines, file, None, scheme)}
-    return {split: partial(read_json_lines, file, split, scheme) for split in named}
+        return {
+            file.stem.removeprefix("test_"): partial(
+                read_json_lines, file, None, scheme, allow_outside
+            )
+        }
+    return {split: partial(read_json_lines, file, split, scheme, allow_outside) for split in named}
 
 
-def _pts_tree(folder: Path, root: Path) -> Iterator[RawRow]:
+def _pts_tree(folder: Path, data: DataFolder) -> Iterator[RawRow]:
     """The faces of a split's folder and of all below it."""
     below = sorted(place for place in folder.rglob("*") if place.is_dir())
     for place in (folder, *below):
         parts = place.relative_to(folder).parts
-        yield from pts_faces(place, root, parts[0] if parts else "")
+        yield from pts_faces(place, data, parts[0] if parts else "")

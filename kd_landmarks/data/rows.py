@@ -28,9 +28,9 @@ from typing import Any
 import datasets
 import numpy as np
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
-from .bad_rows import BadRows, box_problem, image_problem, points_problem
+from .bad_rows import BadRows, box_problem, image_problem, points_problem, text_problem
 from .photos import Photos
 
 BOXES = ("gt", "dataset")
@@ -39,6 +39,8 @@ TARGETS = ("soft_landmarks", "tough_landmarks", "tolerant_landmarks")
 """Optional columns that are shaped like `landmarks`."""
 COLUMNS = ("image", "landmarks", "box", "scheme", "subset", "photo", "source")
 """Columns that every row has."""
+MOST_ATTRIBUTES = 256
+"""Of a row."""
 
 RawRow = Mapping[str, Any] | KDLandmarksError
 """What a reader yields per face: a mapping of `image` (path, or {"bytes", "path"}), `landmarks`,
@@ -179,12 +181,10 @@ def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[
     Raises:
         KDLandmarksError: something does not fit; the message begins with the row's source.
     """
-    source, image, found = row["source"], row.get("image"), row.get("scheme") or scheme.name
+    source, found = row["source"], row.get("scheme") or scheme.name
     if found != scheme.name:
-        raise KDLandmarksError(f"{source}: the scheme is {found!r}, not {scheme.name!r}")
-    if isinstance(image, str) and not Path(image).is_file():
-        raise KDLandmarksError(f"{source}: there is no image file {image}")
-    cells: dict[str, Any] = {"image": image, "scheme": scheme.name, "source": source}
+        raise KDLandmarksError(f"{source}: the scheme is {shown(found)}, not {scheme.name!r}")
+    cells: dict[str, Any] = {"image": row.get("image"), "scheme": scheme.name, "source": source}
     for name in ("landmarks", *TARGETS):
         if name == "landmarks" or row.get(name) is not None:
             problem = points_problem(row[name], scheme.num_landmarks)
@@ -202,25 +202,53 @@ def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[
     cells["box"] = np.asarray(corners, np.float32)
     cells |= {"subset": row.get("subset") or "", "photo": row["photo"]}
     for name in ("subset", "photo", "source"):
-        if not isinstance(cells[name], str):
-            raise KDLandmarksError(f"{source}: {name} is {cells[name]!r}, not text")
+        problem = text_problem(cells[name])
+        if problem:
+            raise KDLandmarksError(f"{source}: {name} is {problem}")
     visible = row.get("visible")
     if visible is not None:
         flags = list(visible) if isinstance(visible, Sequence | np.ndarray) else []
         if len(flags) != scheme.num_landmarks or not all(flag in (0, 1) for flag in flags):
             raise KDLandmarksError(
-                f"{source}: visible is {visible!r}: give {scheme.num_landmarks} times 0 or 1"
+                f"{source}: visible is {shown(visible)}: give {scheme.num_landmarks} times 0 or 1"
             )
         cells["visible"] = np.array(flags, np.uint8)
-    for name, value in (row.get("attributes") or {}).items():
+    return cells | _attributes(row.get("attributes") or {}, source)
+
+
+def _attributes(attributes: Mapping[str, Any], source: str) -> dict[str, int]:
+    """A row's attributes by column.
+
+    Raises:
+        KDLandmarksError: there are too many, or they are no small whole numbers with plain names.
+    """
+    if len(attributes) > MOST_ATTRIBUTES:
+        raise KDLandmarksError(
+            f"{source}: it has {len(attributes)} attributes, more than {MOST_ATTRIBUTES}"
+        )
+    cells: dict[str, int] = {}
+    for name, value in attributes.items():
         column = str(name).replace("-", "_")
-        if column in (*COLUMNS, *TARGETS, "visible") or not isinstance(value, Integral):
+        if (
+            column in cells
+            or not may_be_attribute(column)
+            or not isinstance(value, Integral)
+            or not -(2**63) <= int(value) < 2**63
+        ):
             raise KDLandmarksError(
-                f"{source}: attribute {name!r} is {value!r}: attributes are whole numbers and "
-                "are not named like another column"
+                f"{source}: attribute {shown(name)} is {shown(value)}: attributes are whole "
+                "numbers of 64 bits, and have short names that no other column has"
             )
         cells[column] = int(value)
     return cells
+
+
+def may_be_attribute(name: str) -> bool:
+    """Whether an attribute can be called that: other columns, and our own helpers', are not."""
+    known = (*COLUMNS, *TARGETS, "visible", "weights")
+    return (
+        name not in known and len(name) <= 100 and name.isprintable() and name[:1] not in ("", "_")
+    )
 
 
 def _features_of(rows: Sequence[dict[str, Any]], scheme: LandmarkScheme, origin: str) -> Any:

@@ -16,6 +16,7 @@ from ..inference.photos import as_rgb
 from ..models.crop_kd_landmarks import square_crop
 from ..schemes import LandmarkScheme
 from .bad_rows import box_problem, image_problem
+from .data_folder import DataFolder
 from .photos import open_photo
 from .rows import RawRow, row_cells, tight_box
 
@@ -31,10 +32,12 @@ class StoredFace:
         cells: by column; `image` is {"bytes", "path"}, `box` is None where the face has no box of
             its own.
         note: what is odd about the face, or "".
+        outside: the name of its photo's file, where that lies outside of the data's folder, or "".
     """
 
     cells: dict[str, Any]
     note: str = ""
+    outside: str = ""
 
 
 class FaceStorer:
@@ -44,10 +47,16 @@ class FaceStorer:
         scheme: the landmarks' scheme.
         crop_margin: keep of each photo the square of this many box sides around the face, as far
             as the photo goes; None keeps photos whole, byte by byte.
+        folder: the data's, to tell photos from elsewhere; None where nobody wants to know.
     """
 
-    def __init__(self, scheme: LandmarkScheme, crop_margin: float | None = None) -> None:
-        self.scheme, self.crop_margin = scheme, crop_margin
+    def __init__(
+        self,
+        scheme: LandmarkScheme,
+        crop_margin: float | None = None,
+        folder: DataFolder | None = None,
+    ) -> None:
+        self.scheme, self.crop_margin, self.folder = scheme, crop_margin, folder
         self._decoded: set[str] = set()
 
     def __call__(self, row: RawRow) -> StoredFace | KDLandmarksError:
@@ -72,7 +81,13 @@ class FaceStorer:
                 cells["box"] = np.asarray(box, np.float32)
         if self.crop_margin is not None:
             _cut(cells, row, self.crop_margin)
-        return StoredFace(cells, note)
+        return StoredFace(cells, note, self._outside(row["image"]))
+
+    def _outside(self, image: Any) -> str:
+        """The name of a photo's file that is not in the data's folder, or ""."""
+        if self.folder is None or not isinstance(image, str) or self.folder.holds(image):
+            return ""
+        return Path(image).name
 
     def _photo(self, row: Mapping[str, Any]) -> dict[str, Any]:
         """The bytes and name of a row's photo, which can be decoded."""

@@ -7,6 +7,7 @@ Rows, their numbers and all that is computed from them are those of the download
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from datasets.table import table_cast
 from huggingface_hub import HfFileSystem
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, reason
 from ..hub_patience import patient_hub
 
 HELD_GROUPS = 8
@@ -33,7 +34,9 @@ _FILES_AT_ONCE = 16
 # has trained for hours would stop.
 _PATIENCE = 60.0
 _HUB = "hf://"
-_PREFIX = "parquet-row:"
+PREFIX = "parquet-row:"
+"""Of the path of a photo that is streamed."""
+_PLACE = re.compile(rf"{PREFIX}(\d{{1,9}}):(\d{{1,18}}):(.+)", re.DOTALL)
 _PHOTOS_PER_PIECE = 64
 
 # What the ends of Parquet files say of their row groups. The loader's workers inherit them where
@@ -42,7 +45,11 @@ _footers: dict[str, pq.FileMetaData] = {}
 
 
 class Place(NamedTuple):
-    """Where a photo is: a row of a row group of a file (a path or an hf:// address)."""
+    """Where a photo is: a row of a row group of a file (a path or an hf:// address).
+
+    Only `streamed_rows` makes rows that name one. Whoever reads rows of others makes the paths in
+    them absolute, or takes them out: none can be taken for a place.
+    """
 
     group: int
     row: int
@@ -51,13 +58,11 @@ class Place(NamedTuple):
     @classmethod
     def of(cls, path: str | None) -> Place | None:
         """The place that an image's path is; None for the path of a picture file."""
-        if not (path or "").startswith(_PREFIX):
-            return None
-        group, row, file = str(path).removeprefix(_PREFIX).split(":", 2)
-        return cls(int(group), int(row), file)
+        found = _PLACE.match(path or "")
+        return cls(int(found[1]), int(found[2]), found[3]) if found else None
 
     def __str__(self) -> str:
-        return f"{_PREFIX}{self.group}:{self.row}:{self.file}"
+        return f"{PREFIX}{self.group}:{self.row}:{self.file}"
 
 
 class RowGroups:
@@ -72,7 +77,7 @@ class RowGroups:
         self._held: OrderedDict[tuple[str, int], pa.Array] = OrderedDict()
 
     def photo(self, place: Place) -> Mapping[str, Any]:
-        """The undecoded image, `bytes` and `path`.
+        """The undecoded image, `bytes` and `path`: none where the file does not hold it.
 
         Raises:
             KDLandmarksError: it cannot be read.
@@ -85,7 +90,10 @@ class RowGroups:
             while len(self._held) >= self.capacity:
                 self._held.popitem(last=False)
             self._held[key] = _read_photos(place.file, place.group)
-        return self._held[key][place.row].as_py() or {"bytes": None, "path": None}
+        found = self._held[key][place.row].as_py()
+        if found is None or found["bytes"] is None:  # such a path may be any on this machine
+            return {"bytes": None, "path": None}
+        return {**found, "path": None} if Place.of(found["path"]) else found
 
 
 def groups_at_once(groups: Iterable[tuple[str, int]]) -> int:
@@ -113,17 +121,17 @@ def streamed_rows(
     Args:
         files: paths or hf:// addresses, in the order of the rows.
         features: column types.
-        columns: the columns wanted, all of them in `features`.
+        columns: the columns wanted, all of them in `features`, `image` among them.
 
     Raises:
-        KDLandmarksError: a file cannot be read, or has other columns.
+        KDLandmarksError: a file cannot be read, has other columns, or does not hold its photos.
     """
     light = datasets.Features({name: features[name] for name in columns if name != "image"})
     with ThreadPoolExecutor(_FILES_AT_ONCE) as pool:
         tables = list(pool.map(lambda file: _light_table(file, light), files))
+    for file, table in zip(files, tables, strict=True):
+        _check_footer(file, len(table))
     rows = datasets.Dataset(pa.concat_tables(tables), datasets.DatasetInfo(features=light))
-    if "image" not in features:
-        return rows
     places = (
         Place(group, row, file)
         for file in files
@@ -155,6 +163,30 @@ def _light_table(file: str, light: datasets.Features) -> pa.Table:
         return table_cast(parquet.read(list(light)), light.arrow_schema)
 
 
+def _check_footer(file: str, rows: int) -> None:
+    """See that a file has as many rows as it says, and photos in them rather than paths.
+
+    Raises:
+        KDLandmarksError: otherwise.
+    """
+    footer = _footer(file)
+    groups = [footer.row_group(number) for number in range(footer.num_row_groups)]
+    if sum(group.num_rows for group in groups) != rows:
+        raise KDLandmarksError(f"cannot read {file}: it has {rows} rows, and says otherwise")
+    for group in groups:
+        for number in range(group.num_columns):
+            column = group.column(number)
+            known = column.statistics if column.path_in_schema == "image.bytes" else None
+            if (
+                known is not None
+                and known.has_null_count
+                and 0 < group.num_rows == known.null_count
+            ):
+                raise KDLandmarksError(
+                    f"{file} names its photos, and does not hold them: leave streaming out"
+                )
+
+
 def _read_photos(file: str, group: int) -> pa.Array:
     with _opened(file) as parquet:
         _footers.setdefault(file, parquet.metadata)
@@ -182,8 +214,10 @@ def _opened(file: str) -> Iterator[pq.ParquetFile]:
     try:
         with patient_hub(_PATIENCE), _open(file) as handle:
             yield pq.ParquetFile(handle, metadata=_footers.get(file), pre_buffer=True)
+    except KDLandmarksError:
+        raise
     except Exception as error:  # the disk's, the network's, Arrow's
         raise KDLandmarksError(
-            f"cannot read {file} ({error}): a run that was training goes on from its last "
+            f"cannot read {file} ({reason(error)}): a run that was training goes on from its last "
             "checkpoint with --resume"
         ) from error

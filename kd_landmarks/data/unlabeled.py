@@ -12,15 +12,16 @@ import numpy as np
 from PIL import ExifTags, ImageOps
 from tqdm.auto import tqdm
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, reason, shown
 from ..inference.detection import YuNet, detect_faces
 from ..inference.photos import as_rgb, photo_files
-from ..models.crop_kd_landmarks import check_box
-from .bad_rows import BadRows, image_problem
+from .bad_rows import BadRows, corners_problem, image_problem, text_problem
+from .data_folder import DataFolder
 from .json_lines import read_unlabeled_lines
-from .loading import holds_parquet, load_stored
 from .photos import open_photo
 from .rows import RawRow
+from .stored import holds_parquet, load_stored
+from .stored_columns import StoredRows, holds_files
 
 FEATURES = datasets.Features(
     {
@@ -41,6 +42,7 @@ def load_unlabeled(
     *,
     revision: str | None = None,
     skip_bad_rows: bool = False,
+    allow_outside: bool = False,
 ) -> datasets.Dataset:
     """Faces without landmarks: `image`, `box`, `photo` and `source`, one face a row.
 
@@ -54,6 +56,7 @@ def load_unlabeled(
         revision: branch, tag or commit of a Hub data set.
         skip_bad_rows: leave out photos that cannot be decoded and boxes that are none, and list
             them in the log.
+        allow_outside: take pictures that lie outside of the data's folder too, as in `load_rows`.
 
     Raises:
         KDLandmarksError: nothing there, a bad row (named), no face at all.
@@ -61,12 +64,14 @@ def load_unlabeled(
     path = Path(source).expanduser()
     rows: Iterator[RawRow]
     if path.suffix == ".jsonl" or (path.is_dir() and any(path.glob("*.jsonl"))):
-        rows = read_unlabeled_lines(path, split)
+        rows = read_unlabeled_lines(path, split, allow_outside)
     elif path.is_dir() and not holds_parquet(path):
-        rows = _photos(path)
+        rows = _photos(DataFolder(path, allow_outside))
     else:
-        rows = _stored(load_stored(source, split, revision), str(source))
+        found = load_stored(source, split, revision, allow_outside=allow_outside)
+        rows = _stored(found, str(source))
     faces: list[dict[str, Any]] = []
+    stored: Mapping[str, Any]
     bad = BadRows(str(source), skip_bad_rows)
     for row in tqdm(rows, "unlabeled faces", unit="photo", leave=False):
         if isinstance(row, KDLandmarksError):
@@ -74,7 +79,7 @@ def load_unlabeled(
             continue
         image = row["image"]
         stored = {"path": image, "bytes": None} if isinstance(image, str) else image
-        problem = image_problem(stored)
+        problem = _problem(row, stored)
         try:
             if problem:
                 raise ValueError(f"{row['source']}: {problem}")
@@ -89,6 +94,15 @@ def load_unlabeled(
     return datasets.Dataset.from_dict(columns, features=FEATURES)
 
 
+def _problem(row: Mapping[str, Any], stored: Mapping[str, Any]) -> str | None:
+    """What is wrong with a row; or None."""
+    for name in ("source", "photo"):
+        problem = text_problem(row[name])
+        if problem:
+            return f"{name} is {problem}"
+    return image_problem(stored) or (None if row["box"] is None else corners_problem(row["box"]))
+
+
 def _upright(
     row: Mapping[str, Any], stored: Mapping[str, Any]
 ) -> tuple[Mapping[str, Any], np.ndarray]:
@@ -98,7 +112,7 @@ def _upright(
     one, and a face that lies on its side would neither be found nor be of use.
     """
     if row["box"] is not None:
-        return stored, check_box(row["box"], f"{row['source']}: ")[None]
+        return stored, np.asarray(row["box"], np.float64)[None]
     photo = open_photo(stored)
     turned = ImageOps.exif_transpose(photo)
     if photo.getexif().get(ExifTags.Base.Orientation, 1) != 1:
@@ -108,25 +122,38 @@ def _upright(
     return stored, detect_faces(turned, YuNet())[0]
 
 
-def _photos(folder: Path) -> Iterator[RawRow]:
+def _photos(data: DataFolder) -> Iterator[RawRow]:
     """Every picture below a folder, in the order of their names."""
-    for file in photo_files(folder):
-        name = file.relative_to(folder).as_posix()
-        yield {"image": str(file.absolute()), "box": None, "photo": name, "source": name}
+    for file in photo_files(data.path):
+        name = file.relative_to(data.path).as_posix()
+        try:
+            image = data.picture(str(file.absolute()))
+        except KDLandmarksError as error:
+            yield KDLandmarksError(f"{name}: {error}")
+            continue
+        yield {"image": image, "box": None, "photo": name, "source": name}
 
 
-def _stored(rows: datasets.Dataset, origin: str) -> Iterator[RawRow]:
+def _stored(stored: StoredRows, origin: str) -> Iterator[RawRow]:
     """The rows of a stored data set."""
-    if "image" not in rows.column_names:
+    kinds = stored.rows.features
+    wanted = [name for name in ("box", "photo", "source") if name in kinds]
+    wanted = ["image", *(name for name in wanted if not holds_files(kinds[name]))]
+    number = 0
+    try:
+        raw = stored.rows.with_format(None).select_columns(wanted)
+        for number, row in enumerate(raw, start=1):
+            source = row.get("source") or f"{origin}:{number}"
+            if number - 1 in stored.problems:
+                yield KDLandmarksError(f"{shown(source)[1:-1]}: {stored.problems[number - 1]}")
+                continue
+            yield {
+                "image": row["image"],
+                "box": row.get("box"),
+                "photo": row.get("photo") or source,
+                "source": source,
+            }
+    except Exception as error:  # Arrow's, numpy's: column types that do not fit the cells
         raise KDLandmarksError(
-            f"{origin} has no column 'image' (pictures), but {', '.join(rows.column_names)}"
-        )
-    raw = rows.with_format(None).cast_column("image", datasets.Image(decode=False))
-    for number, row in enumerate(raw, start=1):
-        source = row.get("source") or f"{origin}:{number}"
-        yield {
-            "image": row["image"],
-            "box": row.get("box"),
-            "photo": row.get("photo") or source,
-            "source": source,
-        }
+            f"{origin}:{number + 1}: cannot read the row: {reason(error)}"
+        ) from error

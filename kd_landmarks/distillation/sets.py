@@ -138,6 +138,7 @@ def _stored(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Datas
         revision=settings.revision,
         skip_bad_rows=settings.skip_bad_rows,
         streaming=settings.streaming,
+        allow_outside=settings.allow_outside,
     )
 
 

@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from ..data.columns import box_array, point_array
 from ..data.crops import WEIGHTS
+from ..data.photos import Photos
 from ..data.rows import tight_box
 from ..data.unlabeled import load_unlabeled
 from ..errors import KDLandmarksError
@@ -64,6 +65,7 @@ def add_unlabeled(
     scheme: LandmarkScheme,
     folder: Path,
     skip_bad_rows: bool = False,
+    allow_outside: bool = False,
 ) -> Dataset:
     """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
 
@@ -78,6 +80,7 @@ def add_unlabeled(
         scheme: the landmarks.
         folder: where the targets are, or are to be kept.
         skip_bad_rows: as in `load_unlabeled`.
+        allow_outside: as in `load_unlabeled`.
 
     Returns:
         `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces, the
@@ -96,6 +99,7 @@ def add_unlabeled(
             settings.split,
             revision=settings.revision,
             skip_bad_rows=skip_bad_rows,
+            allow_outside=allow_outside,
         )
         labeled = label_faces(faces, settings, teachers, scheme)
         with new_folder(folder) as partial:
@@ -199,6 +203,8 @@ def _stored_targets(folder: Path, scheme: LandmarkScheme) -> Dataset:
     try:
         rows = Dataset.load_from_disk(str(folder))
         count = point_array(rows.select([0]), "landmarks").shape[1]
+        if Photos(rows).streamed:
+            raise ValueError("its photos are places in Parquet, which nobody stores")
     except Exception as error:  # whatever Arrow, JSON or a missing file raise
         raise KDLandmarksError(
             f"no targets of unlabeled faces in {folder} ({error}): name the folder `unlabeled` of "

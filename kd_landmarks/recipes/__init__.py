@@ -35,6 +35,7 @@ INHERITS = {"tolerant_teacher": "tough_teacher", "baseline": "student"}
 HARMLESS = {
     "description",
     "stages",
+    "data.allow_outside",
     "data.keep_crops",
     "data.source",
     "run.threads",

@@ -89,6 +89,11 @@ class DataSettings(Settings):
     skip_bad_rows: bool = Field(
         False, description="leave broken rows out and list them, instead of stopping"
     )
+    allow_outside: bool = Field(
+        False,
+        description="take pictures that lie outside of the data's folder too, of `unlabeled` as "
+        "well (also --allow_outside): data can name any picture on this machine",
+    )
     generated_extra: int = Field(
         0,
         ge=0,
