@@ -22,8 +22,8 @@ def load(text: str, types: bool) -> Any:
     Raises:
         ValueError: telling reason and place.
     """
-    loader = (_TypedLoader if types else _TextLoader)(text)
     try:
+        loader = (_TypedLoader if types else _TextLoader)(text)  # refuses control characters
         root = loader.get_single_node()
         if root is None:
             return None

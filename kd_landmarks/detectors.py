@@ -61,8 +61,8 @@ def load_detector(
 
     Raises:
         KDLandmarksError: if there is no such checkpoint, it is another kind of model, its values
-            are absurd, or its weights do not fit them or are not safetensors; if it is on a Hub
-            that cannot be asked within seconds, and its cache has no earlier one.
+            are absurd, or its weights do not fit them, are not finite or not safetensors; if it is
+            on a Hub that cannot be asked within seconds, and its cache has no earlier one.
     """
     files = find_checkpoint(source, revision)
     try:
@@ -237,11 +237,17 @@ def _tensors(files: CheckpointFiles, config: KDLandmarksConfig) -> dict[str, tor
             names = weights.keys()
             there = {name: tuple(weights.get_slice(name).get_shape()) for name in names}
             _check_fit(wanted, there, source)
-            return {name: weights.get_tensor(name) for name in wanted}
+            tensors = {name: weights.get_tensor(name) for name in wanted}
+        broken = [name for name, value in tensors.items() if not value.float().isfinite().all()]
     except KDLandmarksError:
         raise
     except Exception as error:  # the disk's, the network's, the parser's
         raise KDLandmarksError(f"cannot read {WEIGHTS} of {source}: {error}") from error
+    if broken:
+        raise KDLandmarksError(
+            f"{WEIGHTS} of {source} is broken: {broken[0]} has numbers that are not finite"
+        )
+    return tensors
 
 
 def _check_fit(

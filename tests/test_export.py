@@ -235,6 +235,19 @@ def test_a_model_reads_no_weights_outside_of_its_folder(exported, tmp_path, loca
         OnnxDetector(path)
 
 
+def test_an_answer_that_is_not_finite_is_none(exported, photo, tmp_path):
+    import onnx
+
+    network = onnx.load(str(exported))
+    for tensor in network.graph.initializer:
+        if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 4:
+            broken = np.full_like(onnx.numpy_helper.to_array(tensor), np.nan)
+            tensor.CopyFrom(onnx.numpy_helper.from_array(broken, tensor.name))
+    onnx.save(network, str(tmp_path / "broken.onnx"))
+    with pytest.raises(KDLandmarksError, match="answers with numbers that are not finite"):
+        OnnxDetector(tmp_path / "broken.onnx")(photo, BOXES)
+
+
 def test_the_linear_head_has_no_scores(tmp_path):
     points = np.linspace(0.3, 0.7, 136).reshape(68, 2)
     model, processor = load_detector(save_detector(tmp_path / "line", SCHEME, points))

@@ -67,6 +67,7 @@ def test_good_values_come_through(tmp_path):
         ("a: !!python/object/apply:os.system [echo]", "constructor"),
         ("# " + "x" * 70_000, "more than 65536 bytes"),
         ("? [a, b]\n: 1", "unhashable"),
+        ("a: \0", "special characters"),
     ],
 )
 def test_bad_yaml_is_told_by_file_and_place(tmp_path, text, said):

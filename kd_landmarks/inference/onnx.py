@@ -132,7 +132,11 @@ class OnnxDetector:
         return np.multiply(pixels, self._scale, dtype=np.float32) + self._offset
 
     def run(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """The network's keypoints (faces, N, 2) in crop units, and scores (faces, N) if any."""
+        """The network's keypoints (faces, N, 2) in crop units, and scores (faces, N) if any.
+
+        Raises:
+            KDLandmarksError: where it cannot compute, or its numbers are not finite.
+        """
         try:
             outputs = self._session.run(None, {"pixel_values": crops})
         except Exception as error:  # onnxruntime has a family of its own
@@ -141,6 +145,11 @@ class OnnxDetector:
             raise KDLandmarksError(
                 f"the ONNX network gives {[output.shape for output in outputs]} for {len(crops)} "
                 "faces: export the detector anew with `kd-landmarks export`"
+            )
+        if not all(np.isfinite(output).all() for output in outputs):
+            raise KDLandmarksError(
+                "the ONNX network answers with numbers that are not finite: its weights are "
+                "broken, so export the detector anew with `kd-landmarks export`"
             )
         return outputs
 

@@ -231,6 +231,7 @@ class FaceLandmarkPipeline(Pipeline):
         photos = batch if isinstance(batch, list) else [batch]
         pixels = torch.cat([photo["pixel_values"] for photo in photos]).to(self.dtype)
         passes = [self.model(pixel_values=faces) for faces in pixels.split(FACES_PER_PASS)]
+        _check_finite(passes)
         counts = [len(photo["boxes"]) for photo in photos]
         keypoints = torch.cat([output.keypoints for output in passes]).split(counts)
         scores: Any = [None] * len(photos)
@@ -253,6 +254,20 @@ class FaceLandmarkPipeline(Pipeline):
             _face(face["keypoints"].numpy(), face["scores"], self.calibration, box, score)
             for face, box, score in zip(faces, boxes.tolist(), found, strict=True)
         ]
+
+
+def _check_finite(passes: list[Any]) -> None:
+    """Refuse what is no answer: of broken weights, or of crops that are no pictures.
+
+    Raises:
+        KDLandmarksError: saying so.
+    """
+    answers = [answer for output in passes for answer in (output.keypoints, output.scores)]
+    if not all(answer is None or answer.isfinite().all() for answer in answers):
+        raise KDLandmarksError(
+            "the detector answers with numbers that are not finite: its weights, its image "
+            "processor or its dtype are to blame, so give another"
+        )
 
 
 def _face(
