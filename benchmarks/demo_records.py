@@ -18,6 +18,7 @@ from record import RESULTS
 from kd_landmarks import load_rows
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.demo import recorded
+from kd_landmarks.files import write_json
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.shape_model import ShapeModel
 
@@ -30,8 +31,7 @@ def main(
     data: Annotated[Path | None, typer.Option(help="Folder with 300w/, for the shapes.")] = None,
 ) -> None:
     """Write both files."""
-    text = json.dumps(gather(), indent=1) + "\n"
-    recorded.RESULTS.write_text(text, encoding="utf-8")
+    write_json(recorded.RESULTS, gather())
     print(recorded.RESULTS)
     if data is not None:
         rows = load_rows(data / "300w", "train", scheme=get_scheme("ibug68"))

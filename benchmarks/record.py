@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from kd_landmarks.distillation.report import versions
+from kd_landmarks.files import new_file, write_text
 
 RESULTS = Path(__file__).parent / "results"
 # How each released network was trained.
@@ -28,7 +29,6 @@ def record(name: str, measured: dict[str, Any], seed: int) -> Path:
         seed: that the measurement ran with.
     """
     entry = {"measured": measured, "seed": seed, **describe()}
-    RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     write_json(path, entry)
     return path
@@ -39,7 +39,7 @@ def write_json(path: Path, entry: dict[str, Any]) -> None:
     text = json.dumps(_rounded(entry), indent=1)
     lists, faces = r"\[[-\d.,\s]+\]", r'\{\s*"source"[^][{}]*\}'
     text = re.sub(f"{lists}|{faces}", lambda match: " ".join(match[0].split()), text)
-    path.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def _rounded(values: Any, inside_errors: bool = False) -> Any:
@@ -56,7 +56,8 @@ def shrink_picture(path: Path) -> Path:
     """Bring a plot down to 64 colors: a quarter of the bytes, and no difference to see."""
     with Image.open(path) as picture:
         few = picture.convert("RGB").quantize(64)
-    few.save(path, optimize=True)
+    with new_file(path) as partial:
+        few.save(partial, optimize=True)
     return path
 
 

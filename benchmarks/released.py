@@ -27,6 +27,7 @@ from kd_landmarks import KDLandmarksConfig, KDLandmarksForKeypointDetection, loa
 from kd_landmarks.detectors import load_detector
 from kd_landmarks.distillation.runs import METRICS
 from kd_landmarks.evaluation import Evaluation, evaluate_detector
+from kd_landmarks.files import write_json
 from kd_landmarks.metrics import bootstrap_interval
 from kd_landmarks.plots import plot_ced
 from kd_landmarks.schemes import get_scheme
@@ -126,7 +127,7 @@ def write_metrics(folder: Path, name: str, entry: dict[str, Any]) -> None:
         "machine": processor_name(),
         "training": training,
     }
-    (folder / METRICS).write_text(json.dumps(metrics, indent=1) + "\n", encoding="utf-8")
+    write_json(folder / METRICS, metrics)
 
 
 def gain(alone: list[float], taught: list[float]) -> dict[str, float]:

@@ -7,6 +7,7 @@ the picture, `faces` with what was found, and `error` where the picture cannot b
 was stopped goes on where it was with the same command.
 """
 
+import io
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -87,8 +88,10 @@ def annotate(
         bar.update(done)
     remaining = _read(rows, done)
     while found := list(_detected(islice(remaining, part_rows), pictures, detect, batch_size, bar)):
+        content = io.BytesIO()  # on a full disk pyarrow would print a traceback of its own
+        datasets.Dataset.from_list(found, features=features).to_parquet(content)
         with new_file(folder / f"{name}-{part:05d}.parquet") as partial:
-            datasets.Dataset.from_list(found, features=features).to_parquet(partial)
+            partial.write_bytes(content.getbuffer())
         part, done = part + 1, done + len(found)
         write_json(progress, {"parts": part, "rows": done, "state": rows.state_dict()})
     return done

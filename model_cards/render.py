@@ -14,6 +14,7 @@ from kd_landmarks.cards import read_checkpoint, render_card
 from kd_landmarks.cards.picture import picture_name, save_scheme_picture
 from kd_landmarks.cards.released import released_names
 from kd_landmarks.checkpoint_files import WEIGHTS
+from kd_landmarks.files import write_text
 from kd_landmarks.schemes import SCHEMES, get_scheme
 from kd_landmarks.weights import DEFAULT_FOLDER
 
@@ -51,7 +52,7 @@ def main() -> None:
             print(f"{name}: no weights")
             continue
         for path, text in render(name).items():
-            path.write_text(text, encoding="utf-8", newline="\n")
+            write_text(path, text)
             print(path)
 
 

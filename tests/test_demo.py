@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from clips import write_clip
+from full_disk import full_disk
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -258,6 +259,21 @@ def test_a_clip_comes_back_drawn_with_its_table(tabs, tmp_path, upload):
     assert "<td>12</td>" in details
     assert "Choose a clip" in next(tabs.video._follow(None, True, []))[0]
     assert "no video" in next(tabs.video._follow(upload(b"hello", "b.avi"), True, []))[0]
+
+
+def test_a_clip_that_finds_no_room_is_told_without_the_servers_places(
+    tabs, tmp_path, upload, monkeypatch
+):
+    path = write_clip(tmp_path / "clip.avi", list(frames_of(12)), 10)
+    payload = upload(path.read_bytes(), "a.avi")
+    with full_disk(3000):
+        came = list(tabs.video._follow(payload, True, []))[-1]
+    check = video_tab.check_frames
+    monkeypatch.setattr(video_tab, "check_frames", lambda file, frames: check(file, frames + 1))
+    drawn = list(tabs.video._follow(payload, True, []))[-1]
+    for news, view, _ in (came, drawn):
+        assert "The server has no room left" in news
+        assert not view
 
 
 def test_a_canceled_clip_ends_at_once(tabs, tmp_path, upload):

@@ -1,6 +1,7 @@
 """Exported detectors answer like the one they came from, in other runtimes and without torch."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from detectors import save_detector, write_faces
+from full_disk import full_disk
 from PIL import Image
 from small_networks import SIDE
 from typer.testing import CliRunner
@@ -17,7 +19,12 @@ from kd_landmarks.cli import app
 from kd_landmarks.data.generated import generate_face
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.detectors import load_detector
-from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8
+from kd_landmarks.inference.export import (
+    export_onnx,
+    export_openvino,
+    processed_crops,
+    quantize_int8,
+)
 from kd_landmarks.inference.onnx import OnnxDetector
 from kd_landmarks.models.crop_kd_landmarks import square_crop
 from kd_landmarks.schemes import get_scheme
@@ -91,6 +98,24 @@ def test_int8_is_close_and_a_third_of_the_size(exported, noise_checkpoint, tmp_p
     assert OnnxDetector(small).metadata == OnnxDetector(exported).metadata
     with pytest.raises(KDLandmarksError, match="int8 needs faces to calibrate on"):
         quantize_int8(exported, tmp_path / "none.onnx", crops[:0])
+
+
+@pytest.mark.parametrize("room", [1000, 20_000])
+def test_a_full_disk_leaves_the_earlier_files(exported, tmp_path, room):
+    earlier = {name: name.encode() for name in ("a.onnx", "a.xml", "a.bin")}
+    for name, content in earlier.items():
+        (tmp_path / name).write_bytes(content)
+    source = shutil.copy(exported, tmp_path / "source.onnx")
+    earlier["source.onnx"] = exported.read_bytes()
+    crops = np.zeros((2, 3, SIDE, SIDE), np.float32)
+    with full_disk(room):
+        with pytest.raises(KDLandmarksError, match=r"cannot write .*a\.onnx"):
+            quantize_int8(source, tmp_path / "a.onnx", crops)
+        with pytest.raises(KDLandmarksError, match=r"cannot write .*a\.bin"):
+            export_openvino(source, tmp_path / "a.xml")
+    assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == earlier
+    with pytest.raises(KDLandmarksError, match="would replace the input"):
+        quantize_int8(source, source, crops)
 
 
 WITHOUT_TORCH = """

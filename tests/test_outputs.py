@@ -3,19 +3,18 @@
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from clips import write_clip
 from detectors import save_detector, write_faces
+from full_disk import full_disk
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -23,7 +22,7 @@ from kd_landmarks import KDLandmarksError
 from kd_landmarks.cli import app
 from kd_landmarks.drawings import is_drawing
 from kd_landmarks.files import new_file
-from kd_landmarks.inference import calibration
+from kd_landmarks.inference import calibration, prediction
 from kd_landmarks.inference.confidence import Calibration
 from kd_landmarks.inference.video import VideoReader, check_frames
 from kd_landmarks.schemes import get_scheme
@@ -31,17 +30,6 @@ from kd_landmarks.schemes import get_scheme
 SCHEME = get_scheme("ibug68")
 REPOSITORY = Path(__file__).resolve().parents[1]
 EARLIER = b"earlier, and good"
-
-
-@contextmanager
-def full_disk(room):
-    """No file of this process may grow beyond `room` bytes: writing fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.fixture(scope="module")
@@ -123,7 +111,11 @@ def test_calibrating_on_a_full_disk_leaves_the_checkpoint(tmp_path, model, monke
     with full_disk(200), pytest.raises(KDLandmarksError, match=r"cannot write .*config\.json"):
         calibration.calibrate_checkpoint(folder, None, None, None)
     assert files_of(folder) == before
+    # As in the Hub's cache, whose files are read under other names too.
+    shared = (folder / "config.json").rename(tmp_path / "shared.json")
+    (folder / "config.json").symlink_to(shared)
     calibration.calibrate_checkpoint(folder, None, None, None)
+    assert shared.read_bytes() == before["config.json"]
     assert json.loads((folder / "config.json").read_text())["confidence"]["slope"] == -1
 
 
@@ -153,7 +145,12 @@ def test_lost_frames_are_found(tmp_path, clip, ending):
         ("video {clip} {hard}", "replace the input"),
         ("video {clip} {dir}/b.mp4 --json {clip}", "replace the input"),
         ("video {clip} {dir}/b.mp4 --json {dir}/./b.mp4", "are one file"),
-        ("export --out {dir}/model.onnx --model {dir}/model", None),
+        ("export --out {dir}/weights.xml --model {model}", "is there without"),
+        ("export --out {dir}/to-config.onnx --model {model}", "replace the input"),
+        ("predict {photo} --out {dir}/to-config.jsonl --model {model}", "replace the input"),
+        ("card {model} --out {dir}/README.md", "was not drawn by this command"),
+        ("evaluate --data {dir} --json {dir}/test.jsonl --model {model}", "file of the data in"),
+        ("evaluate --data {dir} --json {model}/config.json --model {model}", "replace the input"),
         ("card {model} --out {model}/config.json", "replace the input"),
         ("card {model} --out {model}/model.safetensors", "replace the input"),
         ("evaluate --data {dir}/test.jsonl --json {dir}/test.jsonl --model {model}", "replace the"),
@@ -167,6 +164,10 @@ def test_nothing_is_written_over_an_input(tmp_path, model, clip, words, said):
     (folder / "p.jsonl").write_bytes((folder / "images/0.png").read_bytes())
     (folder / "a.avi").write_bytes(clip.read_bytes())
     (tmp_path / "link").symlink_to(folder)
+    (folder / "weights.bin").write_bytes(b"of another program")
+    Image.new("RGB", (8, 8)).save(folder / "ibug68.png")
+    for ending in ("onnx", "jsonl"):
+        (folder / f"to-config.{ending}").symlink_to(model / "config.json")
     (tmp_path / "hard.avi").hardlink_to(folder / "a.avi")
     (folder / "0.png").write_bytes((folder / "images/0.png").read_bytes())
     places = {
@@ -175,10 +176,39 @@ def test_nothing_is_written_over_an_input(tmp_path, model, clip, words, said):
     }  # fmt: skip
     before = files_of(folder) | files_of(model)
     result = run(*words.format(**places).split())
-    if said is not None:
-        assert result.exit_code == 2, result.output
-        assert re.search(said, result.output), result.output
+    assert result.exit_code == 2, result.output
+    assert result.output.count("error: ") == 1
+    assert re.search(said, result.output), result.output
     assert files_of(folder) | files_of(model) == before
+
+
+def test_outputs_are_looked_at_before_torch_is_loaded(tmp_path, faces, clip):
+    code = """
+import json, sys
+from typer.testing import CliRunner
+from kd_landmarks.cli import app
+for words in json.loads(sys.argv[1]):
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 2 and "replace the input" in result.output, result.output
+    assert "torch" not in sys.modules, words
+"""
+    photo, data = faces / "images/0.png", faces / "test.jsonl"
+    commands = [
+        ["predict", photo, "--draw", photo.parent],
+        ["video", clip, clip],
+        ["evaluate", "--data", data, "--json", data],
+        ["card", "--out", REPOSITORY / "kd_landmarks/weights/mobilenetv2-300w/config.json"],
+    ]
+    words = json.dumps([[str(word) for word in command] for command in commands])
+    done = subprocess.run(
+        [sys.executable, "-c", code, words],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_drawings_replace_drawings_and_nothing_else(tmp_path, model, faces):
@@ -192,6 +222,7 @@ def test_drawings_replace_drawings_and_nothing_else(tmp_path, model, faces):
         assert "in 1 photo," in result.output
     assert [path.name for path in (photos / "drawn").iterdir()] == ["a.png"]
     assert is_drawing(photos / "drawn/a.png", "predict")
+    assert not is_drawing(photos / "drawn/a.png", "plots")
     assert not is_drawing(photos / "a.png")
     Image.new("RGB", (8, 8)).save(photos / "drawn/a.png")  # somebody's own
     before = (photos / "drawn/a.png").read_bytes()
@@ -222,6 +253,31 @@ def test_what_is_stopped_is_kept_beside_the_target(tmp_path, caplog):
         assert (tmp_path / f"a.partial{number}.jsonl").read_text() == "half"
     assert target.read_text() == "earlier"
     assert "a.partial.jsonl" in caplog.text
+
+
+def test_photos_that_were_done_when_somebody_stopped_are_kept(tmp_path, model, faces, monkeypatch):
+    every = prediction.predict_photos
+
+    def some(detect, photos, batch_size):
+        yield from every(detect, photos[:3], batch_size)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prediction, "predict_photos", some)
+    result = run("predict", faces, "--out", tmp_path / "a.jsonl", "--model", model)
+    assert result.exit_code not in (0, 2)
+    assert list(files_of(tmp_path)) == ["a.partial.jsonl"]
+    lines = (tmp_path / "a.partial.jsonl").read_text().splitlines()
+    assert [Path(json.loads(line)["image"]).name for line in lines] == ["0.png", "1.png", "2.png"]
+
+
+def test_a_video_without_a_frame_is_none(tmp_path, model, clip, monkeypatch):
+    monkeypatch.setattr(VideoReader, "__iter__", lambda _: iter(()))
+    out = tmp_path / "a.avi"
+    out.write_bytes(EARLIER)
+    result = run("video", clip, out, "--json", tmp_path / "a.jsonl", "--model", model)
+    assert result.exit_code == 2
+    assert "has no frame" in result.output
+    assert files_of(tmp_path) == {"a.avi": EARLIER}
 
 
 def stopped(target):

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import logging
+import unicodedata
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
 from kd_landmarks.data.generated import generate_face
+from kd_landmarks.drawings import save_drawing
 from kd_landmarks.inference.finding import drawn_names, find_photos
 from kd_landmarks.schemes import get_scheme
 
@@ -71,8 +74,8 @@ def test_lines_go_to_stdout_and_nothing_else_does(photos, model):
 
 
 def test_csv_has_a_row_for_each_face(photos, model, tmp_path):
-    assert predict(model, photos / "more", "--out", tmp_path / "points.csv").exit_code == 0
-    rows = list(csv.DictReader((tmp_path / "points.csv").open()))
+    assert predict(model, photos / "more", "--out", tmp_path / "points.CSV").exit_code == 0
+    rows = list(csv.DictReader((tmp_path / "points.CSV").open()))
     assert [row["face"] for row in rows] == ["0", "1"]
     assert len(rows[0]) == 8 + 136
     assert list(rows[0])[-1] == f"{SCHEME.names[67]}_y"
@@ -94,6 +97,25 @@ def test_drawn_photos_differ_where_the_faces_are(photos, model, tmp_path):
 def test_photos_of_one_name_are_drawn_side_by_side():
     names = drawn_names(["a/x.jpg", "b/x.png", "http://host/x.jpg?size=3", "y.jpg"])
     assert names == ["x.png", "x-2.png", "x-3.png", "y.png"]
+
+
+def test_drawings_differ_where_file_systems_tell_no_case_apart():
+    names = drawn_names(["a/X.jpg", "b/x.jpg", "caf\u00e9.jpg", "cafe\u0301.jpg", "x-2.png"])
+    assert len({unicodedata.normalize("NFC", name).casefold() for name in names}) == 5
+    assert names[:2] == ["X.png", "x-2.png"]
+    (long,) = drawn_names(["https://host/" + "\u00e9" * 2000])
+    assert len(long.encode()) < 250
+
+
+def test_a_search_leaves_out_what_was_drawn_and_says_so(photos, caplog):
+    before = find_photos([str(photos)])
+    save_drawing(Image.new("RGB", (8, 8)), photos / "more/one.png", "predict")
+    save_drawing(Image.new("RGB", (8, 8)), photos / "worst.png", "plots")
+    with caplog.at_level(logging.INFO, "kd_landmarks"):
+        assert find_photos([str(photos)]) == before
+    assert f"2 pictures in {photos} left out: drawn by kd-landmarks" in caplog.text
+    # Who names one means it.
+    assert find_photos([str(photos / "worst.png")]) == [str(photos / "worst.png")]
 
 
 def test_a_higher_score_finds_fewer(photos, model):

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import typer
 from detectors import save_detector
+from full_disk import full_disk
 from PIL import Image
 from tqdm.auto import tqdm
 
@@ -140,6 +141,7 @@ def test_a_folder_of_photos_will_do(model, data, tmp_path):
         (["--split", "validation"], "Unknown split"),
         (["--model", "./nowhere"], "no checkpoint at ./nowhere"),
         (["--min-score", "0.7"], "was begun with min_score 0.6, not 0.7"),
+        (["--output", "{data}/parquet/new"], "is in {data}/parquet, which is read"),
     ],
 )
 def test_bad_words_end_with_one_clear_message(model, data, tmp_path, words, message):
@@ -151,9 +153,10 @@ def test_bad_words_end_with_one_clear_message(model, data, tmp_path, words, mess
             "part_rows": 2, "processes": 1,
         }  # fmt: skip
         (tmp_path / "out/plan.json").write_text(json.dumps(plan))
+    words = [word.format(data=data) for word in words]
     done = run(command(model, data / "parquet", tmp_path / "out", *words), tmp_path)
     assert done.returncode == 2
-    assert message in done.stderr
+    assert message.format(data=data) in done.stderr
 
 
 # --- its own files, damaged or another's
@@ -198,6 +201,16 @@ def test_sound_progress_goes_on(begun):
     assert go_on() == 7
     assert [row["id"] for row in read(progress.parent)] == list(range(7))
     assert go_on() == 7
+
+
+def test_a_part_that_finds_no_room_is_written_the_next_time(begun):
+    progress, go_on = begun
+    before = {file.name for file in progress.parent.iterdir()}
+    with full_disk(1500), pytest.raises(KDLandmarksError, match=rf"cannot write .*{NAME}-00002"):
+        go_on()
+    assert {file.name for file in progress.parent.iterdir()} == before
+    assert go_on() == 7
+    assert [row["id"] for row in read(progress.parent)] == list(range(7))
 
 
 def change_state(state, **values):

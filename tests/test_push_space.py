@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 from hub.store import Blob, Edit
 from huggingface_hub import HfApi, SpaceCard
 from packaging.requirements import Requirement
@@ -144,6 +145,9 @@ def test_out_writes_the_files_into_a_new_folder(hub, wheel, tmp_path, monkeypatc
         stored = (out / "checkpoints" / name / "model.safetensors").read_bytes()
         assert stored == (REPOSITORY / "checkpoints" / name / "model.safetensors").read_bytes()
     assert f"{out} is not an empty folder" in refused("--out", out)
+    with full_disk(1000):
+        assert "cannot write" in refused("--out", tmp_path / "full/space")
+    assert not list((tmp_path / "full").iterdir())
 
 
 # --- how it starts

@@ -183,6 +183,16 @@ def test_a_folder_that_is_taken_is_not_touched(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
 
+def test_a_run_does_not_go_into_the_photos_that_it_learns_from(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    values = {"unlabeled.source": str(tmp_path / "photos")}
+    for place in ("photos", "photos/run", "link/run"):
+        with pytest.raises(KDLandmarksError, match=r"--output .*, which is read"):
+            plan_run(None, values, tmp_path / place, None)
+    assert plan_run(None, values, tmp_path / "run", None)[1] == tmp_path / "run"
+
+
 def test_a_new_run_takes_the_first_free_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs/embedded").mkdir(parents=True)

@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from record import shrink_picture
 from training import RESULTS, SEED, plan
 
+from kd_landmarks.files import write_text
 from kd_landmarks.metrics import bootstrap_interval
 
 HERE = Path(__file__).parent
@@ -100,7 +101,7 @@ def main() -> None:
         print("\n".join(lines), end="\n\n")
         block = f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->"
         text = re.sub(rf"(?s)<!-- {name} -->.*?<!-- end of {name} -->", lambda _, b=block: b, text)
-    PAGE.write_text(text, "utf-8")
+    write_text(PAGE, text)
     if gains:
         draw(gains)
 

@@ -49,7 +49,7 @@ def export(
 
     # What cannot be written, or would replace something, is better known before the work.
     outputs = {"--out": out}
-    if out.suffix == ".xml":
+    if kind == ".xml":
         weights = out.with_suffix(".bin")
         outputs["the weights,"] = weights
         if weights.exists() and not out.exists():

@@ -43,8 +43,7 @@ def predict(
     device: Device = None,
 ) -> None:
     """Find, detect, write and draw."""
-    if out is not None:
-        ending("--out", out, TABLES)
+    kind = ".jsonl" if out is None else ending("--out", out, TABLES)
     set_up_logging()
     from ..checkpoint_files import own_files
     from ..drawings import check_drawings, save_drawing
@@ -82,7 +81,7 @@ def predict(
         if out is not None:
             partial = files.enter_context(new_file(out, keep=True))
             stream = files.enter_context(partial.open("w", encoding="utf-8", newline=""))
-        writer = PredictionWriter(stream, out.suffix if out else ".jsonl", scheme)
+        writer = PredictionWriter(stream, kind, scheme)
         # What is printed without --out is progress enough.
         bar = files.enter_context(
             tqdm(total=len(found), unit="photo", leave=False, disable=out is None)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,15 +134,27 @@ class ShardWriter:
         rows = datasets.Dataset.from_dict(columns, features=self.features)
         table = rows.data.table.cast(self.features.arrow_schema)
         self.num_bytes += table.nbytes
-        self._writer.write_table(table, row_group_size=GROUP_FACES)
+        with _once(self._writer):
+            self._writer.write_table(table, row_group_size=GROUP_FACES)
         self._group, self._group_bytes = [], 0
 
     def _end_shard(self) -> None:
         self._end_group()
         if self._writer is not None:
-            self._writer.close()
+            with _once(self._writer):
+                self._writer.close()
         self._writer = None
         self._shard_faces = self._shard_bytes = 0
+
+
+@contextmanager
+def _once(writer: pq.ParquetWriter) -> Iterator[None]:
+    """On a full disk, pyarrow tries again as the writer is let go of, and prints a traceback."""
+    try:
+        yield
+    except OSError:
+        writer.is_open = False
+        raise
 
 
 def _features(cells: Mapping[str, Any], scheme: LandmarkScheme, boxes: bool) -> datasets.Features:

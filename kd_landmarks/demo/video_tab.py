@@ -113,6 +113,8 @@ class VideoTab:
                 yield from self._run(reader, smooth, canceled, Path(folder) / "clip.webm")
         except KDLandmarksError as error:
             yield notice(str(error)), "", ""
+        except OSError:  # where the server writes is no business of a visitor's
+            yield notice("The server has no room left for clips."), "", ""
 
     def _run(
         self, reader: VideoReader, smooth: bool, canceled: list[bool], out: Path
@@ -143,12 +145,7 @@ class VideoTab:
                     yield _progress(frames, info.frames), "", ""
         if not frames:
             raise KDLandmarksError("This clip has no frame that can be read: try another format.")
-        try:
-            check_frames(out, frames)
-        except OSError as error:  # where the server writes is no business of the visitor's
-            raise KDLandmarksError(
-                "The clip that comes back could not be written: the server has no room left."
-            ) from error
+        check_frames(out, frames)
         count = f"{count_of(seen)} followed in {counted(frames, 'frame')}"
         rest = f"; only the first {LONGEST_CLIP} seconds were done" if cut else ""
         video = (

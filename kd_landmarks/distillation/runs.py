@@ -8,7 +8,7 @@ from typing import Any
 from accelerate.tracking import get_available_trackers
 
 from ..errors import KDLandmarksError, shown
-from ..files import write_json, writing
+from ..files import check_outside, write_json, writing
 from ..parsing import read_json_object
 from ..recipes import Recipe, changed_values, load_recipe, save_recipe
 from ..shape_model import ShapeModel
@@ -38,7 +38,10 @@ def plan_run(
     """
     if resume is None:
         planned = load_recipe(recipe or "embedded", overrides)
-        return planned, _free_folder(output, planned.name)
+        folder = _free_folder(output, planned.name)
+        if planned.unlabeled.source:  # searched to any depth: the run's own pictures would be faces
+            check_outside("--output", folder, planned.unlabeled.source)
+        return planned, folder
     if output is not None and output.resolve() != resume.resolve():
         raise KDLandmarksError(f"--resume {resume} continues in its own folder: drop --output")
     if not (resume / RECIPE).is_file() or not (resume / RUN).is_file():

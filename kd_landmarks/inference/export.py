@@ -21,7 +21,7 @@ from ..data.columns import box_array, spread
 from ..data.photos import Photos
 from ..detectors import detector_scheme
 from ..errors import KDLandmarksError
-from ..files import new_file
+from ..files import check_outputs, new_file
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .faces import crop_faces
 from .onnx import METADATA
@@ -108,14 +108,19 @@ def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float3
             can be written.
     """
     need("onnx", "onnxruntime")
+    import onnx
+    from google.protobuf.message import DecodeError
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
 
     if not len(crops):
         raise KDLandmarksError("int8 needs faces to calibrate on: give some")
     path = Path(path).expanduser()
-    with new_file(path) as partial, _quiet():
+    check_outputs({"the int8 file": path}, [source])
+    # Given a path, onnxruntime would write beside it.
+    whole = onnx.load(str(source))
+    with new_file(path) as partial, _quiet(), _scratch_errors(DecodeError):
         quantize_static(
-            str(source),
+            whole,
             str(partial),
             _Crops(crops),
             quant_format=QuantFormat.QDQ,
@@ -146,7 +151,7 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
     import openvino
 
     path = Path(path).expanduser()
-    if path.suffix != ".xml":
+    if path.suffix.lower() != ".xml":
         raise KDLandmarksError(f"{path}: an OpenVINO model's name ends with .xml")
     converted = openvino.convert_model(str(source))
     # The weights get their name first: without the .xml they are nobody's model.
@@ -156,11 +161,9 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
         tempfile.TemporaryDirectory() as scratch,
     ):
         made = Path(scratch) / "model.xml"
-        try:
+        with _scratch_errors(RuntimeError):
             openvino.save_model(converted, str(made), compress_to_fp16=False)
             openvino.Core().read_model(str(made))
-        except RuntimeError as error:  # is what it raises for the disk's errors
-            raise OSError(str(error)) from error
         shutil.copyfile(made, partial)
         shutil.copyfile(made.with_suffix(".bin"), weights)
     return path
@@ -200,6 +203,15 @@ def need(*packages: str) -> None:
         raise KDLandmarksError(
             f"{', '.join(missing)} is missing: pip install 'kd-landmarks[onnx,openvino]'"
         )
+
+
+@contextmanager
+def _scratch_errors(kind: type[Exception]) -> Iterator[None]:
+    """Around a library that makes such errors of a full disk, which it does not tell of."""
+    try:
+        yield
+    except kind as error:
+        raise OSError(f"what was written in {tempfile.gettempdir()} is not whole") from error
 
 
 @contextmanager

@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import KDLandmarksError
-from ..files import writing
 from ..pictures import LIMIT_VARIABLE, max_megapixels
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
@@ -120,16 +119,18 @@ class VideoWriter:
     closed.
 
     Raises:
-        KDLandmarksError: for another ending, and where the file cannot be written.
+        KDLandmarksError: for another ending.
+        OSError: where the file cannot be written.
     """
 
     def __init__(self, path: str | Path, info: VideoInfo) -> None:
         path = Path(path).expanduser()
         codec = cv2.VideoWriter.fourcc(*CODECS[ending("video", path, CODECS)])
-        with writing(path), _without_stderr():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _without_stderr():
             self._writer = cv2.VideoWriter(str(path), codec, info.rate, (info.width, info.height))
         if not self._writer.isOpened():
-            raise KDLandmarksError(f"OpenCV cannot write {path}: is the folder writable?")
+            raise OSError(f"OpenCV cannot begin {path.suffix} files of such frames there")
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append a frame (height, width, 3)."""
@@ -144,7 +145,7 @@ def check_frames(path: Path, frames: int) -> None:
     """See that all frames of a closed video got to the disk.
 
     The packets of frames are counted, which takes no decoding, and compared with the number in the
-    file's frame, which is written last.
+    file itself, which is written last.
 
     Args:
         path: of the file.
