@@ -5,6 +5,7 @@ be a detector of ours is refused before memory is spent on it.
 """
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -238,16 +239,30 @@ def _tensors(files: CheckpointFiles, config: KDLandmarksConfig) -> dict[str, tor
             there = {name: tuple(weights.get_slice(name).get_shape()) for name in names}
             _check_fit(wanted, there, source)
             tensors = {name: weights.get_tensor(name) for name in wanted}
-        broken = [name for name, value in tensors.items() if not value.float().isfinite().all()]
     except KDLandmarksError:
         raise
     except Exception as error:  # the disk's, the network's, the parser's
         raise KDLandmarksError(f"cannot read {WEIGHTS} of {source}: {error}") from error
-    if broken:
-        raise KDLandmarksError(
-            f"{WEIGHTS} of {source} is broken: {broken[0]} has numbers that are not finite"
-        )
+    check_weights(tensors, source)
     return tensors
+
+
+def check_weights(tensors: Mapping[str, torch.Tensor], source: str) -> None:
+    """Refuse weights that are not finite: layers such as ReLU can hide them, and points come out.
+
+    Args:
+        tensors: by their names.
+        source: where they are from.
+
+    Raises:
+        KDLandmarksError: naming the tensor.
+    """
+    for name, tensor in tensors.items():
+        if not tensor.float().isfinite().all():  # as they are computed with
+            raise KDLandmarksError(
+                f"the weights of {source} are broken: {name} has numbers that are not finite; "
+                "take an earlier checkpoint"
+            )
 
 
 def _check_fit(

@@ -8,10 +8,11 @@ from PIL import Image, UnidentifiedImageError
 
 from .errors import KDLandmarksError
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of the formats that are read, of its more than forty.
 
-Some of the others run programs on a file's content (EPS: Ghostscript), fetch several gigabytes for
+JPEG is MPO, too: phones' files with a second picture behind the first, which alone is read. Some of
+the others run programs on a file's content (EPS: Ghostscript), fetch several gigabytes for
 a small file, or have readers that hardly anybody looks after.
 """
 LIMIT_VARIABLE = "KD_LANDMARKS_MAX_MEGAPIXELS"
@@ -21,6 +22,23 @@ MAX_MEGAPIXELS = 50.0
 A photo of so many takes less than 1 GB of memory on its way to its points
 (`benchmarks/photo_memory.py`).
 """
+
+LONGEST_SIDE = 65_535
+"""Pixels: a JPEG has no more.
+
+Pillow's readers count in rows, of which a few bytes of a file may skip hundreds at a time.
+"""
+
+
+class TooLarge(KDLandmarksError):
+    """A picture of more pixels than the limit; `megapixels` says how many, in words."""
+
+    def __init__(self, megapixels: str) -> None:
+        self.megapixels = megapixels
+        super().__init__(
+            f"the picture has {megapixels} megapixels, more than {max_megapixels():g}: make it "
+            f"smaller, or set {LIMIT_VARIABLE}"
+        )
 
 
 def max_megapixels() -> float:
@@ -41,6 +59,12 @@ def max_megapixels() -> float:
     return limit
 
 
+def endings() -> set[str]:
+    """The endings of the known formats' files, in small letters, with their dots."""
+    known = (*FORMATS, "MPO")
+    return {ending for ending, name in Image.registered_extensions().items() if name in known}
+
+
 def open_picture(file: Any) -> Image.Image:
     """A picture of a known format and of a bearable size, its pixels not decoded yet.
 
@@ -48,7 +72,7 @@ def open_picture(file: Any) -> Image.Image:
         file: a path or a binary stream.
 
     Raises:
-        KDLandmarksError: for another format, and for too many pixels; names no file.
+        KDLandmarksError: for another format, and (`TooLarge`) for too many pixels; names no file.
         Exception: whatever Pillow's readers raise for a file that is damaged.
     """
     try:
@@ -57,19 +81,18 @@ def open_picture(file: Any) -> Image.Image:
             picture = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         raise KDLandmarksError(
-            f"this is no picture of a known format ({', '.join(FORMATS)})"
+            f"it is no picture of a format that is read ({', '.join(FORMATS)}): convert it"
         ) from None
     except Image.DecompressionBombError:
-        raise KDLandmarksError(_too_large("more than 178")) from None
+        raise TooLarge("more than 178") from None
     megapixels = picture.width * picture.height / 1e6
     if megapixels > max_megapixels():
         picture.close()
-        raise KDLandmarksError(_too_large(f"{megapixels:.0f}"))
+        raise TooLarge(f"{megapixels:.0f}")
+    if max(picture.size) > LONGEST_SIDE:
+        picture.close()
+        raise KDLandmarksError(
+            f"the picture has {picture.width} x {picture.height} pixels, more than {LONGEST_SIDE} "
+            "on a side: cut it"
+        )
     return picture
-
-
-def _too_large(megapixels: str) -> str:
-    return (
-        f"the picture has {megapixels} megapixels, more than {max_megapixels():g}: make it smaller,"
-        f" or set {LIMIT_VARIABLE}"
-    )

@@ -19,6 +19,7 @@ from PIL import Image
 from .drawings import mark
 from .errors import KDLandmarksError
 from .files import new_file
+from .inference.pixels import Box, tiles
 from .metrics import auc, ced
 from .schemes import LandmarkScheme
 
@@ -110,13 +111,24 @@ def draw_landmarks(
     picture = _as_rgb(image)
     scale = max(1.0, min_size / max(picture.size))
     size = (round(picture.width * scale), round(picture.height * scale))
-    canvas = np.array(picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC))
     ratio = np.array(size) / picture.size
-    for given, rgb in ((reference, reference_color), (points, color)):
-        if given is not None:
-            for face in _faces(given, scheme):
-                _draw_face(canvas, (face + 0.5) * ratio - 0.5, scheme, rgb)
-    return Image.fromarray(canvas)
+    sets = [
+        ((face + 0.5) * ratio - 0.5, rgb)
+        for given, rgb in ((reference, reference_color), (points, color))
+        if given is not None
+        for face in _faces(given, scheme)
+    ]
+    drawn = picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
+    # Piece by piece: arrays of a whole photo would be copies of it.
+    for piece in tiles((0, 0, *size)):
+        canvas = None
+        for face, rgb in sets:
+            if _reaches(face, piece):
+                canvas = np.array(drawn.crop(piece)) if canvas is None else canvas
+                _draw_face(canvas, face, scheme, rgb, piece[:2], max(size))
+        if canvas is not None:
+            drawn.paste(Image.fromarray(canvas), piece[:2])
+    return drawn
 
 
 def contact_sheet(
@@ -269,15 +281,28 @@ def _faces(points: ArrayLike, scheme: LandmarkScheme) -> NDArray[np.float64]:
     return array.reshape(-1, *array.shape[-2:])
 
 
+def _reaches(points: NDArray[np.float64], piece: Box) -> bool:
+    """Whether something of a drawn face may lie in a piece of the picture."""
+    low, high = points.min(0), points.max(0)
+    room = 2 + 0.02 * (high - low).max()  # for lines and points
+    return bool((low - room < piece[2:]).all() and (high + room >= piece[:2]).all())
+
+
 def _draw_face(
-    canvas: NDArray[np.uint8], points: NDArray[np.float64], scheme: LandmarkScheme, color: Color
+    canvas: NDArray[np.uint8],
+    points: NDArray[np.float64],
+    scheme: LandmarkScheme,
+    color: Color,
+    origin: tuple[int, int],
+    longest: int,
 ) -> None:
+    """Draw onto a piece, which begins at `origin`, of a picture with a longer side of `longest`."""
     # Line and dot grow with the face, not with the photo around it.
-    extent = min(float(np.ptp(points, axis=0).max()), max(canvas.shape))
+    extent = min(float(np.ptp(points, axis=0).max()), longest)
     thickness = max(1, round(extent / 350))
     radius = max(1.4, extent / 110)
     # OpenCV takes 32-bit fixed point; an untrained student may point far beyond the photo.
-    fixed = np.round(np.clip(points, -1e5, 1e5) * 2**_SHIFT).astype(np.int32)
+    fixed = np.round((np.clip(points, -1e5, 1e5) - origin) * 2**_SHIFT).astype(np.int32)
     for outline in scheme.outlines:
         line = fixed[list(outline.indices)]
         cv2.polylines(canvas, [line], outline.closed, color, thickness, cv2.LINE_AA, _SHIFT)

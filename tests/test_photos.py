@@ -162,7 +162,7 @@ def test_a_photo_may_be_a_url(hub, rgb):
     hub.answer_next("/$", b"<html>sorry</html>")
     with pytest.raises(KDLandmarksError, match=rf"cannot fetch .*{hub.endpoint}/gone.png: .*404"):
         load_photo(f"{hub.endpoint}/gone.png", timeout=5)
-    with pytest.raises(KDLandmarksError, match=rf"{hub.endpoint}/ is not a picture"):
+    with pytest.raises(KDLandmarksError, match=rf"{hub.endpoint}/: it is no picture"):
         load_photo(f"{hub.endpoint}/", timeout=5)
 
 
@@ -218,8 +218,8 @@ def test_files_that_are_no_photos(tmp_path, rgb):
     for name, complaint in (
         ("missing.jpg", "there is no photo .*missing.jpg: give the path"),
         (".", "there is no photo "),
-        ("text.jpg", "text.jpg is not a picture that Pillow can read"),
-        ("empty.png", "empty.png is not a picture"),
+        ("text.jpg", r"text.jpg: it is no picture of a format that is read \(JPEG, PNG, "),
+        ("empty.png", "empty.png: it is no picture"),
         ("cut.jpg", "cannot read the photo .*cut.jpg: .*truncated"),
     ):
         with pytest.raises(KDLandmarksError, match=complaint):
@@ -242,7 +242,7 @@ def test_a_broken_file_in_a_lazy_picture(tmp_path, rgb):
 def test_more_pixels_than_pillow_allows_are_refused(tmp_path, rgb, monkeypatch):
     path = save(tmp_path / "photo.png", rgb)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    with pytest.raises(KDLandmarksError, match=r"photo.png: Image size \(2400 pixels\) exceeds"):
+    with pytest.raises(KDLandmarksError, match=r"photo.png: the picture has more than 178 megap"):
         load_photo(path)
 
 

@@ -344,7 +344,7 @@ def test_photos_that_cannot_be_read_are_named(detect, photos, tmp_path):
     (tmp_path / "broken.jpg").write_text("no picture")
     for photo, complaint in (
         (tmp_path / "missing.jpg", "there is no photo .*missing.jpg"),
-        (str(tmp_path / "broken.jpg"), "broken.jpg is not a picture"),
+        (str(tmp_path / "broken.jpg"), "broken.jpg: it is no picture"),
         (42, r"a photo is a path, .* not 42 \(int\)"),
         (None, r"a photo is a path, .* not None"),
         (b"bytes", r"a photo is a path, .* not b'bytes'"),

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from ..errors import KDLandmarksError, shown
+from ..pictures import open_picture
 
 logger = logging.getLogger("kd_landmarks")
 
@@ -115,7 +115,7 @@ def image_problem(image: Mapping[str, Any] | None) -> str | None:
         return f"there is no image file {path}"
     file = io.BytesIO(data) if data is not None else str(path)
     try:
-        with Image.open(file) as picture:
+        with open_picture(file) as picture:
             picture.load()
     except Exception as error:  # Pillow's decoders raise whatever their format's code raises
         return f"the image {path or ''} cannot be decoded: {error}"

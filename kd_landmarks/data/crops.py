@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvF
 
 from ..errors import KDLandmarksError
-from ..inference.photos import cut_square
+from ..inference.pixels import cut_square
 from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_crop_units
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
 from .columns import box_array, point_array

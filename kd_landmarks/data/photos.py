@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
+from ..pictures import open_picture
 from .streaming import Place, RowGroups, groups_at_once
 
 # Rows that need no fetching, such as generated faces among streamed ones, come in groups of this
@@ -25,7 +26,7 @@ def open_photo(stored: Mapping[str, Any]) -> Image.Image:
     datasets itself turns a picture by its EXIF orientation; landmarks refer to the unturned one.
     """
     data = stored["bytes"]
-    photo = Image.open(stored["path"] if data is None else io.BytesIO(data))
+    photo = open_picture(stored["path"] if data is None else io.BytesIO(data))
     photo.load()  # and close the file
     return photo
 

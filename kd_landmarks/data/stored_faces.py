@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.photos import as_rgb
+from ..inference.pixels import as_rgb
 from ..models.crop_kd_landmarks import square_crop
 from ..schemes import LandmarkScheme
 from .bad_rows import box_problem, image_problem
@@ -144,7 +144,8 @@ def _encoded(
 ) -> dict[str, bytes | str]:
     """A part of a photo as a file: JPEG of a JPEG photo, else PNG, which loses nothing."""
     jpeg = photo.format in ("JPEG", "MPO")  # MPO: phones' JPEG with a second picture behind it
-    face = (photo if photo.mode == "L" else as_rgb(photo)).crop(window)
+    face = photo.crop(window)
+    face = face if face.mode == "L" else as_rgb(face)
     buffer = io.BytesIO()
     if jpeg:
         face.save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)

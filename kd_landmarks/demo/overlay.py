@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..inference.photos import as_rgb
+from ..inference.pixels import shrunken
 from ..schemes import LandmarkScheme
 from ..text_table import counted
 from .uploads import as_jpeg
@@ -66,7 +66,9 @@ def picture_svg(
         shown_side: pixels of the longer side at which the picture is sent.
     """
     width, height = photo.size
-    inside = data_url(as_jpeg(as_rgb(photo), shown_side), "image/jpeg")
+    # Twice what is shown is as sharp, and all that is converted of a large photo.
+    small = shrunken(photo, max(1, max(width, height) // (2 * shown_side)))
+    inside = data_url(as_jpeg(small, shown_side), "image/jpeg")
     return (
         f'<svg class="kd-photo" viewBox="0 0 {width} {height}" role="img" '
         f'style="--ratio:{width / height:.4f}" '

@@ -13,9 +13,9 @@ from PIL import Image
 from ..errors import KDLandmarksError
 from ..inference.photos import load_photo
 from ..inference.video import VideoInfo, VideoReader
+from ..pictures import TooLarge, max_megapixels, open_picture
 from .received import LARGEST_BYTES, LARGEST_UPLOAD
 
-MOST_MEGAPIXELS = 50
 LONGEST_CLIP = 20
 """Seconds."""
 MOST_FRAMES = 60 * LONGEST_CLIP
@@ -38,15 +38,16 @@ def read_photo(content: bytes) -> Image.Image:
         KDLandmarksError: in words for who uploaded it, where it is no photo, broken or too large.
     """
     try:
-        photo = Image.open(io.BytesIO(content))
-    except Image.DecompressionBombError:
-        raise KDLandmarksError(_too_large("more than 178")) from None
+        photo = open_picture(io.BytesIO(content))
+    except TooLarge as error:
+        raise KDLandmarksError(
+            f"This photo has {error.megapixels} megapixels: at most {max_megapixels():g} can be "
+            "done here. Make it smaller, or use the package on your own machine."
+        ) from None
     except Exception:  # Pillow's readers raise whatever their format's code raises
         raise KDLandmarksError(
             "This file is no photo that can be read: try a JPEG, PNG or WebP file."
         ) from None
-    if photo.width * photo.height > MOST_MEGAPIXELS * 1e6:
-        raise KDLandmarksError(_too_large(f"{photo.width * photo.height / 1e6:.0f}"))
     try:
         return load_photo(photo)
     except KDLandmarksError:
@@ -114,10 +115,3 @@ def as_jpeg(photo: Image.Image, longest_side: int) -> bytes:
     file = io.BytesIO()
     small.save(file, "JPEG", quality=88)
     return file.getvalue()
-
-
-def _too_large(megapixels: str) -> str:
-    return (
-        f"This photo has {megapixels} megapixels: at most {MOST_MEGAPIXELS} can be done here. Make "
-        "it smaller, or use the package on your own machine."
-    )

@@ -14,9 +14,10 @@ from tqdm.auto import tqdm
 from ..data.columns import point_array
 from ..data.crops import FaceCrops
 from ..data.rows import COLUMNS, TARGETS
+from ..errors import KDLandmarksError
 from ..metrics import EvaluationResult, LandmarkEvaluator
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.crop_kd_landmarks import to_photo_pixels
+from ..models.crop_kd_landmarks import check_finite, to_photo_pixels
 from ..schemes import LandmarkScheme
 from .networks import to_pixel_values
 
@@ -71,7 +72,17 @@ class Examiner:
 
     @torch.no_grad()
     def __call__(self, model: torch.nn.Module, processor: KDLandmarksImageProcessor) -> Predictions:
-        """Predict every row and measure it; all processes get the same answer."""
+        """Predict every row and measure it; all processes get the same answer.
+
+        Raises:
+            KDLandmarksError: for numbers that are not finite, and a face that cannot be measured.
+        """
+        # Layers can hide what is not finite: once, of the darkest and the brightest picture.
+        ends = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 3, 1, 1)
+        try:
+            check_finite(to_pixel_values(ends, processor), "the image processor's pixels")
+        except ValueError as error:
+            raise KDLandmarksError(str(error)) from error
         training = model.training
         model.eval()
         count = len(self.crops)

@@ -6,6 +6,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..schemes.five import convert_68_to_5
+from .pixels import shrunken
 
 # Where ArcFace wants them in a picture of 112 x 112 pixels, pixel centers at whole numbers: Deng
 # et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019, as their
@@ -69,9 +70,17 @@ def align_face(
     to_photo[:, 2] += 0.5 - to_photo[:, :2].sum(1) / 2
     # Pillow looks at a few pixels around a place: a large face is shrunk first.
     shrink = max(1, int(np.hypot(*to_photo[:, 0])))
-    photo = photo.convert("RGB")
-    if shrink > 1:
-        photo, to_photo = photo.reduce(shrink), to_photo / shrink
-    return photo.transform(
-        (size, size), Image.Transform.AFFINE, to_photo.ravel().tolist(), Image.Resampling.BICUBIC
+    # Of a large photo only what is near the chip is converted.
+    corners = np.array([[0, 0, 1], [size, 0, 1], [0, size, 1], [size, size, 1]]) @ to_photo.T
+    low = (np.floor((corners.min(0) / shrink - 4).clip(0)) * shrink).astype(int)
+    high = np.minimum(np.ceil(corners.max(0)) + 4 * shrink, photo.size).astype(int)
+    if (low >= high).any():
+        return Image.new("RGB", (size, size))
+    near = shrunken(photo.crop((*low.tolist(), *high.tolist())), shrink)
+    to_photo[:, 2] -= low
+    return near.transform(
+        (size, size),
+        Image.Transform.AFFINE,
+        (to_photo / shrink).ravel().tolist(),
+        Image.Resampling.BICUBIC,
     )

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..values import number
-from .photos import as_rgb
+from .pixels import shrunken
 
 # YuNet finds faces of about 10 to 300 pixels: larger photos are shrunk to this longer side.
 LONGEST_SIDE = 1280
@@ -63,10 +63,6 @@ def points_boxes(boxes: np.ndarray) -> np.ndarray:
     return boxes
 
 
-# Modes whose pixels can be averaged as they are; a large photo is shrunk before it is converted.
-_AVERAGED = ("L", "RGB", "RGBA", "CMYK")
-
-
 def detect_faces(photo: Image.Image, detector: FaceDetector) -> tuple[np.ndarray, list[Any]]:
     """The faces of an upright photo by any detector.
 
@@ -83,9 +79,7 @@ def detect_faces(photo: Image.Image, detector: FaceDetector) -> tuple[np.ndarray
     """
     longest = getattr(detector, "longest_side", None)
     shrink = 1 if longest is None else max(1, -(-max(photo.size) // longest))
-    if photo.mode not in _AVERAGED:
-        photo = as_rgb(photo)
-    answer = detector(np.asarray(as_rgb(photo.reduce(shrink))))
+    answer = detector(np.asarray(shrunken(photo, shrink)))
     boxes, scores = answer if isinstance(answer, tuple) else (answer, None)
     try:
         found = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
@@ -95,10 +89,11 @@ def detect_faces(photo: Image.Image, detector: FaceDetector) -> tuple[np.ndarray
             "the face detector is to answer with boxes (faces, 4), or with boxes and scores "
             f"(faces,): {error}"
         ) from error
-    if len(known) != len(found) or not np.isfinite(found).all():
+    sure = [score for score in known if score is not None]
+    if len(known) != len(found) or not (np.isfinite(found).all() and np.isfinite(sure).all()):
         raise KDLandmarksError(
             f"the face detector answers with {len(found)} boxes and {len(known)} scores, or with "
-            "boxes that are not finite"
+            "numbers that are not finite"
         )
     found = (found + 0.5) * shrink - 0.5
     low, high = found[:, :2], found[:, 2:]

@@ -1,5 +1,6 @@
 """A photo's faces as what the network wants, without a second copy of the photo."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -8,8 +9,11 @@ from PIL import Image
 from torch import Tensor
 
 from ..models import KDLandmarksImageProcessor
-from ..models.crop_kd_landmarks import check_crop_size, square_crop
-from .photos import cut_square
+from ..models.crop_kd_landmarks import check_crop_size, check_finite, square_crop
+from .pixels import cut_square
+
+# Of cut faces that wait for the processor.
+PIXELS_AT_ONCE = 2**22
 
 
 def crop_faces(
@@ -36,8 +40,32 @@ def crop_faces(
     if not squares:
         size = processor.size
         return torch.empty(0, 3, size["height"], size["width"])
-    faces = [cut_square(photo, square) for square in squares]
-    # With a margin of 1, the crop of a picture's outer edges is the picture.
-    whole = [[[-0.5, -0.5, face.width - 0.5, face.height - 0.5]] for face in faces]
     cut: Any = processor  # its base class is typed without our words
-    return cut(faces, boxes=whole, crop_margin=1.0, return_tensors="pt")["pixel_values"]
+    pixels = torch.cat(
+        [
+            # With a margin of 1, the crop of a picture's outer edges is the picture.
+            cut(
+                faces,
+                boxes=[[[-0.5, -0.5, face.width - 0.5, face.height - 0.5]] for face in faces],
+                crop_margin=1.0,
+                return_tensors="pt",
+            )["pixel_values"]
+            for faces in _cut_squares(photo, squares)
+        ]
+    )
+    check_finite(pixels, "the image processor's pixels")  # layers can hide what is not
+    return pixels
+
+
+def _cut_squares(
+    photo: Image.Image, squares: list[tuple[int, int, int]]
+) -> Iterator[list[Image.Image]]:
+    """The faces, as many at a time as have few pixels together: squares may lie on one another."""
+    faces: list[Image.Image] = []
+    for square in squares:
+        faces.append(cut_square(photo, square))
+        if sum(face.width * face.height for face in faces) > PIXELS_AT_ONCE:
+            yield faces
+            faces = []
+    if faces:
+        yield faces

@@ -8,6 +8,7 @@ from tqdm.auto import tqdm
 
 from ..data.columns import box_array
 from ..data.photos import Photos
+from ..errors import KDLandmarksError
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from .faces import crop_faces
 
@@ -33,16 +34,19 @@ def detect_rows(
         without.
 
     Raises:
-        KDLandmarksError: for a photo that cannot be decoded.
+        KDLandmarksError: for a photo that cannot be decoded, and for numbers that are not finite.
     """
     photos, boxes = Photos(rows), box_array(rows)
     points, scores = [], []
     chunks = np.array_split(np.arange(len(rows)), range(_BATCH, len(rows), _BATCH))
     for chunk in tqdm(chunks, "faces", unit="batch", leave=False, disable=not progress):
-        crops = [crop_faces(photos.open(index), boxes[[index]], processor) for index in chunk]
-        with torch.inference_mode():
-            output = model(pixel_values=torch.cat(crops).to(model.device))
-        found = processor.post_process_keypoint_detection(output, boxes[chunk, None].tolist())
+        try:
+            crops = [crop_faces(photos.open(index), boxes[[index]], processor) for index in chunk]
+            with torch.inference_mode():
+                output = model(pixel_values=torch.cat(crops).to(model.device))
+            found = processor.post_process_keypoint_detection(output, boxes[chunk, None].tolist())
+        except ValueError as error:
+            raise KDLandmarksError(str(error)) from error
         for [face] in found:
             points.append(face["keypoints"].cpu().numpy())
             if face["scores"] is not None:

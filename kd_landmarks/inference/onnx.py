@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import KDLandmarksError, shown
-from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_photo_pixels
+from ..models.crop_kd_landmarks import check_crop_size, check_finite, square_crop, to_photo_pixels
 from ..models.settings_kd_landmarks import check_settings
 from ..parsing import MOST_JSON, parse_json
 from ..values import whole
 from .boxes import face_boxes
 from .confidence import Calibration
-from .photos import cut_square, load_photo
+from .photos import load_photo
+from .pixels import cut_square
 
 # The key of an exported file's metadata that tells crop, normalization and landmarks, as JSON.
 METADATA = "kd_landmarks"
@@ -95,7 +96,8 @@ class OnnxDetector:
             None, `confidence` (N,), the probability that a point is right, or None, and `box`.
 
         Raises:
-            KDLandmarksError: for a photo that cannot be read and boxes that do not fit it.
+            KDLandmarksError: for a photo that cannot be read and boxes that do not fit it, and for
+                an answer that is not finite.
         """
         picture = load_photo(photo)
         try:
@@ -111,16 +113,25 @@ class OnnxDetector:
         outputs = self.run(crops)
         scores = outputs[1] if len(outputs) > 1 else [None] * len(squares)
         sure = self._calibration if len(outputs) > 1 else None
+        with np.errstate(over="ignore"):
+            keypoints = [
+                to_photo_pixels(points.astype(np.float64), square).astype(np.float32)
+                for points, square in zip(outputs[0], squares, strict=True)
+            ]
+        try:
+            check_finite(crops, "the network's pixels")  # layers can hide what is not
+            for numbers in (*keypoints, *outputs[1:]):
+                check_finite(numbers, "the network's keypoints or scores")
+        except ValueError as error:
+            raise KDLandmarksError(str(error)) from error
         return [
             {
-                "keypoints": to_photo_pixels(points.astype(np.float64), square).astype(np.float32),
+                "keypoints": points,
                 "scores": score,
                 "confidence": None if sure is None else sure(score),
                 "box": box,
             }
-            for points, score, square, box in zip(
-                outputs[0], scores, squares, found.tolist(), strict=True
-            )
+            for points, score, box in zip(keypoints, scores, found.tolist(), strict=True)
         ]
 
     def crop(self, photo: Image.Image, square: tuple[int, int, int]) -> NDArray[np.float32]:

@@ -3,18 +3,19 @@
 import io
 import logging
 import os
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
 from ..drawings import is_drawing
 from ..errors import KDLandmarksError
+from ..pictures import endings, open_picture
 from ..text_table import counted
 from ..values import number
 from .downloads import download
+from .pixels import in_8_bits
 
 logger = logging.getLogger(__name__)
 
@@ -41,8 +42,10 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
         are turned by it, as `PIL.ImageOps.exif_transpose` does. 16 bits are scaled, not clipped.
 
     Raises:
-        KDLandmarksError: if there is no photo there, it is broken, or its values cannot be
-            understood. Pillow's limit on the number of pixels holds.
+        KDLandmarksError: if there is no photo there, it is broken, of another format or of more
+            pixels than `kd_landmarks.pictures` allows, or its values cannot be understood. Pictures
+            and arrays are in memory already, or were opened by the caller's own means: for these
+            there is no limit.
     """
     if isinstance(photo, str | os.PathLike):
         return _from_file(os.fspath(photo), timeout)
@@ -66,11 +69,11 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
 
 
 def photo_files(folder: Path) -> list[Path]:
-    """Every picture below a folder, by its ending, in the order of names.
+    """Every picture below a folder, by the ending of a known format, in the order of names.
 
     Pictures that the package drew are none of a user's photos: they are left out, which is logged.
     """
-    known = Image.registered_extensions()
+    known = endings()
     files = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in known)
     found = [file for file in files if file.is_file()]
     photos = [file for file in found if not is_drawing(file)]
@@ -78,28 +81,6 @@ def photo_files(folder: Path) -> list[Path]:
         drawn = counted(len(found) - len(photos), "picture")
         logger.info("%s in %s left out: drawn by kd-landmarks", drawn, folder)
     return photos
-
-
-def as_rgb(photo: Image.Image) -> Image.Image:
-    """A picture of any mode in RGB; transparency shows white, as it does in the processor."""
-    if photo.mode == "RGB":
-        return photo
-    white = Image.new("RGBA", photo.size, "white")
-    return Image.alpha_composite(white, photo.convert("RGBA")).convert("RGB")
-
-
-def cut_square(photo: Image.Image, square: tuple[int, int, int]) -> Image.Image:
-    """The square (left, top, side) of a photo of any mode, in RGB, black outside it.
-
-    Only what is cut is converted: a large photo costs no more memory than a small one.
-    """
-    left, top, side = square
-    right, bottom = min(left + side, photo.width), min(top + side, photo.height)
-    face = Image.new("RGB", (side, side))
-    if right > max(left, 0) and bottom > max(top, 0):
-        inside = photo.crop((max(left, 0), max(top, 0), right, bottom))
-        face.paste(as_rgb(inside), (max(-left, 0), max(-top, 0)))
-    return face
 
 
 def _from_file(source: Any, timeout: float | None) -> Image.Image:
@@ -115,16 +96,10 @@ def _from_file(source: Any, timeout: float | None) -> Image.Image:
                 "http:// or https://"
             )
     try:
-        # Pillow warns from half of the size on that it refuses.
-        with (
-            warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning),
-            Image.open(file) as photo,
-        ):
+        with open_picture(file) as photo:
             return _upright(photo)
     except KDLandmarksError as error:
         raise KDLandmarksError(f"{shown}: {error}") from error
-    except UnidentifiedImageError as error:
-        raise KDLandmarksError(f"{shown} is not a picture that Pillow can read") from error
     except Exception as error:  # decoders raise whatever broken bytes lead them to
         raise KDLandmarksError(f"cannot read the photo {shown}: {error}") from error
 
@@ -140,6 +115,11 @@ def _download(url: str, timeout: float | None) -> bytes:
 
 
 def _upright(photo: Image.Image) -> Image.Image:
+    if photo.mode == "F":
+        raise KDLandmarksError(
+            "a picture of mode F (floats) has no fixed range: scale it to 0 to 255 and convert it "
+            "to mode L"
+        )
     photo.load()
     if 0 in photo.size:
         raise KDLandmarksError(f"the photo is empty: {photo.width} x {photo.height} pixels")
@@ -149,17 +129,17 @@ def _upright(photo: Image.Image) -> Image.Image:
         orientation = 1
     if orientation != 1:  # exif_transpose would copy the photo in any case
         photo = ImageOps.exif_transpose(photo)
-    if photo.mode == "F":
-        raise KDLandmarksError(
-            "a picture of mode F (floats) has no fixed range: scale it to 0 to 255 and convert it "
-            "to mode L"
-        )
     # Pillow has 16-bit gray files in modes I;16… or I, and its conversion to 8 bits clips both.
     if photo.mode == "I":
-        values = np.asarray(photo)
-        is_16_bit = values.min() >= 0 and 255 < values.max() <= 65535
-        return _from_array(values.astype(np.uint16) if is_16_bit else values)
-    return _from_array(np.asarray(photo)) if photo.mode.startswith("I;16") else photo
+        extrema: Any = photo.getextrema()
+        low, high = extrema
+        if low >= 0 and 255 < high <= 65535:
+            return in_8_bits(photo, lambda values: (values >> 8).astype(np.uint8))
+        _check_range(np.dtype(np.int32), low, high)
+        return in_8_bits(photo, lambda values: values.astype(np.uint8))
+    if photo.mode.startswith("I;16"):
+        return in_8_bits(photo, lambda values: (values >> 8).astype(np.uint8))
+    return photo
 
 
 def _from_array(array: np.ndarray, channels_first: bool = False) -> Image.Image:
@@ -186,16 +166,21 @@ def _from_array(array: np.ndarray, channels_first: bool = False) -> Image.Image:
     elif array.dtype.kind == "u" and array.itemsize == 2:
         array = (array >> 8).astype(np.uint8)
     elif array.dtype.kind in "iu":
-        if array.dtype != np.uint8 and not (array.min() >= 0 and array.max() <= 255):
-            raise KDLandmarksError(
-                f"a photo of {array.dtype} has values from 0 to 255, this one from {array.min()} "
-                f"to {array.max()}: give uint8, or uint16 for 16 bits"
-            )
+        if array.dtype != np.uint8:
+            _check_range(array.dtype, array.min(), array.max())
         array = array.astype(np.uint8, copy=False)
     else:
         raise KDLandmarksError(f"an array of {array.dtype} is no photo: give uint8")
     array = array.reshape(array.shape[:2]) if channels == 1 else array
     return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _check_range(dtype: np.dtype, low: int, high: int) -> None:
+    if not (low >= 0 and high <= 255):
+        raise KDLandmarksError(
+            f"a photo of {dtype} has values from 0 to 255, this one from {low} to {high}: give "
+            "uint8, or uint16 for 16 bits"
+        )
 
 
 def _shortened(text: str) -> str:

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 from transformers import Pipeline, PreTrainedModel
 
 from ..checkpoint_files import find_checkpoint
-from ..detectors import load_detector, load_processor
+from ..detectors import check_weights, load_detector, load_processor
 from ..devices import checked_device
 from ..errors import KDLandmarksError, shown
 from ..models import KDLandmarksConfig, KDLandmarksImageProcessor, KDLandmarksOutput
@@ -143,6 +143,7 @@ class FaceLandmarkPipeline(Pipeline):
             )
         if floats is not None:
             network.to(floats)
+        check_weights(network.state_dict(), network.name_or_path or "the model")
         if detector is not None and not callable(detector):
             raise KDLandmarksError(
                 f"detector is a {type(detector).__name__}: give a callable, photo in, boxes out"
@@ -223,7 +224,7 @@ class FaceLandmarkPipeline(Pipeline):
             crops = crop_faces(photo, boxes, self.image_processor)
         except ValueError as error:
             raise KDLandmarksError(f"{where}{error}") from error
-        return {"photo": {"pixel_values": crops, "boxes": boxes, "found": found}}
+        return {"photo": {"pixel_values": crops, "boxes": boxes, "found": found, "where": where}}
 
     def _forward(self, model_inputs: dict[str, Any]) -> dict[str, Any]:
         """One photo, or a list of photos where transformers has put a batch together."""
@@ -249,7 +250,10 @@ class FaceLandmarkPipeline(Pipeline):
         boxes = answer["boxes"]
         found = answer["found"] or [None] * len(boxes)
         outputs = KDLandmarksOutput(keypoints=answer["keypoints"], scores=answer["scores"])
-        [faces] = self.image_processor.post_process_keypoint_detection(outputs, boxes)
+        try:
+            [faces] = self.image_processor.post_process_keypoint_detection(outputs, boxes)
+        except ValueError as error:
+            raise KDLandmarksError(f"{answer['where']}{error}") from error
         return [
             _face(face["keypoints"].numpy(), face["scores"], self.calibration, box, score)
             for face, box, score in zip(faces, boxes.tolist(), found, strict=True)

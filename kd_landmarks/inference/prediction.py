@@ -11,8 +11,9 @@ from PIL import Image
 from ..errors import KDLandmarksError
 from ..plots import draw_landmarks
 from ..schemes import LandmarkScheme
-from .photos import as_rgb, load_photo
+from .photos import load_photo
 from .pipeline import Face, FaceLandmarkPipeline
+from .pixels import as_rgb
 
 Outcome = tuple[str, list[Face] | KDLandmarksError]
 """A photo's path or URL with its faces, or with what is wrong with it."""

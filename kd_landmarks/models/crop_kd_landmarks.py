@@ -78,6 +78,23 @@ def _like(points: Any, offset: tuple[int, int]) -> Any:
     return points.new_tensor(offset)
 
 
+def check_finite(values: Any, what: str) -> None:
+    """Refuse numbers that nothing can be made of.
+
+    Args:
+        values: an array, or a tensor on the CPU.
+        what: they are, in the plural.
+
+    Raises:
+        ValueError: for NaN and infinite numbers.
+    """
+    if not np.isfinite(np.asarray(values)).all():
+        raise ValueError(
+            f"{what} are not finite: the detector's weights or its image processor are broken, or "
+            "dtype has too small a range for them"
+        )
+
+
 def check_crop_size(crop: tuple[int, int, int], width: int, height: int) -> None:
     """Refuse a crop that is absurdly larger than its photo of width x height pixels.
 

@@ -12,7 +12,13 @@ from transformers.image_utils import ImageInput, PILImageResampling, is_valid_im
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from .crop_kd_landmarks import check_box, check_crop_size, square_crop, to_photo_pixels
+from .crop_kd_landmarks import (
+    check_box,
+    check_crop_size,
+    check_finite,
+    square_crop,
+    to_photo_pixels,
+)
 from .settings_kd_landmarks import PROCESSOR_SETTINGS, check_settings
 
 
@@ -103,6 +109,24 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
             images = _with_channels(images)
         return super().preprocess(images, boxes_per_photo(images, boxes), **kwargs)
 
+    def fetch_images(self, image_url_or_urls: Any) -> Any:
+        """Photos as they are, and those of paths and URLs opened as the package opens them.
+
+        Raises:
+            ValueError: for a path or URL that leads to no photo, and where the package is missing.
+        """
+        if isinstance(image_url_or_urls, list | tuple):
+            return [self.fetch_images(image) for image in image_url_or_urls]
+        if not isinstance(image_url_or_urls, str):
+            return super().fetch_images(image_url_or_urls)
+        try:  # transformers would open whatever format, of any size
+            from kd_landmarks.inference.photos import load_photo
+        except ImportError:
+            raise ValueError(
+                "paths and URLs need the package kd-landmarks: open the photo yourself"
+            ) from None
+        return load_photo(image_url_or_urls)
+
     def _preprocess_image_like_inputs(
         self,
         images: ImageInput,
@@ -165,7 +189,8 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
             pixels (pixel centers at whole numbers), `scores` (N,) or None, `box` (4,).
 
         Raises:
-            ValueError: if there are not as many boxes as faces in `outputs`.
+            ValueError: if there are not as many boxes as faces in `outputs`, or it has numbers that
+                are not finite.
         """
         margin = self.crop_margin if crop_margin is None else crop_margin
         photos = _nested_boxes(boxes)
@@ -184,6 +209,9 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
                 points, score = next(faces)
                 # float64: a point in a 100-megapixel photo keeps its hundredths of a pixel
                 pixels = to_photo_pixels(points.double(), square_crop(box, margin)).float()
+                check_finite(pixels, "the network's keypoints")
+                if score is not None:
+                    check_finite(score, "the network's scores")
                 rows.append(
                     {"keypoints": pixels, "scores": score, "box": torch.from_numpy(box).float()}
                 )
