@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image, UnidentifiedImageError
 
 from .errors import KDLandmarksError
+from .picture_headers import check_header, check_tiles
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of the formats that are read, of its more than forty.
@@ -72,9 +73,15 @@ def open_picture(file: Any) -> Image.Image:
         file: a path or a binary stream.
 
     Raises:
-        KDLandmarksError: for another format, and (`TooLarge`) for too many pixels; names no file.
+        KDLandmarksError: for another format, (`TooLarge`) for too many pixels, and for too much
+            around them (`kd_landmarks.picture_headers`); names no file.
         Exception: whatever Pillow's readers raise for a file that is damaged.
     """
+    if isinstance(file, str | os.PathLike):
+        with open(file, "rb") as header:
+            check_header(header)
+    else:
+        check_header(file)
     try:
         # Pillow's own limits are on pixels alone, and higher than ours.
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
@@ -85,14 +92,17 @@ def open_picture(file: Any) -> Image.Image:
         ) from None
     except Image.DecompressionBombError:
         raise TooLarge("more than 178") from None
-    megapixels = picture.width * picture.height / 1e6
-    if megapixels > max_megapixels():
+    try:
+        megapixels = picture.width * picture.height / 1e6
+        if megapixels > max_megapixels():
+            raise TooLarge(f"{megapixels:.0f}")
+        if max(picture.size) > LONGEST_SIDE:
+            raise KDLandmarksError(
+                f"the picture has {picture.width} x {picture.height} pixels, more than "
+                f"{LONGEST_SIDE} on a side: cut it"
+            )
+        check_tiles(picture)
+    except KDLandmarksError:
         picture.close()
-        raise TooLarge(f"{megapixels:.0f}")
-    if max(picture.size) > LONGEST_SIDE:
-        picture.close()
-        raise KDLandmarksError(
-            f"the picture has {picture.width} x {picture.height} pixels, more than {LONGEST_SIDE} "
-            "on a side: cut it"
-        )
+        raise
     return picture

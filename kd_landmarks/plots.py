@@ -37,6 +37,7 @@ BACKGROUND: Color = (24, 24, 24)
 
 _DPI = 150
 _SHIFT = 4  # OpenCV draws at 1/16 pixel
+_AROUND = 32
 
 
 def plot_ced(
@@ -119,15 +120,18 @@ def draw_landmarks(
         for face in _faces(given, scheme)
     ]
     drawn = picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
-    # Piece by piece: arrays of a whole photo would be copies of it.
-    for piece in tiles((0, 0, *size)):
-        canvas = None
-        for face, rgb in sets:
-            if _reaches(face, piece):
-                canvas = np.array(drawn.crop(piece)) if canvas is None else canvas
-                _draw_face(canvas, face, scheme, rgb, piece[:2], max(size))
-        if canvas is not None:
-            drawn.paste(Image.fromarray(canvas), piece[:2])
+    # Piece by piece: arrays of a whole photo would be copies of it. OpenCV draws otherwise where a
+    # canvas ends, so that each piece is drawn with some more around it.
+    for left, top, right, bottom in tiles((0, 0, *size)):
+        origin = (max(0, left - _AROUND), max(0, top - _AROUND))
+        end = (min(size[0], right + _AROUND), min(size[1], bottom + _AROUND))
+        near = [(face, rgb) for face, rgb in sets if _reaches(face, (left, top, right, bottom))]
+        if near:
+            canvas = np.array(drawn.crop((*origin, *end)))
+            for face, rgb in near:
+                _draw_face(canvas, face, scheme, rgb, origin, max(size))
+            inside = canvas[top - origin[1] :, left - origin[0] :][: bottom - top, : right - left]
+            drawn.paste(Image.fromarray(np.ascontiguousarray(inside)), (left, top))
     return drawn
 
 
