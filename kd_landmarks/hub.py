@@ -1,11 +1,10 @@
 """Pushing a finished detector to the Hub: weights, configuration, code and card in one commit."""
 
-import json
 import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from huggingface_hub import HfApi, hf_hub_download
@@ -16,11 +15,12 @@ from .cards.picture import can_be_drawn, picture_name, save_scheme_picture
 from .cards.results import eval_results_files
 from .checkpoint_files import CONFIG, WEIGHTS, disk_errors
 from .detectors import AUTO_CLASSES, load_detector
-from .errors import KDLandmarksError
+from .errors import KDLandmarksError, shown
 from .files import new_folder, write_text
 from .hub_errors import check_repo_id, clear_hub_errors
 from .hub_push import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
 from .models import KDLandmarksConfig
+from .parsing import read_json_object
 
 # What an earlier push may have left and this one may have no file of the same name for.
 _STALE = [".eval_results/*", "*_kd_landmarks.py"]
@@ -173,11 +173,11 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
     files = {file.rfilename for file in info.siblings or ()}
     kind = None
     if CONFIG in files:
-        config = Path(hf_hub_download(repo_id, CONFIG, revision=info.sha))
-        values = json.loads(config.read_text(encoding="utf-8"))
-        kind = values.get("model_type") if isinstance(values, dict) else None
+        config = hf_hub_download(repo_id, CONFIG, revision=info.sha)
+        with suppress(KDLandmarksError):  # what cannot be read is no detector's
+            kind = read_json_object(config).get("model_type")
     if files - BARE and kind != KDLandmarksConfig.model_type:
         raise KDLandmarksError(
-            f"{repo_id} is taken: it holds {kind or 'something else'}, no detector of ours; give "
-            "another name"
+            f"{repo_id} is taken: it holds {shown(kind) if kind else 'something else'}, no "
+            "detector of ours; give another name"
         )

@@ -485,6 +485,7 @@ def every_load(file: Path, **words):
         {"beard": pa.array([2**63] * 3, pa.uint64())},
         {"beard": pa.array([1, None, 2])},
         {f"n{number}": pa.array([1] * 3) for number in range(300)},
+        {f"n{number}": pa.array(["x"] * 3) for number in range(1100)},
     ],
     ids=lambda columns: next(iter(columns)),
 )

@@ -1,6 +1,5 @@
 """What a card tells of a checkpoint, from its own files and those of its run."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,8 +11,9 @@ from safetensors import safe_open
 from ..checkpoint_files import WEIGHTS, find_checkpoint
 from ..detectors import load_config, load_processor
 from ..distillation.runs import METRICS, RECIPE
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection
+from ..parsing import read_json_object
 from ..recipes import Recipe, load_recipe
 from ..recipes.schema import STAGES
 from ..schemes import LandmarkScheme, get_scheme
@@ -164,7 +164,7 @@ def _beside_weights(folder: Path, training: Training | None) -> dict[str, Any]:
         told |= {name: values[name] for name in ("milliseconds", "machine") if name in values}
         time = told.get("milliseconds")
         if time is not None and not (isinstance(time, int | float) and time > 0):
-            raise KDLandmarksError(f"{folder / METRICS}: milliseconds is {time!r}, no time")
+            raise KDLandmarksError(f"{folder / METRICS}: milliseconds is {shown(time)}, no time")
     history = values.get("training") or _read_json(folder / TRAINING)
     if history:
         training = training or Training(settings={})
@@ -177,12 +177,4 @@ def _beside_weights(folder: Path, training: Training | None) -> dict[str, Any]:
 
 def _read_json(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file; empty where there is no file."""
-    if not path.is_file():
-        return {}
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise KDLandmarksError(f"cannot read {path}: {error}") from error
-    if not isinstance(values, dict):
-        raise KDLandmarksError(f"{path} is no mapping of names to values")
-    return values
+    return read_json_object(path) if path.is_file() else {}

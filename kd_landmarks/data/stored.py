@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import datasets
+import pyarrow.parquet as pq
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
 from huggingface_hub import constants
 
@@ -27,6 +28,8 @@ from .streaming import features_of, streamed_rows
 _Part = TypeVar("_Part")
 _logger = logging.getLogger(__name__)
 
+MOST_COLUMNS = 1000
+"""Columns of a Parquet file; the row format has a tenth of it with all attributes."""
 MOST_CARD = 2**20
 """Bytes of a data set card."""
 
@@ -108,7 +111,9 @@ def open_stored(
     if path.exists() and holds_parquet(path):
         folder = DataFolder(path if path.is_dir() else path.parent, allow_outside)
         with clear_errors(str(source), None, folder):
-            yield _parquet_builder(path, folder), folder
+            builder = _parquet_builder(path, folder)
+            _check_width(builder)
+            yield builder, folder
         return
     if path.exists() or isinstance(source, Path) or _looks_like_a_path(source):
         problem = f"{source} holds no faces"
@@ -220,6 +225,20 @@ def _parquet_builder(path: Path, folder: DataFolder) -> datasets.DatasetBuilder:
         )
     check_files(builder, folder)
     return builder
+
+
+def _check_width(builder: datasets.DatasetBuilder) -> None:
+    """Refuse more columns than could be meant, before `datasets` makes arrays of them all.
+
+    Raises:
+        KDLandmarksError: naming the file.
+    """
+    for files in (builder.config.data_files or {}).values():
+        for file in map(str, files):
+            if "://" not in file and (width := len(pq.read_schema(file).names)) > MOST_COLUMNS:
+                raise KDLandmarksError(
+                    f"{Path(file).name} has {width} columns, where {MOST_COLUMNS} would be plenty"
+                )
 
 
 def _check_card(folder: Path) -> None:
