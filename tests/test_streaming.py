@@ -5,7 +5,10 @@ import pickle
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier, get_ident
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from accelerate import Accelerator
+from datasets import Image
 from safetensors.torch import load_file
 from streams import SCHEME, TEST_FACES, TRAIN_FACES, write_lines, write_parquet
 from torch._utils import ExceptionWrapper
@@ -22,12 +26,14 @@ from typer.testing import CliRunner
 from kd_landmarks.data import streaming
 from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.crops import FaceCrops, crop_points
+from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.data.push import push_folder
 from kd_landmarks.data.stream_order import training_order
-from kd_landmarks.distillation import trainer
+from kd_landmarks.distillation import shares, trainer
 from kd_landmarks.distillation.sets import FaceSets, fit_shape_model, load_sets
+from kd_landmarks.distillation.shares import leave_out_bad_rows
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.recipes import NetworkSettings, changed_values, load_recipe
 from kd_landmarks.recipes.schema import DataSettings, RunSettings, ShapeModelSettings
@@ -368,6 +374,38 @@ def test_broken_photos_are_left_out_as_of_stored_rows(spoilt, caplog):
     assert len(sets[0].train) + len(sets[0].validation) == TRAIN_FACES - 1
     for name in ("train", "validation", "test"):
         same_rows(getattr(sets[0], name), getattr(sets[1], name))
+
+
+@pytest.mark.parametrize("good", [3, 0])
+def test_a_process_may_have_nothing_but_bad_rows_while_another_has_good_ones(monkeypatch, good):
+    rows = generated_dataset(6, cache=False)
+    photos = [row["bytes"] for row in rows.cast_column("image", Image(decode=False))["image"]]
+    spoilt = [{"bytes": photo[:200], "path": None} for photo in photos[: 6 - good]]
+    whole = [{"bytes": photo, "path": None} for photo in photos[6 - good :]]
+    rows = rows.remove_columns("image").add_column("image", spoilt + whole).cast(rows.features)
+    # Two threads for two processes, each with half of the rows.
+    both, gathered = Barrier(2, timeout=60), {}
+
+    def work(rank):
+        def gather(mine):
+            gathered[rank] = mine
+            both.wait()
+            return gathered[0] + gathered[1]
+
+        ranks[get_ident()] = gather
+        return leave_out_bad_rows(
+            SimpleNamespace(num_processes=2, process_index=rank), rows, SCHEME
+        )
+
+    ranks = {}
+    monkeypatch.setattr(shares, "gather_object", lambda mine: ranks[get_ident()](mine))
+    with ThreadPoolExecutor(2) as pool:
+        processes = [pool.submit(work, rank) for rank in (0, 1)]
+    for process in processes:
+        if good:
+            assert process.result()["source"][:] == rows["source"][6 - good :]
+        else:
+            assert "all 6 rows are bad" in str(process.exception())
 
 
 def test_only_parquet_is_streamed(tmp_path):

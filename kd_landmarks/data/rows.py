@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
 from pathlib import Path
@@ -302,13 +302,30 @@ def check_rows(
         )
     if not len(dataset):
         raise KDLandmarksError("the data set is empty: give a split that has rows")
-    targets = [name for name in TARGETS if name in dataset.column_names]
-    visible = "visible" in dataset.column_names
-    photos = Photos(dataset)
-    known = [*COLUMNS, *targets, *(["visible"] if visible else [])]
-    raw = dataset.with_format(None).select_columns([name for name in known if name != "image"])
     bad = BadRows("the data set", skip_bad_rows)
     kept: list[int] = []
+    for number, problem in enumerate(row_problems(dataset, scheme, num_proc)):
+        if problem is None:
+            kept.append(number)
+        else:
+            bad.add(problem)
+    bad.close(len(kept))
+    if len(kept) < len(dataset):
+        dataset = dataset.select(kept)
+    targets = [name for name in TARGETS if name in dataset.column_names]
+    types = row_features(scheme, visible="visible" in dataset.column_names, targets=targets)
+    wanted = datasets.Features({**dataset.features, **types})
+    return dataset if wanted == dataset.features else dataset.cast(wanted)
+
+
+def row_problems(
+    dataset: datasets.Dataset, scheme: LandmarkScheme, num_proc: int | None = None
+) -> Iterator[str | None]:
+    """For each row in turn what makes it a bad one, or None; see `check_rows`."""
+    names = (*COLUMNS, *TARGETS, "visible")
+    known = [name for name in names if name != "image" and name in dataset.column_names]
+    photos = Photos(dataset)
+    raw = dataset.with_format(None).select_columns(known)
     first = 0
     with ThreadPoolExecutor(num_proc or 1) as pool:
         # By batches, so that only one batch of embedded pictures is in memory.
@@ -317,17 +334,11 @@ def check_rows(
             images = [photos[first + offset] for offset in range(count)]
             for offset, problem in enumerate(pool.map(image_problem, images)):
                 row = {name: values[offset] for name, values in batch.items()}
-                try:
-                    if problem:
-                        raise KDLandmarksError(f"{row['source']}: {problem}")
-                    row_cells(row, scheme, "dataset")
-                    kept.append(first + offset)
-                except KDLandmarksError as error:
-                    bad.add(str(error))
+                if problem is None:
+                    try:
+                        row_cells(row, scheme, "dataset")
+                    except KDLandmarksError as error:
+                        yield str(error)
+                        continue
+                yield None if problem is None else f"{row['source']}: {problem}"
             first += count
-    bad.close(len(kept))
-    if len(kept) < len(dataset):
-        dataset = dataset.select(kept)
-    types = row_features(scheme, visible=visible, targets=targets)
-    wanted = datasets.Features({**dataset.features, **types})
-    return dataset if wanted == dataset.features else dataset.cast(wanted)

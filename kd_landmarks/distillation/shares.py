@@ -7,12 +7,11 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
+from ..data.bad_rows import BadRows
 from ..data.photos import Photos
-from ..data.rows import check_rows
+from ..data.rows import row_problems
 from ..data.streaming import with_photos
 from ..schemes import LandmarkScheme
-
-_NUMBER = "_number"
 
 
 def share_of(accelerator: Accelerator, count: int) -> range:
@@ -38,9 +37,14 @@ def leave_out_bad_rows(accelerator: Accelerator, rows: Dataset, scheme: Landmark
     """Streamed rows without the bad ones, which are listed: looks at every photo once.
 
     Raises:
-        KDLandmarksError: if a process finds none but bad rows in its share.
+        KDLandmarksError: on all processes, where none of the rows is good.
     """
     share = share_of(accelerator, len(rows))
-    numbered = rows.select(share).add_column(_NUMBER, list(share))
-    good = check_rows(numbered, scheme, skip_bad_rows=True, num_proc=os.cpu_count())
-    return rows.select(gather_object(list(good[_NUMBER])))
+    mine = row_problems(rows.select(share), scheme, num_proc=os.cpu_count())
+    problems = gather_object(list(mine))
+    bad = BadRows("the data set", skip=True)
+    for problem in problems:
+        if problem is not None:
+            bad.add(problem)
+    bad.close(len(rows) - len(bad.problems))
+    return rows.select([row for row, problem in enumerate(problems) if problem is None])
