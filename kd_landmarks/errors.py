@@ -7,6 +7,9 @@ LONGEST_LINE = 500
 """Characters of a message's line; what others sent may be in it, however long."""
 MOST_LINES = 25
 
+# How PyTorch's loader begins the message with which it raises a worker's error again.
+_FROM_A_WORKER = "Caught KDLandmarksError in DataLoader worker"
+
 _shortener = reprlib.Repr()
 _shortener.maxlevel = 2
 
@@ -20,7 +23,10 @@ class KDLandmarksError(ValueError):
     """
 
     def __init__(self, message: object = "") -> None:
-        lines = str(message).split("\n")
+        text = str(message)
+        if text.startswith(_FROM_A_WORKER):  # its traceback comes before what it has to say
+            text = text.rpartition("KDLandmarksError: ")[2].rstrip()
+        lines = text.split("\n")
         if len(lines) > MOST_LINES:
             lines[MOST_LINES - 1 :] = [f"  … and {len(lines) - MOST_LINES + 1} lines more"]
         super().__init__("\n".join(map(_fit, lines)))

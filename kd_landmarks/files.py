@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -253,6 +254,24 @@ def _keep(partial: Path, target: Path) -> None:
         kept = target.with_name(f"{target.stem}.partial-{number}{target.suffix}")
     os.replace(partial, kept)
     logger.warning("%s is not finished: what there is of it is in %s", target.name, kept)
+
+
+def leftovers(folder: Path) -> set[Path]:
+    """What writes that were killed left in a folder, under the hidden names that they wrote to."""
+    return {path for path in folder.iterdir() if _HIDDEN.fullmatch(path.name)}
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove them, in a folder that nobody else is writing to now."""
+    for path in leftovers(folder):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+# What `_beside` makes.
+_HIDDEN = re.compile(r"\..+\.[0-9a-f]{12}\.partial(\..*)?")
 
 
 def _beside(path: Path) -> Path:
