@@ -11,7 +11,6 @@ value of a recipe can be given on the command line by its dotted name: --student
 
 import errno
 import os
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -21,6 +20,11 @@ from typing import Annotated
 # a free one (benchmarks/cpu_settings.py measures both).
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "5000")
 
+from kd_landmarks.signals import quiet_start
+
+if __name__ == "__main__":
+    quiet_start()  # while torch loads, which takes seconds
+
 import torch
 import typer
 from accelerate import Accelerator
@@ -28,11 +32,13 @@ from accelerate.utils import ProjectConfiguration, broadcast_object_list, set_se
 from datasets import Dataset
 
 from kd_landmarks.data.crops import FaceCrops
+from kd_landmarks.distillation.checkpoints import drop_checkpoints
 from kd_landmarks.distillation.evaluation import Examiner
 from kd_landmarks.distillation.networks import build_network
 from kd_landmarks.distillation.report import examine_networks, write_report
 from kd_landmarks.distillation.runs import (
     check_trackers,
+    kept_by_run,
     plan_run,
     run_identity,
     stage_is_finished,
@@ -55,6 +61,7 @@ from kd_landmarks.distillation.teachers import (
 )
 from kd_landmarks.distillation.trainer import StepLoss, train_network
 from kd_landmarks.distillation.transfer import adopt_landmarks
+from kd_landmarks.endings import one_ending
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.processes import keep_freed_memory, on_cpus
 from kd_landmarks.quiet import set_up_logging
@@ -110,6 +117,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             continue
         if stage_is_finished(folder, stage):
             say(f"{stage} is finished already")
+            if accelerator.is_main_process:
+                drop_checkpoints(folder, stage)
             continue
         settings = getattr(recipe, stage)
         if settings.init in STAGES:
@@ -170,7 +179,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     networks = examine_networks(accelerator, folder, sets, scheme, margin)
     if accelerator.is_main_process:
         print(write_report(folder, recipe, sets, scheme, networks, soft_nme))
-    accelerator.end_training()
+    for tracker in accelerator.trackers:
+        tracker.finish()
 
 
 def share_cores(accelerator: Accelerator, threads: int | None) -> None:
@@ -233,7 +243,14 @@ def main(
     set_up_logging()
     began = time.monotonic()
     keep_freed_memory()
-    try:
+    folder: Path | None = None
+
+    def kept() -> str:
+        if folder is None:
+            return "nothing was written yet; start again with the same command"
+        return kept_by_run(folder)
+
+    with one_ending(kept):
         overrides = parse_overrides(context.args)
         shortcuts = {
             "data.source": data,
@@ -257,18 +274,15 @@ def main(
         # Every process looked for a free folder; they go by the first one's.
         folder = broadcast_object_list([folder])[0]
         share_cores(accelerator, planned.run.threads)
-        train(accelerator, planned, folder)
+        try:
+            train(accelerator, planned, folder)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise KDLandmarksError(
+                f"the disk of {folder} is full: make room, then --resume it"
+            ) from error
         accelerator.print(f"{(time.monotonic() - began) / 60:.1f} minutes")
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        print(f"error: the disk of {folder} is full: make room, then --resume it", file=sys.stderr)
-        raise typer.Exit(2) from None
-    except KDLandmarksError as error:
-        # A worker of the loader puts its traceback before the message.
-        message = str(error).rpartition("KDLandmarksError: ")[2].strip()
-        print(f"error: {message}", file=sys.stderr)
-        raise typer.Exit(2) from None
 
 
 if __name__ == "__main__":

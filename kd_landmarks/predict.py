@@ -8,7 +8,6 @@ was stopped goes on where it was with the same command.
 """
 
 import io
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -16,7 +15,6 @@ from typing import Annotated, Any
 
 import datasets
 import typer
-from accelerate import PartialState
 from datasets import Features, IterableDataset, List, Value
 from datasets.distributed import split_dataset_by_node
 from PIL import Image
@@ -28,14 +26,15 @@ from .cli.options import AllowOutside, MinScore, Model
 from .data.data_folder import DataFolder
 from .data.photos import open_photo
 from .data.undecoded import open_data
+from .endings import one_ending
 from .errors import KDLandmarksError, reason, shown
 from .files import check_new_folder, check_outside, new_file, write_json
 from .inference.detection import YuNet
 from .inference.pipeline import FaceLandmarkPipeline
 from .inference.prediction import detect_each, plain_face
 from .parsing import plain_name, read_json_object
-from .processes import on_cpus
 from .quiet import set_up_logging
+from .signals import quiet_start
 
 FACES = List(
     {
@@ -213,8 +212,9 @@ def main(
     """Find faces and their landmarks in every photo of a data set; see the module's docstring."""
     set_up_logging()
     datasets.disable_progress_bars()
-    state = PartialState(cpu=on_cpus())
-    try:
+    with one_ending(
+        lambda: f"{output} keeps the rows of its finished files; go on with the same command"
+    ) as state:
         # A split may be a slice, such as train[:100]; PLAN keeps two of them apart.
         label = plain_name(split.partition("[")[0], "the split")
         if state.is_main_process and not (output / PLAN).is_file():
@@ -240,12 +240,8 @@ def main(
         name = f"{label}-{state.process_index:05d}-of-{state.num_processes:05d}"
         with tqdm(unit="photo", disable=not state.is_main_process) as bar:
             done = annotate(rows, pictures, detect, output, name, batch_size, part_rows, bar)
-    except KDLandmarksError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(2) from None
-    state.wait_for_everyone()
-    print(f"{done} rows in {output}/{name}-*.parquet")
-    state.destroy_process_group()
+        state.wait_for_everyone()
+        print(f"{done} rows in {output}/{name}-*.parquet")
 
 
 def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
@@ -265,4 +261,5 @@ def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
 
 
 if __name__ == "__main__":
+    quiet_start()
     typer.run(main)

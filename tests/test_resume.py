@@ -9,6 +9,7 @@ import signal
 import time
 from contextlib import suppress
 
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
@@ -21,10 +22,13 @@ from kd_landmarks.distillation.checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from kd_landmarks.distillation.runs import run_identity
+from kd_landmarks.distillation.health import Watch
+from kd_landmarks.distillation.runs import plan_run, run_identity, start_run
+from kd_landmarks.distillation.steps import student_step
 from kd_landmarks.distillation.trainer import Progress
 from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.recipes import STAGES
+from kd_landmarks.recipes import STAGES, load_recipe
+from kd_landmarks.shape_model import ShapeModel
 from train_accelerate import app
 
 # Long enough to be caught in the middle.
@@ -176,6 +180,114 @@ def test_other_training_faces_are_refused(killed, tmp_path):
     result = resume_in_process(folder)
     assert result.exit_code == 2
     assert "its data is '0000000000000000'" in result.output
+
+
+@pytest.mark.parametrize(
+    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
+)
+def test_a_run_that_is_told_to_stop_keeps_the_step_and_continues(
+    straight, killed, tmp_path, monkeypatch, number
+):
+    folder = copy_of(killed, tmp_path)
+    look, steps = Watch.look, []
+
+    def stop_at_the_third(watch):
+        steps.append(watch)
+        if len(steps) == 3:
+            signal.raise_signal(number)
+        return look(watch)
+
+    words = ("--run.checkpoint_every", "100")  # none of its own
+    last = int(finished_checkpoints(folder / "checkpoints/student")[-1].name.split("_")[1]) + 3
+    with monkeypatch.context() as patched:
+        patched.setattr(Watch, "look", stop_at_the_third)
+        result = resume_in_process(folder, *words)
+    assert result.exit_code == 128 + number
+    (line,) = [line for line in result.output.splitlines() if line.startswith("stopped: ")]
+    assert f"the checkpoint step_{last:08d} of the student" in line
+    assert line.endswith(f"accelerate launch train_accelerate.py --resume {folder}")
+    assert "Traceback" not in result.output
+    result = resume_in_process(folder, *words)
+    assert result.exit_code == 0, result.output
+    assert_same_networks(straight, folder)
+
+
+@pytest.mark.parametrize("how", ["gradient", pytest.param("loss", marks=pytest.mark.slow)])
+def test_a_run_that_diverges_keeps_what_was_finite(straight, killed, tmp_path, monkeypatch, how):
+    folder = copy_of(killed, tmp_path)
+    steps = []
+
+    def spoilt(*arguments):
+        step = student_step(*arguments)
+
+        def spoil(output, batch):
+            parts = dict(step(output, batch))
+            steps.append(how)
+            if len(steps) == 3 and how == "loss":
+                parts["loss"] = parts["loss"] * float("nan")
+            if len(steps) == 3 and how == "gradient":  # that of a root is infinite at 0
+                parts["loss"] = parts["loss"] + (output.keypoints * 0).sqrt().sum()
+            return parts
+
+        return spoil
+
+    last = int(finished_checkpoints(folder / "checkpoints/student")[-1].name.split("_")[1]) + 2
+    with monkeypatch.context() as patched:
+        patched.setattr("train_accelerate.student_step", spoilt)
+        result = resume_in_process(folder)
+    assert result.exit_code == 2
+    assert f"after {last + 1} steps" in result.output
+    for word in ("--student.learning_rate", "--student.clip_norm", f"goes on from step_{last:08d}"):
+        assert word in result.output
+    assert finished_checkpoints(folder / "checkpoints/student")[-1].name == f"step_{last:08d}"
+    result = resume_in_process(folder)
+    assert result.exit_code == 0, result.output
+    assert_same_networks(straight, folder)
+
+
+def test_a_run_that_is_killed_while_it_starts_can_be_continued_or_started_anew(
+    tmp_path, monkeypatch
+):
+    """What lies in the folder before and after each of its files gets its name."""
+    recipe = load_recipe("embedded", {"student.epochs": 3})
+    shapes = np.random.default_rng(0).normal(0.5, 0.1, (20, 68, 2))
+    moments = []
+
+    def snapshot_around(replace):
+        def replaced(source, target):
+            moments.append(shutil.copytree(tmp_path / "run", tmp_path / f"{len(moments)}"))
+            replace(source, target)
+            moments.append(shutil.copytree(tmp_path / "run", tmp_path / f"{len(moments)}"))
+
+        return replaced
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", snapshot_around(os.replace))
+        start_run(tmp_path / "run", recipe, ShapeModel.fit(shapes))
+    assert len(moments) == 4
+    for folder in moments:
+        begun = (folder / "recipe.yaml").exists()
+        if begun:
+            with pytest.raises(KDLandmarksError, match="continue its run with --resume"):
+                plan_run(None, {}, folder, None)
+        ways = {"output": None, "resume": folder} if begun else {"output": folder, "resume": None}
+        planned, place = plan_run(None, {} if begun else {"student.epochs": 3}, **ways)
+        assert place == folder
+        assert planned.student.epochs == 3
+        start_run(folder, planned, ShapeModel.fit(shapes))
+        assert run_identity(folder)
+        assert load_recipe(folder / "recipe.yaml") == planned
+        assert ShapeModel.from_pretrained(folder / "shape_model")
+        assert not list(folder.glob(".*"))
+
+
+def test_checkpoints_of_a_stage_that_is_finished_are_removed(straight, tmp_path):
+    folder = copy_of(straight, tmp_path)
+    (folder / "checkpoints/student/step_00000001").mkdir(parents=True)
+    (folder / ".student.0123456789ab.partial").mkdir()
+    assert resume_in_process(folder).exit_code == 0
+    assert not (folder / "checkpoints").exists()
+    assert not list(folder.glob(".*"))
 
 
 @pytest.fixture

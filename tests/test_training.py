@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
 from kd_landmarks.data.generated import generate_face, generated_dataset
+from kd_landmarks.distillation.optimization import learning_rate_schedule
 from kd_landmarks.distillation.runs import plan_run
 from kd_landmarks.distillation.teachers import add_point_column
-from kd_landmarks.distillation.trainer import _schedule
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.recipes import STAGES, NetworkSettings, load_recipe
 from kd_landmarks.shape_model import ShapeModel
@@ -272,7 +272,7 @@ def test_bad_rows_stop_a_run_or_are_listed_and_left_out(own_faces, tmp_path, cap
 def test_a_run_of_any_length_has_a_learning_rate(steps):
     settings = NetworkSettings(learning_rate=0.1, warmup=0.1)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    schedule = _schedule(optimizer, settings, steps)
+    schedule = learning_rate_schedule(optimizer, settings, steps)
     rates = []
     for _ in range(steps):
         rates += schedule.get_last_lr()

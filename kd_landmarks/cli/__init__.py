@@ -4,6 +4,7 @@ Each command imports the heavy libraries inside, so that `--help` answers at onc
 """
 
 # They register their commands.
+from ..signals import quiet_start
 from . import (  # noqa: F401
     calibrate,
     convert,
@@ -21,4 +22,5 @@ from .app import app
 
 def main() -> None:
     """Run the command line."""
+    quiet_start()
     app(prog_name="kd-landmarks")

@@ -1,10 +1,10 @@
-"""The command line's frame: one line for bad input or a full disk, and its exit code."""
-
+"""The command line's frame: one line for bad input, a full disk or a stop, and its exit code."""
 
 # What typer makes of click has other types by typer's version: its own copy, or click.
 
 import errno
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,15 +14,18 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import KDLandmarksError, shown
+from ..signals import exit_code, now_ending, stop_signals
+
+KEPT = "files that were finished stay, and none is left half-written; the same command starts again"
 
 _UsageError: Any = typer.BadParameter.__base__
 
 
 class _Commands(TyperGroup):
-    """Prints bad input as one line and exits with 2, in every command."""
+    """In every command: a line and exit code 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM."""
 
     def invoke(self, ctx: Any) -> Any:
-        with _one_line():
+        with stop_signals(lambda: KEPT), _one_line():
             result = super().invoke(ctx)
             sys.stdout.flush()  # while it can be told that a disk is full
             return result
@@ -34,7 +37,7 @@ class _Commands(TyperGroup):
 
 @contextmanager
 def _one_line() -> Iterator[None]:
-    """Bad input, ours or on typer's own account, and a full disk as `error: …` on stderr."""
+    """Bad input, ours or on typer's own account, a full disk and a stop as a line on stderr."""
     try:
         yield
     except KDLandmarksError as error:
@@ -53,6 +56,10 @@ def _one_line() -> Iterator[None]:
         _give_up_stdout()
         where = f"{error.filename}: " if error.filename else ""
         told = KDLandmarksError(f"{where}{error.strerror or error}")
+    except KeyboardInterrupt as stop:
+        now_ending()
+        print(f"stopped: {KEPT}", file=sys.stderr)
+        raise typer.Exit(exit_code(getattr(stop, "number", signal.SIGINT))) from None
     else:
         return
     print(f"error: {told}", file=sys.stderr)

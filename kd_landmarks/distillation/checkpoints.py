@@ -20,8 +20,7 @@ from accelerate import Accelerator
 from ..errors import KDLandmarksError, shown
 from ..files import flush, write_json
 from ..parsing import read_json_object
-
-logger = logging.getLogger(__name__)
+from .health import NotFinite, check_finite
 
 MANIFEST = "manifest.json"
 _FORMAT = "kd-landmarks checkpoint 1"
@@ -40,8 +39,10 @@ def save_checkpoint(
         keep: checkpoints to leave, >= 1.
 
     Raises:
+        NotFinite: if the state is none to go on from; on all processes, nothing is written.
         KDLandmarksError: if it cannot be written (a full disk); earlier checkpoints stay.
     """
+    check_finite(accelerator)
     final = folder / f"step_{step:08d}"
     partial = folder / f".{final.name}.partial"
     try:
@@ -58,7 +59,10 @@ def save_checkpoint(
             os.replace(partial, final)
             flush(folder)
             for old in finished_checkpoints(folder)[:-keep]:
-                shutil.rmtree(old)
+                # What is called a checkpoint is whole, while it is deleted too.
+                doomed = old.with_name(f".{old.name}.partial")
+                os.replace(old, doomed)
+                shutil.rmtree(doomed)
     except Exception as error:
         shutil.rmtree(partial, ignore_errors=True)
         there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -78,12 +82,26 @@ def finished_checkpoints(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("step_*") if path.is_dir())
 
 
+def checkpoints_of(folder: Path, stage: str) -> Path:
+    """Where the checkpoints of a stage of a run are."""
+    return folder / "checkpoints" / stage
+
+
+def drop_checkpoints(folder: Path, stage: str) -> None:
+    """Remove those of a finished stage."""
+    checkpoints = checkpoints_of(folder, stage)
+    shutil.rmtree(checkpoints, ignore_errors=True)
+    if checkpoints.parent.is_dir() and not any(checkpoints.parent.iterdir()):
+        checkpoints.parent.rmdir()
+
+
 def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str, Any]) -> int:
     """Restore everything that `save_checkpoint` stored and return its step.
 
     Raises:
         KDLandmarksError: if a file is missing or altered, the folder is no checkpoint of ours, or
-            it belongs to another run (`identity` differs). Nothing has been changed then.
+            it belongs to another run (`identity` differs), or it is not finite. Nothing has been
+            changed on disk then.
     """
     remedy = (
         "nothing was changed. Delete that folder to continue from the checkpoint before it (or the "
@@ -112,6 +130,10 @@ def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str,
         raise KDLandmarksError(
             f"the checkpoint {path} does not fit this run ({_reason(error)}); {remedy}"
         ) from error
+    try:
+        check_finite(accelerator)
+    except NotFinite as error:
+        raise KDLandmarksError(f"the checkpoint {path} is of no use: {error}; {remedy}") from error
     return int(manifest["step"])
 
 

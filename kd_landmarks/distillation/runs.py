@@ -8,10 +8,11 @@ from typing import Any
 from accelerate.tracking import get_available_trackers
 
 from ..errors import KDLandmarksError, shown
-from ..files import check_outside, write_json, writing
+from ..files import check_outside, leftovers, remove_leftovers, write_json, writing
 from ..parsing import read_json_object
-from ..recipes import Recipe, changed_values, load_recipe, save_recipe
+from ..recipes import STAGES, Recipe, changed_values, load_recipe, save_recipe
 from ..shape_model import ShapeModel
+from .checkpoints import checkpoints_of, finished_checkpoints
 
 RECIPE = "recipe.yaml"
 RUN = "run.json"
@@ -44,9 +45,9 @@ def plan_run(
         return planned, folder
     if output is not None and output.resolve() != resume.resolve():
         raise KDLandmarksError(f"--resume {resume} continues in its own folder: drop --output")
-    if not (resume / RECIPE).is_file() or not (resume / RUN).is_file():
+    if not (resume / RECIPE).is_file():
         raise KDLandmarksError(
-            f"{resume} holds no run to continue: every run writes {RECIPE} and {RUN} there"
+            f"{resume} holds no run to continue: a run begins with writing {RECIPE} there"
         )
     stored = load_recipe(resume / RECIPE)
     planned = load_recipe(recipe or resume / RECIPE, overrides)
@@ -63,13 +64,18 @@ def plan_run(
 def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel) -> None:
     """Make the folder: recipe, shape model, identity. Those of a continued run are left alone.
 
+    The recipe comes first and is all that a continuation needs; the identity, without which nothing
+    is trained, comes last. Whatever is missing between them, the run can be continued.
+
     Raises:
         KDLandmarksError: if the folder cannot be written.
     """
-    if (folder / RUN).is_file():
-        return
     with writing(folder, folder=True):
-        save_recipe(recipe, folder / RECIPE)
+        remove_leftovers(folder)
+        if (folder / RUN).is_file():
+            return
+        if not (folder / RECIPE).is_file():
+            save_recipe(recipe, folder / RECIPE)
         shape_model.save_pretrained(folder / "shape_model")
         write_json(folder / RUN, {"run": uuid.uuid4().hex})
 
@@ -99,6 +105,23 @@ def run_identity(folder: Path) -> str:
     return run
 
 
+def kept_by_run(folder: Path) -> str:
+    """What a run that stops now keeps, and how it goes on: a line."""
+    if not (folder / RECIPE).is_file():
+        return "nothing was written yet; start again with the same command"
+    kept = []
+    for stage in STAGES:
+        checkpoints = finished_checkpoints(checkpoints_of(folder, stage))
+        if stage_is_finished(folder, stage):
+            kept.append(f"the finished {stage}")
+        elif checkpoints:
+            kept.append(f"the checkpoint {checkpoints[-1].name} of the {stage}")
+    return (
+        f"{folder} keeps {', '.join(kept) or 'its recipe, and no checkpoint yet'}; go on with: "
+        f"accelerate launch train_accelerate.py --resume {folder}"
+    )
+
+
 def stage_is_finished(folder: Path, stage: str) -> bool:
     """Whether a stage's network is there; it appears in one step, whole."""
     return (folder / stage / "config.json").is_file()
@@ -106,7 +129,7 @@ def stage_is_finished(folder: Path, stage: str) -> bool:
 
 def _free_folder(output: Path | None, name: str) -> Path:
     if output is not None:
-        if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        if output.exists() and (not output.is_dir() or set(output.iterdir()) - leftovers(output)):
             raise KDLandmarksError(
                 f"{output} exists and is not empty: continue its run with --resume {output}, or "
                 "name another --output"

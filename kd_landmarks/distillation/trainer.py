@@ -2,9 +2,9 @@
 
 import logging
 import math
-import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ import torch
 from accelerate import Accelerator
 from timm.utils import ModelEmaV3
 from torch import Tensor
-from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 
@@ -28,9 +27,18 @@ from ..models import (
 )
 from ..recipes import NetworkSettings
 from ..recipes.schema import RunSettings
-from .checkpoints import finished_checkpoints, load_checkpoint, save_checkpoint
+from ..signals import Stopped, loader_worker, stopping_between_steps
+from .checkpoints import (
+    checkpoints_of,
+    drop_checkpoints,
+    finished_checkpoints,
+    load_checkpoint,
+    save_checkpoint,
+)
 from .evaluation import Examiner
+from .health import NotFinite, Watch, check_finite
 from .networks import to_pixel_values
+from .optimization import decayed_parameters, learning_rate_schedule
 
 logger = logging.getLogger(__name__)
 
@@ -100,16 +108,17 @@ def train_network(
         The finished network (the moving average, where the recipe has one) on the run's device.
 
     Raises:
-        KDLandmarksError: for a loss that is not finite, and as the checkpoints do.
+        KDLandmarksError: for numbers that are not finite, and as the checkpoints do.
+        Stopped: by a signal (`kd_landmarks.signals`), behind a checkpoint of the step it came in.
     """
     per_step = settings.batch_size * accelerator.num_processes * run.gradient_accumulation
     steps = max(1, math.ceil(settings.epochs * len(crops) / per_step))
     steps_per_epoch = len(crops) / per_step
-    parameters = _decayed(model, settings.weight_decay)
+    parameters = decayed_parameters(model, settings.weight_decay)
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, fused=True)
-    schedule = _schedule(optimizer, settings, steps)
+    schedule = learning_rate_schedule(optimizer, settings, steps)
     progress = Progress()
-    checkpoints = folder / "checkpoints" / stage
+    checkpoints = checkpoints_of(folder, stage)
     existing = finished_checkpoints(checkpoints)
     # Channels last: convolutions on CPUs and GPUs alike are up to 1.4 times faster.
     model.to(memory_format=torch.channels_last)
@@ -123,7 +132,8 @@ def train_network(
     identity = {**identity, "stage": stage, "processes": accelerator.num_processes}
     if existing:
         load_checkpoint(accelerator, existing[-1], identity)
-        logger.info("%s continues from %s", stage, existing[-1].name)
+        if accelerator.is_main_process:
+            logger.info("%s continues from %s", stage, existing[-1].name)
     order = training_order(
         crops,
         settings.batch_size,
@@ -143,56 +153,97 @@ def train_network(
     )
     network.train()
     began, before = time.monotonic(), progress.seconds
+    watch = Watch(accelerator, crops.photos.sources)
     losses: list[dict[str, Tensor]] = []
-    for batch in loader if progress.step < steps else ():
-        with accelerator.accumulate(network):
-            pixels = to_pixel_values(batch["image"], processor)
-            pixels = pixels.contiguous(memory_format=torch.channels_last)
-            output = network(pixel_values=pixels, output_maps=settings.loss.map_weight > 0)
-            parts = step_loss(output, batch)
-            accelerator.backward(parts["loss"])
-            if settings.clip_norm and accelerator.sync_gradients:
-                accelerator.clip_grad_norm_(network.parameters(), settings.clip_norm)
-            optimizer.step()
-            optimizer.zero_grad()
-        losses.append({name: value.detach() for name, value in parts.items()})
-        if not accelerator.sync_gradients:
-            continue
-        if not optimizer.step_was_skipped:
-            schedule.step()
-        if ema:
-            ema.update(model, step=progress.step)
-        progress.step += 1
-        progress.seconds = before + time.monotonic() - began
-        bar.update()
-        if _due(progress.step, run.evaluate_every * steps_per_epoch, steps):
-            best = ema.module if ema else model
-            _record(accelerator, progress, losses, steps_per_epoch, stage, bar)
-            if examiner:
-                result = examiner(best, processor).result
-                progress.history[-1]["validation_nme"] = result.nme
-                accelerator.log({f"{stage}/validation_nme": result.nme}, step=progress.step)
-                bar.set_postfix_str(f"{bar.postfix}, validation NME {result.nme:.2f}")
-        if progress.step < steps and _due(
-            progress.step, run.checkpoint_every * steps_per_epoch, steps
-        ):
-            save_checkpoint(accelerator, checkpoints, progress.step, identity, run.keep_checkpoints)
-    bar.close()
-    finished = ema.module if ema else accelerator.unwrap_model(network)
-    if accelerator.is_main_process:
-        try:
-            _save_network(finished, processor, folder / stage, settings, progress)
-        except Exception as error:
-            raise KDLandmarksError(
-                f"could not write the finished {stage} to {folder / stage} ({error}): make room, "
-                "then run again with --resume, which repeats what came after its last checkpoint"
-            ) from error
-        shutil.rmtree(checkpoints, ignore_errors=True)
-        if checkpoints.parent.is_dir() and not any(checkpoints.parent.iterdir()):
-            checkpoints.parent.rmdir()
-    accelerator.wait_for_everyone()
+    batches: list[dict[str, Tensor]] = []
+    keep = run.keep_checkpoints
+    with stopping_between_steps():
+        with bar, _diverged(accelerator, stage, settings, folder, progress):
+            for batch in loader if progress.step < steps else ():
+                with accelerator.accumulate(network):
+                    pixels = to_pixel_values(batch["image"], processor)
+                    pixels = pixels.contiguous(memory_format=torch.channels_last)
+                    with_maps = settings.loss.map_weight > 0
+                    output = network(pixel_values=pixels, output_maps=with_maps)
+                    parts = step_loss(output, batch)
+                    accelerator.backward(parts["loss"])
+                    if settings.clip_norm and accelerator.sync_gradients:
+                        accelerator.clip_grad_norm_(network.parameters(), settings.clip_norm)
+                    optimizer.step()
+                    optimizer.zero_grad()
+                batches.append({name: value.detach() for name, value in parts.items()})
+                watch.add(parts["loss"], batch)
+                if not accelerator.sync_gradients:
+                    continue
+                skipped = optimizer.step_was_skipped
+                watch.step(skipped)
+                if not skipped:
+                    schedule.step()
+                    losses += batches
+                batches = []
+                if ema:
+                    ema.update(model, step=progress.step)
+                progress.step += 1
+                progress.seconds = before + time.monotonic() - began
+                bar.update()
+                to_evaluate, to_save = (
+                    _due(progress.step, every * steps_per_epoch, steps)
+                    for every in (run.evaluate_every, run.checkpoint_every)
+                )
+                stop = 0
+                if to_evaluate or to_save or watch.due(progress.step):
+                    stop = watch.look()
+                if to_evaluate:
+                    check_finite(accelerator)
+                    _record(accelerator, progress, losses, steps_per_epoch, stage, bar)
+                    if examiner:
+                        nme = examiner(ema.module if ema else model, processor).result.nme
+                        progress.history[-1]["validation_nme"] = nme
+                        accelerator.log({f"{stage}/validation_nme": nme}, step=progress.step)
+                        bar.set_postfix_str(f"{bar.postfix}, validation NME {nme:.2f}")
+                if progress.step < steps and (to_save or stop):
+                    save_checkpoint(accelerator, checkpoints, progress.step, identity, keep)
+                    if stop:
+                        raise Stopped(stop)
+        finished = ema.module if ema else accelerator.unwrap_model(network)
+        if accelerator.is_main_process:
+            try:
+                _save_network(finished, processor, folder / stage, settings, progress)
+            except Exception as error:
+                raise KDLandmarksError(
+                    f"could not write the finished {stage} to {folder / stage} ({error}): make "
+                    "room, then run again with --resume, which repeats what came after its last "
+                    "checkpoint"
+                ) from error
+            drop_checkpoints(folder, stage)
+        accelerator.wait_for_everyone()
     accelerator.free_memory()
     return finished.eval()
+
+
+@contextmanager
+def _diverged(
+    accelerator: Accelerator,
+    stage: str,
+    settings: NetworkSettings,
+    folder: Path,
+    progress: Progress,
+) -> Iterator[None]:
+    """Say of numbers that are not finite what is left of the stage, and what to change."""
+    try:
+        yield
+    except NotFinite as error:
+        kept = finished_checkpoints(checkpoints_of(folder, stage))
+        rest = f"goes on from {kept[-1].name}" if kept else f"begins the {stage} anew"
+        clip = f" below {settings.clip_norm:g}" if settings.clip_norm else ", such as 1"
+        half = accelerator.mixed_precision == "fp16"
+        raise KDLandmarksError(
+            f"{stage}: {error} after {progress.step} steps, of which no checkpoint was made. "
+            f"--resume {rest}, with the same recipe and so most likely to the same end. Start a "
+            f"new run (--recipe {folder}/recipe.yaml) with --{stage}.learning_rate below "
+            f"{settings.learning_rate:g}, or with --{stage}.clip_norm{clip}"
+            + (", or with --run.mixed_precision bf16 instead of fp16" if half else "")
+        ) from error
 
 
 def _loader(
@@ -206,39 +257,8 @@ def _loader(
         num_workers=run.workers,
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if run.workers else None,
+        worker_init_fn=loader_worker,
     )
-
-
-def _decayed(model: torch.nn.Module, decay: float) -> list[dict[str, Any]]:
-    """Weight decay for weights, none for biases and normalization."""
-    weights = [value for value in model.parameters() if value.requires_grad and value.ndim > 1]
-    others = [value for value in model.parameters() if value.requires_grad and value.ndim <= 1]
-    return [
-        {"params": weights, "weight_decay": decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-
-
-def _schedule(
-    optimizer: torch.optim.Optimizer, settings: NetworkSettings, steps: int
-) -> LRScheduler:
-    """The learning rate over optimizer steps."""
-    warmup = settings.warmup * steps
-    if settings.schedule == "one_cycle":
-        # One spare step: the last call of step() may not run past the end.
-        total, share = steps + 1, settings.warmup or 1e-6
-        if share * total == 1:  # by which PyTorch divides by zero
-            share /= 2
-        return OneCycleLR(optimizer, settings.learning_rate, total_steps=total, pct_start=share)
-
-    def factor(step: int) -> float:
-        if step < warmup:
-            return (step + 1) / warmup if warmup >= 1 else 1.0
-        if settings.schedule == "constant":
-            return 1.0
-        return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(1.0, steps - warmup)))
-
-    return LambdaLR(optimizer, factor)
 
 
 def _due(step: int, interval: float, steps: int) -> bool:
@@ -255,16 +275,14 @@ def _record(
     bar: tqdm,
 ) -> None:
     """Average the losses since the last record over steps and processes, and keep them."""
+    if not losses:  # loss scaling left all steps out
+        progress.history.append({"epoch": progress.step / steps_per_epoch})
+        return
     names = list(losses[0])
     stacked = torch.stack([torch.stack([step[name].float() for name in names]) for step in losses])
     means = accelerator.reduce(stacked.mean(0), "mean").tolist()
     losses.clear()
     values = dict(zip(names, means, strict=True))
-    if not all(math.isfinite(value) for value in means):
-        raise KDLandmarksError(
-            f"{stage}: the loss is {values} after {progress.step} steps: lower its learning_rate, "
-            "or set clip_norm"
-        )
     progress.history.append({"epoch": progress.step / steps_per_epoch, **values})
     accelerator.log({f"{stage}/{name}": value for name, value in values.items()}, progress.step)
     bar.postfix = f"loss {values['loss']:.4f}"
