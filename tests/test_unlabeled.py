@@ -64,6 +64,9 @@ def test_every_view_leads_back_to_the_photo(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     views = draw_views(9)
     found = look(faces, np.asarray(faces["box"]), Teacher(), ONE_POINT, views, "")
+    # A process may have no face in its share.
+    nobody = look(faces.select([]), np.zeros((0, 4)), Teacher(), ONE_POINT, views, "")
+    assert nobody.shape == (0, *found.shape[1:])
     assert found.shape == (1, 9, 1, 2)
     np.testing.assert_allclose(found[0, :, 0], np.tile(SPOT, (9, 1)), atol=0.1)
 

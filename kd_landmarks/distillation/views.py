@@ -68,6 +68,8 @@ def look(
     Returns:
         (rows, views, N, 2) float64 in photo pixels, mirrored views turned back.
     """
+    if not len(rows):  # a process's share, where there are more processes than faces
+        return np.zeros((0, len(views), scheme.num_landmarks, 2))
     pictures = _Views(rows, boxes, teacher, views)
     loader = DataLoader(pictures, max(1, PICTURES_PER_BATCH // len(views)))
     main = teacher.accelerator.is_main_process
