@@ -37,8 +37,10 @@ def main(
     names = list(GROUPS) if only is None else [only]
     start = time.monotonic()
     outcomes = {name: try_all(GROUPS[name].cases()) for name in names}
-    rows = [(name, *summary(found).values()) for name, found in outcomes.items()]
-    print_table(("", *summary([])), rows)
+    header = ("tried", "answered", "refused clearly", "foreign errors", "longest, s", "most MB")
+    print_table(
+        ("", *header), [(name, *summary(found).values()) for name, found in outcomes.items()]
+    )
     foreign = [
         (name, one) for name, found in outcomes.items() for one in found if one.kind == FOREIGN
     ]
@@ -64,15 +66,15 @@ def try_all(cases: list[Case]) -> list[Outcome]:
 
 
 def summary(outcomes: list[Outcome]) -> dict[str, Any]:
-    """A row of the table."""
+    """How many came to what, and the most that one took."""
     kinds = Counter(one.kind for one in outcomes)
     return {
         "tried": len(outcomes),
         "answered": kinds[ANSWERED],
-        "refused clearly": kinds[REFUSED],
-        "foreign errors": kinds[FOREIGN],
-        "longest, s": f"{max((one.seconds for one in outcomes), default=0):.1f}",
-        "most memory, MB": f"{max((one.megabytes for one in outcomes), default=0):.0f}",
+        "refused": kinds[REFUSED],
+        "foreign": kinds[FOREIGN],
+        "seconds": round(max(one.seconds for one in outcomes), 2),
+        "megabytes": round(max(one.megabytes for one in outcomes)),
     }
 
 
@@ -84,7 +86,7 @@ def told(outcomes: list[Outcome]) -> dict[str, Any]:
         **summary(outcomes),
         "slowest": {one.name: round(one.seconds, 2) for one in slow},
         "largest": {one.name: round(one.megabytes) for one in large},
-        "foreign": {one.name: one.told for one in outcomes if one.kind == FOREIGN},
+        "foreign_errors": {one.name: one.told for one in outcomes if one.kind == FOREIGN},
     }
 
 
