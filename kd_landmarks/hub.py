@@ -20,7 +20,7 @@ from .files import new_folder, write_text
 from .hub_errors import check_repo_id, clear_hub_errors
 from .hub_push import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
 from .models import KDLandmarksConfig
-from .parsing import read_json_object
+from .parsing import MOST_JSON, read_json_object, read_text
 
 # What an earlier push may have left and this one may have no file of the same name for.
 _STALE = [".eval_results/*", "*_kd_landmarks.py"]
@@ -120,10 +120,7 @@ def card_to_push(checkpoint: Checkpoint, links: Links) -> str:
     own = checkpoint.folder / CARD
     if not own.is_file():
         return rendered
-    try:
-        text = own.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise KDLandmarksError(f"cannot read {own}: {error}") from error
+    text = read_text(own, MOST_JSON)
     check_figures(text, checkpoint.tests, str(own))
     if _wording(text) == _wording(render_card(checkpoint, picture=picture)):
         return rendered
@@ -177,7 +174,7 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
         with suppress(KDLandmarksError):  # what cannot be read is no detector's
             kind = read_json_object(config).get("model_type")
     if files - BARE and kind != KDLandmarksConfig.model_type:
+        held = shown(kind) if kind else "something else"
         raise KDLandmarksError(
-            f"{repo_id} is taken: it holds {shown(kind) if kind else 'something else'}, no "
-            "detector of ours; give another name"
+            f"{repo_id} is taken: it holds {held}, no detector of ours; give another name"
         )

@@ -205,7 +205,24 @@ def test_what_evaluate_writes_will_do(network):
         ({"tests": {"a": evaluation(box=None)}}, "box: Input should be a valid string"),
         ({"tests": {"a": evaluation(errors=[1.0, 2.0])}}, "but the mean of errors 1.5"),
         ({"tests": {"a": evaluation(errors=[{"face": 1}])}}, "lacks sense"),
-        ({"tests": {"a": evaluation()}, "milliseconds": "fast"}, "milliseconds is 'fast'"),
+        ({"tests": {"a": evaluation(errors=[10**400])}}, "lacks sense"),
+        ({"tests": {"x" * 10**5: 3}}, "the test 'xxx"),
+        ({"tests": [1]}, "has no figures"),
+        (
+            {"tests": {"a": evaluation(errors=[3.0] * 40_000, interval=None)}},
+            "errors of 40000 faces",
+        ),
+        *[
+            ({"tests": {"a": evaluation()}, "milliseconds": time}, f"milliseconds is {time!r}")
+            for time in ("fast", True, -1, float("inf"), [])
+        ],
+        (
+            {"tests": {"a": evaluation()}, "machine": ["x"]},
+            "machine: Input should be a valid string",
+        ),
+        ({"tests": {"a": evaluation()}, "training": [1]}, "training: Input should be"),
+        ({"tests": {"a": evaluation()}, "training": {"settings": {"epochs": -1}}}, "epochs"),
+        ({"tests": {"a": evaluation()}, "training": {"settings": {}, "steps": "x"}}, "steps"),
     ],
 )
 def test_figures_without_sense_are_refused(network, told, message):
@@ -217,7 +234,56 @@ def test_figures_without_sense_are_refused(network, told, message):
         read_checkpoint(network)
 
 
-@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff"])
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"networks": []},
+        {"networks": {"student": 3}},
+        {"networks": {"student": {"test": 3}}},
+        {"networks": {"student": {"test": {"groups": 3}}}},
+        {"networks": {"student": {"test": {"groups": {"blur": {"1": 3}}}}}},
+        {"networks": {"student": {"test": {"nme": 10**400}}}},
+        {"protocol": 3},
+        {"protocol": {}},
+        {"faces": {"train": "many"}},
+        {"faces": [1]},
+        {"versions": {"torch": ["x"]}},
+        {"soft_landmarks_nme": float("nan")},
+    ],
+    ids=range(12),
+)
+def test_a_runs_figures_without_sense_are_refused(tmp_path, told):
+    folder = save_run(tmp_path / "run", stages=("student",))
+    change_json(folder / "metrics.json", **told)
+    with pytest.raises(KDLandmarksError, match=r"metrics\.json") as caught:
+        read_checkpoint(folder / "student")
+    assert len(str(caught.value)) <= 510
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "a0: &a0 [1]\n"
+        + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 12)),
+        "[" * 10**4,
+        "- a",
+        "2024-01-01: 3",
+        "model-index: {a: 3}",
+        "model-index: [3]",
+        "model-index: [{name: x, results: [{}]}]",
+        "eval_results: 3",
+        "x: " + "y" * 10**5,
+    ],
+    ids=range(9),
+)
+def test_a_hostile_cards_metadata_are_refused(student, metadata):
+    text = render_card(student).replace("---\n", f"---\n{metadata}\n---\n", 1)
+    with pytest.raises(KDLandmarksError, match=r"README\.md") as caught:
+        check_figures(text, student.tests, "README.md")
+    assert len(str(caught.value)) <= 510
+
+
+@pytest.mark.parametrize("content", [b"[]", b"{", b"\xff", b"[" * 10**5])
 @pytest.mark.parametrize("file", ["metrics.json", "training.json"])
 def test_files_that_are_no_json_are_refused(network, file, content):
     (network / file).write_bytes(content)
@@ -264,7 +330,7 @@ def test_rows_of_others_and_other_words_are_free(student):
             "otherwise",
         ),
         (r"^---", "--", "nothing for '300w common'"),
-        (r"model-index:", "model-index: [", "its metadata cannot be read"),
+        (r"model-index:", "model-index: [", "the metadata of card is not YAML"),
     ],
 )
 def test_other_figures_are_found(student, old, new, message):

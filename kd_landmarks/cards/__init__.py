@@ -17,7 +17,7 @@ from ..schemes import LandmarkScheme
 from ..weights import DEFAULT_FOLDER
 from .checkpoint import Checkpoint, read_checkpoint
 from .released import ReleasedTexts
-from .results import TASK, check_figures, eval_results, results_text
+from .results import TASK, check_figures, eval_results, model_card, results_text
 from .training_text import trained_on_generated_faces, training_text
 
 __all__ = [
@@ -118,7 +118,7 @@ def render_card(
 
 def metadata_with(card: str, links: Links) -> str:
     """A card whose metadata have the given links besides their own; its words stay."""
-    edited = ModelCard(card)
+    edited = model_card(card, "the card")
     if links.base_models:
         edited.data["base_model"] = list(links.base_models)
         edited.data["base_model_relation"] = RELATION

@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar
 
 import torch
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from safetensors import safe_open
 
 from ..checkpoint_files import WEIGHTS, find_checkpoint
@@ -14,13 +15,15 @@ from ..distillation.runs import METRICS, RECIPE
 from ..errors import KDLandmarksError, shown
 from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection
 from ..parsing import read_json_object
-from ..recipes import Recipe, load_recipe
+from ..recipes import NetworkSettings, Recipe, load_recipe
 from ..recipes.schema import STAGES
 from ..schemes import LandmarkScheme, get_scheme
 from .measurements import Measurement, named_measurements, run_measurement
 from .released import ReleasedTexts, released_texts
 
 TRAINING = "training.json"
+
+ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,37 @@ class Checkpoint:
     texts: ReleasedTexts | None = None
 
 
+class _Told(BaseModel):
+    """A part of a JSON file beside the weights; what it does not name is of no concern here."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True, allow_inf_nan=False, str_max_length=200)
+
+
+class _History(_Told):
+    """`training.json`."""
+
+    settings: NetworkSettings
+    seconds: float = Field(0, ge=0)
+    steps: int = Field(0, ge=0)
+
+
+class _OfRun(_Told):
+    """`metrics.json` of a run."""
+
+    networks: dict[str, dict[str, Any]] = {}
+    protocol: dict[str, Any] = {}
+    faces: dict[str, Annotated[int, Field(ge=0)]] | None = None
+    soft_landmarks_nme: float | None = Field(None, ge=0)
+    versions: dict[str, str] | None = None
+
+
+class _BesideFigures(_Told):
+    """What `metrics.json` beside weights tells besides figures."""
+
+    machine: str | None = None
+    training: _History | None = None
+
+
 def read_checkpoint(folder: str | Path) -> Checkpoint:
     """Everything there is to tell, without loading the weights.
 
@@ -131,26 +165,22 @@ def _of_run(folder: Path) -> dict[str, Any]:
     told: dict[str, Any] = {"name": f"{run.name}-{stage.replace('_', '-')}"}
     settings = getattr(recipe, stage).model_dump(mode="json")
     training = Training(settings=settings, recipe=recipe)
-    values = _read_json(run / METRICS)
-    if values:
-        entry = values.get("networks", {}).get(stage, {})
+    if (run / METRICS).is_file():
+        facts = _checked(_OfRun, read_json_object(run / METRICS), run / METRICS)
+        entry = facts.networks.get(stage, {})
         if entry:
             data = recipe.data
             told["tests"] = (
                 run_measurement(
-                    entry,
-                    values.get("protocol", {}),
-                    str(data.source),
-                    data.test_split,
-                    run / METRICS,
+                    entry, facts.protocol, str(data.source), data.test_split, run / METRICS
                 ),
             )
-            told["milliseconds"] = entry.get("torch_ms_per_face")
+            told["milliseconds"] = _time(entry.get("torch_ms_per_face"), run / METRICS)
         training = replace(
             training,
-            faces=values.get("faces"),
-            soft_landmarks_nme=values.get("soft_landmarks_nme"),
-            versions=values.get("versions"),
+            faces=facts.faces,
+            soft_landmarks_nme=facts.soft_landmarks_nme,
+            versions=facts.versions,
         )
     return {**told, "training": training}
 
@@ -158,23 +188,41 @@ def _of_run(folder: Path) -> dict[str, Any]:
 def _beside_weights(folder: Path, training: Training | None) -> dict[str, Any]:
     """What metrics.json and training.json in the folder itself say, which goes before the run."""
     told: dict[str, Any] = {}
-    values = _read_json(folder / METRICS)
-    if values:
-        told["tests"] = named_measurements(values, folder / METRICS)
-        told |= {name: values[name] for name in ("milliseconds", "machine") if name in values}
-        time = told.get("milliseconds")
-        if time is not None and not (isinstance(time, int | float) and time > 0):
-            raise KDLandmarksError(f"{folder / METRICS}: milliseconds is {shown(time)}, no time")
-    history = values.get("training") or _read_json(folder / TRAINING)
-    if history:
-        training = training or Training(settings={})
-        names = ("settings", "seconds", "steps")
-        told["training"] = replace(
-            training, **{name: history[name] for name in names if name in history}
-        )
+    history = None
+    if (folder / METRICS).is_file():
+        values = read_json_object(folder / METRICS)
+        facts = _checked(_BesideFigures, values, folder / METRICS)
+        if values:
+            told["tests"] = named_measurements(values, folder / METRICS)
+        if "milliseconds" in values:
+            told["milliseconds"] = _time(values["milliseconds"], folder / METRICS)
+        if facts.machine is not None:
+            told["machine"] = facts.machine
+        history = facts.training
+    if history is None and (folder / TRAINING).is_file():
+        history = _checked(_History, read_json_object(folder / TRAINING), folder / TRAINING)
+    if history is not None:
+        known = history.model_dump(mode="json", exclude_unset=True)
+        told["training"] = replace(training or Training(settings={}), **known)
     return told
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file; empty where there is no file."""
-    return read_json_object(path) if path.is_file() else {}
+def _checked(model: type[ModelT], values: dict[str, Any], path: Path) -> ModelT:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise KDLandmarksError(
+            f"{path}: {place}: {first['msg']}, not {shown(first['input'])}: mend it, or remove the "
+            "file to have a card without what it tells"
+        ) from error
+
+
+def _time(value: Any, path: Path) -> float | None:
+    """Milliseconds a face."""
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e9:
+        raise KDLandmarksError(f"{path}: milliseconds is {shown(value)}, no time")
+    return value

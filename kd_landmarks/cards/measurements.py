@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..evaluation_report import score_cells
 from ..metrics import bootstrap_interval
+
+MOST_ERRORS = 30_000
+"""Faces of a file whose errors are drawn from at random, 10,000 times, for intervals."""
 
 
 class Scores(BaseModel):
@@ -76,6 +79,16 @@ def named_measurements(values: Mapping[str, Any], where: Path) -> tuple[Measurem
             f'{where} has no figures: it is to have {{"tests": {{NAME: …}}}}, each as '
             "`kd-landmarks evaluate --json` writes it"
         )
+    drawn = [
+        len(test["errors"])
+        for test in tests.values()
+        if isinstance(test, dict) and isinstance(test.get("errors"), list)
+    ]
+    if sum(drawn) > MOST_ERRORS:
+        raise KDLandmarksError(
+            f"{where} has the errors of {sum(drawn)} faces, whose intervals would take minutes: "
+            "leave `errors` out, and give each test its `interval`"
+        )
     return tuple(_measurement(name, test, where) for name, test in tests.items())
 
 
@@ -130,9 +143,9 @@ def _measurement(name: str, test: Any, where: Path) -> Measurement:
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise KDLandmarksError(f"{where}: the test {name!r} lacks sense: {reason}") from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise KDLandmarksError(f"{where}: the test {name!r} lacks sense: {error}") from error
+        raise KDLandmarksError(f"{where}: the test {shown(name)} lacks sense: {reason}") from error
+    except (ArithmeticError, KeyError, TypeError, ValueError) as error:
+        raise KDLandmarksError(f"{where}: the test {shown(name)} lacks sense: {error}") from error
     return found
 
 

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, eval_result_entries_to_yaml
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from ..errors import KDLandmarksError
 from ..evaluation_report import SCORE_COLUMNS
+from ..parsing import parse_yaml
 from .measurements import Measurement, cell
 
 TASK = "keypoint-detection"
@@ -132,6 +134,21 @@ def eval_results_files(tests: Iterable[Measurement], datasets: Sequence[str]) ->
     }
 
 
+def model_card(text: str, where: str) -> ModelCard:
+    """A card with its metadata, whose YAML is within bounds.
+
+    Raises:
+        KDLandmarksError: naming `where`, for metadata that are no YAML or could not be meant.
+    """
+    metadata = REGEX_YAML_BLOCK.search(text)
+    if metadata is not None:  # huggingface_hub would read any
+        parse_yaml(metadata[2], f"the metadata of {where}")
+    try:
+        return ModelCard(text)
+    except Exception as error:  # huggingface_hub's, what strange values lead to
+        raise KDLandmarksError(f"{where}: its metadata cannot be read: {error}") from error
+
+
 def check_figures(card: str, tests: Sequence[Measurement], where: str) -> None:
     """Refuse a card that says other figures than were measured, in its tables or for machines.
 
@@ -141,13 +158,15 @@ def check_figures(card: str, tests: Sequence[Measurement], where: str) -> None:
         KDLandmarksError: naming the first that differs.
     """
     try:
-        index = ModelCard(card).data.to_dict().get("model-index") or [{"results": []}]
+        index = model_card(card, where).data.to_dict().get("model-index") or [{"results": []}]
         listed = {
             (result["dataset"]["name"], metric["type"]): float(metric["value"])
             for result in index[0]["results"]
             for metric in result["metrics"]
         }
-    except Exception as error:  # YAML's, huggingface_hub's, what strange values lead to
+    except KDLandmarksError:
+        raise
+    except Exception as error:  # huggingface_hub's, what strange values lead to
         raise KDLandmarksError(f"{where}: its metadata cannot be read: {error}") from error
     measured = {
         (result.dataset_name, result.metric_type): result.metric_value
