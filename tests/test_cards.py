@@ -260,6 +260,14 @@ def test_a_runs_figures_without_sense_are_refused(tmp_path, told):
     assert len(str(caught.value)) <= 510
 
 
+def test_what_old_settings_leave_unsaid_is_as_in_a_recipe(network):
+    told = {"settings": {"epochs": 3, "loss": {"name": "l1"}}}
+    (network / "training.json").write_text(json.dumps(told))
+    text = render_card(read_checkpoint(network))
+    assert "3 epochs, 32 faces a step" in text
+    assert "loss `l1`" in text
+
+
 @pytest.mark.parametrize(
     "metadata",
     [
