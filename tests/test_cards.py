@@ -280,9 +280,11 @@ def test_what_old_settings_leave_unsaid_is_as_in_a_recipe(network):
         "model-index: [3]",
         "model-index: [{name: x, results: [{}]}]",
         "eval_results: 3",
+        "model-index: [{name: x, results: [{dataset: {name: 1.5}, "
+        "metrics: [{type: nme, value: 1}]}]}]",
         "x: " + "y" * 10**5,
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_a_hostile_cards_metadata_are_refused(student, metadata):
     text = render_card(student).replace("---\n", f"---\n{metadata}\n---\n", 1)

@@ -202,9 +202,7 @@ def _beside_weights(folder: Path, training: Training | None) -> dict[str, Any]:
     if history is None and (folder / TRAINING).is_file():
         history = _checked(_History, read_json_object(folder / TRAINING), folder / TRAINING)
     if history is not None:
-        known = history.model_dump(mode="json", include=history.model_fields_set)
-        if not history.settings.model_fields_set:  # else its gaps are as in a recipe's section
-            known["settings"] = {}
+        known = history.model_dump(mode="json", exclude_unset=True)
         told["training"] = replace(training or Training(settings={}), **known)
     return told
 

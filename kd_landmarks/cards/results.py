@@ -8,7 +8,7 @@ import yaml
 from huggingface_hub import EvalResult, EvalResultEntry, ModelCard, eval_result_entries_to_yaml
 from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..evaluation_report import SCORE_COLUMNS
 from ..parsing import parse_yaml
 from .measurements import Measurement, cell
@@ -172,12 +172,12 @@ def check_figures(card: str, tests: Sequence[Measurement], where: str) -> None:
         (result.dataset_name, result.metric_type): result.metric_value
         for result in eval_results(tests, ())
     }
-    for name, metric in sorted(measured.keys() | listed.keys()):
+    for name, metric in sorted(measured.keys() | listed.keys(), key=str):
         told, true = listed.get((name, metric)), measured.get((name, metric))
         if told != true:
             raise KDLandmarksError(
-                f"{where}: its model-index says {metric} {_or_nothing(told)} for {name!r}, "
-                f"metrics.json {_or_nothing(true)}{_MEND}"
+                f"{where}: its model-index says {metric!s:.80} {_or_nothing(told)} for "
+                f"{shown(name)}, metrics.json {_or_nothing(true)}{_MEND}"
             )
     rows = [
         tuple(text.strip() for text in line.strip().strip("|").split("|"))

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from ..data.published import PUBLISHED
-from ..recipes import Recipe
+from ..recipes import NetworkSettings, Recipe
 from .checkpoint import Checkpoint, Training
 
 _BOXES = {"gt": "the tight box of the ground-truth points", "dataset": "the data set's own box"}
@@ -79,9 +79,10 @@ def _lacking(recipe: Recipe, faces: Any) -> str | None:
 
 
 def _network(training: Training) -> list[str]:
-    settings = training.settings
-    if not settings:
+    if not training.settings:
         return []
+    # What they leave unsaid is as in a recipe's section.
+    settings = NetworkSettings.model_validate(training.settings).model_dump(mode="json")
     start = settings.get("init") or settings["backbone_weights"]
     lines = [f"Started from {_STARTS.get(start, f'`{_short(start)}`')}."]
     loss = settings["loss"]
@@ -102,7 +103,7 @@ def _teachers(checkpoint: Checkpoint, training: Training) -> list[str]:
     if recipe is None:
         return []
     lines = []
-    if role == "student" and training.settings["loss"]["name"] == "kd":
+    if role == "student" and training.settings.get("loss", {}).get("name") == "kd":
         targets = recipe.teachers.targets
         lines.append(f"Two teachers assisted it, their targets {targets}.")
     soft = training.soft_landmarks_nme

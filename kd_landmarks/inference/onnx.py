@@ -63,6 +63,7 @@ class OnnxDetector:
         if not path.is_file():
             raise KDLandmarksError(f"there is no file {path}: `kd-landmarks export` makes one")
         options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what is wrong is raised: no lines of its own beside it
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
