@@ -4,6 +4,7 @@ transformers and timm ask a Hub that is down file by file, half a minute each, a
 """
 
 import logging
+import os
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -90,7 +91,7 @@ def own_files(source: str | Path | None) -> list[Path]:
     Args:
         source: a folder, a Hub id, whose files are in nobody's way, or None for the package's own.
     """
-    folder = DEFAULT_FOLDER if source is None else Path(source).expanduser()
+    folder = DEFAULT_FOLDER if source is None else Path(os.path.expanduser(source))
     run = folder.resolve().parent
     folders = [folder, run] if (run / "run.json").is_file() else [folder]
     names = (CONFIG, PROCESSOR, WEIGHTS, *_RUN_FILES)
@@ -118,10 +119,10 @@ def find_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
             asked within seconds and its cache has nothing.
     """
     source = str(source)
-    folder = Path(source).expanduser()
-    if folder.is_dir() or source.startswith((".", "/", "~")) or source.count("/") > 1:
-        if not (folder / CONFIG).is_file():
-            raise KDLandmarksError(f"no checkpoint at {source}: it needs {CONFIG} and weights")
+    folder = Path(os.path.expanduser(source))
+    if os.path.isdir(folder) or source.startswith((".", "/", "~")) or source.count("/") > 1:
+        if not os.path.isfile(folder / CONFIG):  # which takes names of any length
+            raise KDLandmarksError(f"no checkpoint at {source:.200}: it needs {CONFIG} and weights")
         sizes = {file.name: file.stat().st_size for file in folder.iterdir() if file.is_file()}
         return CheckpointFiles(source, sizes, folder.joinpath)
     try:

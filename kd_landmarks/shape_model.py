@@ -206,7 +206,7 @@ class ShapeModel:
             KDLandmarksError: The file is missing, damaged, or no shape model.
         """
         path = Path(directory) / WEIGHTS_NAME
-        if not path.is_file():
+        if not os.path.isfile(path):
             raise KDLandmarksError(
                 f"{path} does not exist: give the folder that ShapeModel.save_pretrained wrote to"
             )

@@ -300,6 +300,14 @@ def test_unknown_options_are_told_in_few_words(arguments):
     assert "\x1b" not in str(caught.value)
 
 
+@pytest.mark.parametrize("spec", ["x" * 300, "x" * 5000, "~nobody/x", "a\0b", "../" * 2000])
+def test_what_is_no_recipes_name_is_told(spec):
+    for name in (spec, f"{spec}.yaml"):
+        with pytest.raises(KDLandmarksError) as caught:
+            load_recipe(name)
+        assert len(str(caught.value)) <= 510
+
+
 def test_files_that_cannot_be_read_are_refused(tmp_path):
     (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "folder.yaml").mkdir()

@@ -16,6 +16,7 @@ from small_networks import assert_same_network, save_small
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError, KDLandmarksForKeypointDetection
+from kd_landmarks.cards import read_checkpoint
 from kd_landmarks.detectors import load_detector
 from kd_landmarks.schemes import get_scheme
 
@@ -471,9 +472,18 @@ def test_what_one_may_not_see_is_as_good_as_absent(hub, folder, tmp_path):
     load_detector(REPO)
 
 
-@pytest.mark.parametrize("name", ["ada/stu dent", "ada\\student", "-", "http:x"])
+@pytest.mark.parametrize(
+    "name", ["ada/stu dent", "ada\\student", "-", "http:x", "x" * 300, "a\0b", "\x1b[2J"]
+)
 def test_what_is_neither_folder_nor_id_is_refused(name):
     refused(name, "is no folder, and no Hub id either")
+
+
+@pytest.mark.parametrize("path", ["./" + "x" * 300, "a/" * 3000, "~nobody/x", "./a\0b"])
+def test_paths_that_lead_nowhere_are_told(path):
+    refused(path, "no checkpoint at ")
+    with pytest.raises(KDLandmarksError, match="is no folder"):
+        read_checkpoint(path)
 
 
 def test_the_pipeline_takes_what_the_hub_has(hub, folder):

@@ -1,5 +1,6 @@
 """What a card tells of a checkpoint, from its own files and those of its run."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,8 +121,8 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     Raises:
         KDLandmarksError: for what is no folder of a detector of ours, or has broken files.
     """
-    folder = Path(folder).expanduser()
-    if not folder.is_dir():
+    folder = Path(os.path.expanduser(folder))
+    if not os.path.isdir(folder):
         raise KDLandmarksError(f"{folder} is no folder: give a stage's folder in a finished run")
     files = find_checkpoint(folder.resolve())
     config = load_config(files)

@@ -110,10 +110,10 @@ def convert(
             f"the crop margin is {crop_margin:g}: give 1 or more box sides, such as 1.8"
         )
     # Sources are absolute, so that messages about their files can be cut to what is below them.
-    place = Path(os.path.abspath(Path(source).expanduser()))
+    place = Path(os.path.abspath(os.path.expanduser(source)))
     if not place.exists():
         raise KDLandmarksError(f"there is no file or folder {source}")
-    new = Path(out).expanduser()
+    new = Path(os.path.expanduser(out))
     check_outside("--out", new, place)
     check_new_folder(new)
     found = (

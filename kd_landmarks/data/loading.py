@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,10 +60,10 @@ def load_rows(
             "photos are streamed long after this call, with the stored token: run `hf auth login` "
             "or set HF_TOKEN instead of giving one"
         )
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     rows: Iterator[RawRow] | None
     images = None
-    if path.exists():
+    if os.path.exists(path):  # which takes names of any length
         origin = str(path)
         if revision is not None:
             raise KDLandmarksError(f"revision {revision!r} is for Hub data sets; {path} is on disk")

@@ -148,7 +148,7 @@ def _load(
     skip_bad_rows: bool,
     allow_outside: bool = False,
 ) -> datasets.Dataset:
-    rows = reader(Path(root).expanduser(), split, allow_outside)
+    rows = reader(Path(os.path.expanduser(root)), split, allow_outside)
     return build_rows(
         rows, get_scheme(scheme), box=box, origin=str(root), skip_bad_rows=skip_bad_rows
     )

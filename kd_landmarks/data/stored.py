@@ -107,7 +107,7 @@ def open_stored(
     Raises:
         KDLandmarksError: nothing there, or its card names files that are not its own.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.exists() and holds_parquet(path):
         folder = DataFolder(path if path.is_dir() else path.parent, allow_outside)
         with clear_errors(str(source), None, folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -54,7 +55,7 @@ def _builder(
     source: str, split: str, revision: str | None, allow_outside: bool, streaming: bool
 ) -> Iterator[tuple[datasets.DatasetBuilder, DataFolder]]:
     """What `datasets` makes of the source, and where its files are."""
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     if path.is_file():  # whatever it is called, it is the split
         folder = DataFolder(path.parent, allow_outside)
         with clear_errors(source, None, folder):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def load_unlabeled(
     Raises:
         KDLandmarksError: nothing there, a bad row (named), no face at all.
     """
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))
     rows: Iterator[RawRow]
     if path.suffix == ".jsonl" or (path.is_dir() and any(path.glob("*.jsonl"))):
         rows = read_unlabeled_lines(path, split, allow_outside)

@@ -1,6 +1,6 @@
 """Building a network from a recipe's section, with the weights that it starts from."""
 
-from pathlib import Path
+import os
 from typing import Any
 
 import timm
@@ -115,7 +115,7 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
     name, weights = settings.backbone, settings.backbone_weights
     overlay: dict[str, Any] | None = None
     if weights != "imagenet":
-        if not Path(weights).is_file():
+        if not os.path.isfile(weights):
             raise KDLandmarksError(
                 f"backbone_weights={weights!r} is no file: give `imagenet`, `none` or a "
                 ".safetensors file with timm's parameter names"

@@ -1,6 +1,7 @@
 """What teachers say once, before a student's training: on labeled faces and on unlabeled ones."""
 
 import logging
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -91,7 +92,7 @@ def add_unlabeled(
             no face, and for stored targets of other landmarks or teachers.
     """
     stored = Path(settings.targets) if settings.targets else folder
-    if stored.is_dir() or settings.targets:
+    if os.path.isdir(stored) or settings.targets:
         labeled = _stored_targets(stored, scheme)
     else:
         faces = load_unlabeled(

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import shutil
 import tempfile
 import warnings
@@ -56,7 +57,7 @@ def export_onnx(
     need("onnx", "onnxscript")
     import onnx
 
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     scheme = detector_scheme(model, "the detector")
     size = model.config.image_size
     network = _Plain(model).eval()
@@ -114,7 +115,7 @@ def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float3
 
     if not len(crops):
         raise KDLandmarksError("int8 needs faces to calibrate on: give some")
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     check_outputs({"the int8 file": path}, [source])
     # Given a path, onnxruntime would write beside it.
     whole = onnx.load(str(source))
@@ -150,7 +151,7 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
     need("openvino")
     import openvino
 
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.suffix.lower() != ".xml":
         raise KDLandmarksError(f"{path}: an OpenVINO model's name ends with .xml")
     converted = openvino.convert_model(str(source))

@@ -1,5 +1,6 @@
 """Which photos a user means, and what their drawings are called."""
 
+import os
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,7 +26,7 @@ def find_photos(places: Sequence[str]) -> list[str]:
     """
     photos: list[str] = []
     for place in places:
-        path = Path(place).expanduser()
+        path = Path(os.path.expanduser(place))
         if path.is_dir():
             photos += map(str, photo_files(path))
         elif path.is_file() or place.startswith(_WEB):
@@ -39,7 +40,7 @@ def find_photos(places: Sequence[str]) -> list[str]:
 
 def local_files(photos: Sequence[str]) -> list[Path]:
     """Those of the photos that are files here."""
-    return [Path(photo).expanduser() for photo in photos if not photo.startswith(_WEB)]
+    return [Path(os.path.expanduser(photo)) for photo in photos if not photo.startswith(_WEB)]
 
 
 def drawn_names(photos: Sequence[str]) -> list[str]:

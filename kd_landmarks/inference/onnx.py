@@ -59,8 +59,8 @@ class OnnxDetector:
         chosen = _checked_providers(providers, onnxruntime.get_available_providers())
         if threads is not None:
             whole("threads", threads)
-        path = Path(path).expanduser()
-        if not path.is_file():
+        path = Path(os.path.expanduser(path))
+        if not os.path.isfile(path):
             raise KDLandmarksError(f"there is no file {path}: `kd-landmarks export` makes one")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # what is wrong is raised: no lines of its own beside it

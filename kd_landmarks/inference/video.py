@@ -57,7 +57,7 @@ class VideoReader:
     """
 
     def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).expanduser()
+        self.path = Path(os.path.expanduser(path))
         if not self.path.is_file():
             raise KDLandmarksError(f"there is no video {path}")
         if not _is_container(self.path):
@@ -124,7 +124,7 @@ class VideoWriter:
     """
 
     def __init__(self, path: str | Path, info: VideoInfo) -> None:
-        path = Path(path).expanduser()
+        path = Path(os.path.expanduser(path))
         codec = cv2.VideoWriter.fourcc(*CODECS[ending("video", path, CODECS)])
         path.parent.mkdir(parents=True, exist_ok=True)
         with _without_stderr():
