@@ -8,6 +8,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # As train_accelerate.py does: waiting OpenMP threads that spin make a busy machine crawl.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+# One of several test processes keeps to one core.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest
