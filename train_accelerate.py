@@ -20,7 +20,7 @@ from typing import Annotated
 # a free one (benchmarks/cpu_settings.py measures both).
 os.environ["GOMP_SPINCOUNT"] = os.environ.get("GOMP_SPINCOUNT", "5000")
 
-from kd_landmarks.signals import quiet_start
+from kd_landmarks.utils.signals import quiet_start
 
 if __name__ == "__main__":
     quiet_start()  # while torch loads, which takes seconds
@@ -32,11 +32,24 @@ from accelerate.utils import ProjectConfiguration, broadcast_object_list, set_se
 from datasets import Dataset
 
 from kd_landmarks.data.crops import FaceCrops
-from kd_landmarks.distillation.checkpoints import drop_checkpoints
-from kd_landmarks.distillation.evaluation import Examiner
-from kd_landmarks.distillation.networks import build_network
-from kd_landmarks.distillation.report import examine_networks, write_report
-from kd_landmarks.distillation.runs import (
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.evaluation.examiner import Examiner
+from kd_landmarks.schemes import LandmarkScheme, get_scheme
+from kd_landmarks.training.checkpoints import drop_checkpoints
+from kd_landmarks.training.data import (
+    add_soft_landmarks,
+    fit_shape_model,
+    load_sets,
+    soft_landmarks_nme,
+    with_generated,
+)
+from kd_landmarks.training.loop import StepLoss, train_network
+from kd_landmarks.training.networks import build_network
+from kd_landmarks.training.objectives import plain_step, student_step
+from kd_landmarks.training.pseudo_labels import add_unlabeled, precompute_targets
+from kd_landmarks.training.recipe import STAGES, Recipe, parse_overrides
+from kd_landmarks.training.report import examine_networks, write_report
+from kd_landmarks.training.run_folder import (
     check_trackers,
     kept_by_run,
     plan_run,
@@ -44,29 +57,16 @@ from kd_landmarks.distillation.runs import (
     stage_is_finished,
     start_run,
 )
-from kd_landmarks.distillation.sets import (
-    add_soft_landmarks,
-    fit_shape_model,
-    load_sets,
-    soft_landmarks_nme,
-    with_generated,
-)
-from kd_landmarks.distillation.steps import plain_step, student_step
-from kd_landmarks.distillation.targets import add_unlabeled, precompute_targets
-from kd_landmarks.distillation.teachers import (
+from kd_landmarks.training.shutdown import one_ending
+from kd_landmarks.training.teachers import (
     FrozenTeacher,
     check_stored_targets,
     find_teachers,
     load_teachers,
 )
-from kd_landmarks.distillation.trainer import StepLoss, train_network
-from kd_landmarks.distillation.transfer import adopt_landmarks
-from kd_landmarks.endings import one_ending
-from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.processes import keep_freed_memory, on_cpus
-from kd_landmarks.quiet import set_up_logging
-from kd_landmarks.recipes import STAGES, Recipe, parse_overrides
-from kd_landmarks.schemes import LandmarkScheme, get_scheme
+from kd_landmarks.training.transfer import adopt_landmarks
+from kd_landmarks.utils.environment import keep_freed_memory, on_cpus
+from kd_landmarks.utils.logging import set_up_logging
 
 # The same words as above, laid out for a terminal: a line with \b keeps the next ones as they are.
 HELP = """Train facial landmark detectors by knowledge distillation.
@@ -80,7 +80,7 @@ Stages: tough_teacher learns the ground truth, tolerant_teacher the Soft-landmar
 both, baseline is the same student without them.
 
 Every value of a recipe can be given by its dotted name, such as --student.epochs 40 or --data.box
-dataset; kd_landmarks/recipes/schema.py explains them all.
+dataset; kd_landmarks/training/recipe_settings.py explains them all.
 """
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)

@@ -24,8 +24,8 @@ from scipy.stats import spearmanr
 from kd_landmarks import FaceLandmarkPipeline, load_rows
 from kd_landmarks.data.columns import box_array, longer_sides, point_array
 from kd_landmarks.data.photos import Photos
-from kd_landmarks.inference.boxes import overlaps
-from kd_landmarks.inference.calibration import scores_and_errors
+from kd_landmarks.evaluation.calibrate import scores_and_errors
+from kd_landmarks.imaging.boxes import overlaps
 from kd_landmarks.inference.confidence import Calibration
 from kd_landmarks.schemes import get_scheme
 

@@ -18,9 +18,9 @@ from record import RESULTS
 from kd_landmarks import load_rows
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.demo import recorded
-from kd_landmarks.files import write_json
 from kd_landmarks.schemes import get_scheme
-from kd_landmarks.shape_model import ShapeModel
+from kd_landmarks.training.shape_model import ShapeModel
+from kd_landmarks.utils.files import write_json
 
 CURVE_ERRORS = np.linspace(0, 10, 101)
 SCORES = ("nme", "interval", "failure_rate_8", "failure_rate_10", "auc_10", "faces")

@@ -3,7 +3,7 @@
     python benchmarks/detector_boxes.py --data "$KD_LANDMARKS_DATA"
 
 On the training faces of 300W: where YuNet's box lies, in shares of its own width and height, by
-the tight box of the face's points. That is what `FOREHEAD` in `kd_landmarks/inference/detection.py`
+the tight box of the face's points. That is what `FOREHEAD` in `kd_landmarks/imaging/detection.py`
 was taken from. On 300W common: the student's error with the ground-truth box, with YuNet's box as
 the package corrects it, with YuNet's box as it is, with a second pass (the box of the points found
 first), and with the iBUG detector's box of the data set, all on the faces that YuNet finds.
@@ -21,10 +21,10 @@ from record import print_table, record
 from kd_landmarks import default_checkpoint, load_rows
 from kd_landmarks.data.columns import box_array, point_array
 from kd_landmarks.data.detected import with_detected_boxes
-from kd_landmarks.data.rows import tight_box
-from kd_landmarks.detectors import load_detector
-from kd_landmarks.evaluation import Evaluation, evaluate_detector
-from kd_landmarks.inference.detection import find_faces
+from kd_landmarks.evaluation.evaluate import Evaluation, evaluate_detector
+from kd_landmarks.imaging.boxes import tight_box
+from kd_landmarks.imaging.detection import find_faces
+from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 
 SCHEME = get_scheme("ibug68")

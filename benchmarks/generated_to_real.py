@@ -20,15 +20,15 @@ from transformers.utils import logging as transformers_logging
 
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.crops import crop_points, crop_squares
-from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.detectors import load_detector
-from kd_landmarks.distillation.evaluation import Examiner
-from kd_landmarks.distillation.sets import GENERATED_SEEDS
-from kd_landmarks.metrics import nme
-from kd_landmarks.models.crop_kd_landmarks import to_photo_pixels
-from kd_landmarks.recipes import STAGES, load_recipe
+from kd_landmarks.evaluation.examiner import Examiner
+from kd_landmarks.evaluation.metrics import nme
+from kd_landmarks.imaging.crop import to_photo_pixels
+from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
+from kd_landmarks.synthetic import generated_dataset
+from kd_landmarks.training.data import GENERATED_SEEDS
+from kd_landmarks.training.recipe import STAGES, load_recipe
 
 
 def main(

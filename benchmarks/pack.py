@@ -18,9 +18,9 @@ from typing import Annotated
 import typer
 from record import TRAINING, without_paths, write_json
 
-from kd_landmarks.detectors import load_detector
-from kd_landmarks.weights import DEFAULT_FOLDER
-from kd_landmarks.weights.compact import save_compact
+from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER
+from kd_landmarks.models.compact import save_compact
+from kd_landmarks.models.loading import load_detector
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 

@@ -33,10 +33,10 @@ from record import print_table, record
 from kd_landmarks import default_checkpoint, load_rows
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.photos import Photos
-from kd_landmarks.detectors import load_detector
-from kd_landmarks.inference.boxes import overlaps
+from kd_landmarks.evaluation.metrics import bootstrap_interval, nme
+from kd_landmarks.imaging.boxes import overlaps
 from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8
-from kd_landmarks.metrics import bootstrap_interval, nme
+from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 
 SCRIPTS = Path(__file__).parent / "peer_scripts"

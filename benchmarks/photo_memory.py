@@ -22,8 +22,8 @@ from PIL import Image
 
 import kd_landmarks
 from kd_landmarks import FaceLandmarkPipeline
-from kd_landmarks.inference.prediction import draw_photo
-from kd_landmarks.pictures import max_megapixels
+from kd_landmarks.imaging.formats import max_megapixels
+from kd_landmarks.inference.tables import draw_photo
 from kd_landmarks.schemes import get_scheme
 
 EXAMPLE = Path(kd_landmarks.__file__).parent / "demo" / "examples" / "astronaut.jpg"

@@ -5,7 +5,7 @@ python benchmarks/plot_losses.py
 
 from record import RESULTS, shrink_picture
 
-from kd_landmarks.plots import plot_kd_loss
+from kd_landmarks.evaluation.plots import plot_kd_loss
 
 print(
     shrink_picture(

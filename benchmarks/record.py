@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from PIL import Image
 
-from kd_landmarks.distillation.report import versions
-from kd_landmarks.files import new_file, write_text
+from kd_landmarks.training.report import versions
+from kd_landmarks.utils.files import new_file, write_text
 
 RESULTS = Path(__file__).parent / "results"
 # How each released network was trained.

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from record import record, without_paths
 
-from kd_landmarks.recipes import load_recipe
+from kd_landmarks.training.recipe import load_recipe
 
 
 def main(

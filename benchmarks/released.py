@@ -24,13 +24,13 @@ from transformers.utils import logging as transformers_logging
 
 import kd_landmarks
 from kd_landmarks import KDLandmarksConfig, KDLandmarksForKeypointDetection, load_rows
-from kd_landmarks.detectors import load_detector
-from kd_landmarks.distillation.runs import METRICS
-from kd_landmarks.evaluation import Evaluation, evaluate_detector
-from kd_landmarks.files import write_json
-from kd_landmarks.metrics import bootstrap_interval
-from kd_landmarks.plots import plot_ced
+from kd_landmarks.evaluation.evaluate import Evaluation, evaluate_detector
+from kd_landmarks.evaluation.metrics import bootstrap_interval
+from kd_landmarks.evaluation.plots import plot_ced
+from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
+from kd_landmarks.training.run_folder import METRICS
+from kd_landmarks.utils.files import write_json
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 SCHEME = get_scheme("ibug68")

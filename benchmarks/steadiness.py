@@ -20,7 +20,7 @@ from record import print_table, record
 
 from kd_landmarks import FaceLandmarkPipeline, load_rows
 from kd_landmarks.data.photos import Photos
-from kd_landmarks.evaluation_report import spread
+from kd_landmarks.evaluation.report import spread
 from kd_landmarks.inference.smoothing import Smoothing
 from kd_landmarks.inference.tracking import FaceTracker
 from kd_landmarks.schemes import get_scheme

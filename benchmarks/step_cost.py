@@ -28,13 +28,13 @@ from torch.utils.data import DataLoader
 from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.crops import FaceCrops, TrainingOrder
-from kd_landmarks.data.generated import generated_dataset
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.distillation.networks import build_network, to_pixel_values
-from kd_landmarks.distillation.steps import StepLoss, plain_step, student_step
-from kd_landmarks.distillation.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
-from kd_landmarks.recipes import NetworkSettings, load_recipe
 from kd_landmarks.schemes import get_scheme
+from kd_landmarks.synthetic import generated_dataset
+from kd_landmarks.training.networks import build_network, to_pixel_values
+from kd_landmarks.training.objectives import StepLoss, plain_step, student_step
+from kd_landmarks.training.recipe import NetworkSettings, load_recipe
+from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 
 # As `accelerate launch --dynamo_backend inductor` does.
 COMPILED = "precomputed, compiled"

@@ -9,8 +9,6 @@ from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from ._registration import register_on_demand
-
 __version__ = version("kd-landmarks")
 
 _ROOMS = {
@@ -20,22 +18,23 @@ _ROOMS = {
     "KDLandmarksImageProcessor": "models",
     "KDLandmarksOutput": "models",
     "KDLandmarksError": "errors",
-    "KDLoss": "losses",
-    "LandmarkEvaluator": "metrics",
+    "KDLoss": "losses.kd",
+    "LandmarkEvaluator": "evaluation.metrics",
     "LandmarkScheme": "schemes",
-    "ShapeModel": "shape_model",
-    "default_checkpoint": "weights",
+    "ShapeModel": "training.shape_model",
+    "default_checkpoint": "inference.checkpoints",
     "get_scheme": "schemes",
     "load_rows": "data.loading",
-    "nme": "metrics",
+    "nme": "evaluation.metrics",
 }
 
 if TYPE_CHECKING:
     from .data.loading import load_rows
     from .errors import KDLandmarksError
+    from .evaluation.metrics import LandmarkEvaluator, nme
+    from .inference.checkpoints import default_checkpoint
     from .inference.pipeline import FaceLandmarkPipeline
-    from .losses import KDLoss
-    from .metrics import LandmarkEvaluator, nme
+    from .losses.kd import KDLoss
     from .models import (
         KDLandmarksConfig,
         KDLandmarksForKeypointDetection,
@@ -43,8 +42,7 @@ if TYPE_CHECKING:
         KDLandmarksOutput,
     )
     from .schemes import LandmarkScheme, get_scheme
-    from .shape_model import ShapeModel
-    from .weights import default_checkpoint
+    from .training.shape_model import ShapeModel
 
 __all__ = [
     "FaceLandmarkPipeline",
@@ -72,6 +70,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*globals(), *_ROOMS])
-
-
-register_on_demand()

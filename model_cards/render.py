@@ -3,20 +3,19 @@
     python model_cards/render.py
 
 A card is made of the checkpoint's own files and of what people wrote about it, in
-`kd_landmarks/cards/released.yaml`. Models whose weights are not there are left out.
+`kd_landmarks/hub/released.yaml`. Models whose weights are not there are left out.
 """
 
 import os
 from dataclasses import replace
 from pathlib import Path
 
-from kd_landmarks.cards import read_checkpoint, render_card
-from kd_landmarks.cards.picture import picture_name, save_scheme_picture
-from kd_landmarks.cards.released import released_names
-from kd_landmarks.checkpoint_files import WEIGHTS
-from kd_landmarks.files import write_text
+from kd_landmarks.hub.card import read_checkpoint, render_card
+from kd_landmarks.hub.picture import picture_name, save_scheme_picture
+from kd_landmarks.hub.released import released_names
+from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER, WEIGHTS
 from kd_landmarks.schemes import SCHEMES, get_scheme
-from kd_landmarks.weights import DEFAULT_FOLDER
+from kd_landmarks.utils.files import write_text
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINTS = HERE.parent / "checkpoints"

@@ -19,7 +19,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 import numpy as np
 import pytest
-from hub.clients import LocalHub
+from fake_hub.clients import LocalHub
 from small_networks import save_small
 
 
@@ -42,7 +42,7 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalHub]:
-    """A Hub of this machine's own, to which the test's clients are logged in; see tests/hub."""
+    """A Hub of this machine's own, to which the test's clients are logged in (helpers/fake_hub)."""
     with LocalHub(tmp_path / "hub", monkeypatch) as local:
         yield local
 

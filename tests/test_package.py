@@ -45,7 +45,9 @@ def wheel(tmp_path_factory):
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"kd_landmarks/recipes/300w.yaml", "kd_landmarks/schemes/wflw98.yaml"} <= set(names)
+    assert {"kd_landmarks/training/recipes/300w.yaml", "kd_landmarks/schemes/wflw98.yaml"} <= set(
+        names
+    )
     assert "kd_landmarks/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"kd_landmarks"}

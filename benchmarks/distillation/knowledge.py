@@ -27,11 +27,11 @@ from record import print_table, record  # noqa: E402
 from training import SCHEME, SEED, labeled_faces  # noqa: E402
 
 from kd_landmarks.data.columns import box_array, longer_sides, point_array  # noqa: E402
-from kd_landmarks.detectors import load_detector  # noqa: E402
-from kd_landmarks.distillation.teachers import FrozenTeacher  # noqa: E402
-from kd_landmarks.distillation.views import draw_views, look  # noqa: E402
-from kd_landmarks.metrics import nme  # noqa: E402
-from kd_landmarks.processes import on_cpus  # noqa: E402
+from kd_landmarks.evaluation.metrics import nme  # noqa: E402
+from kd_landmarks.models.loading import load_detector  # noqa: E402
+from kd_landmarks.training.pseudo_label_views import draw_views, look  # noqa: E402
+from kd_landmarks.training.teachers import FrozenTeacher  # noqa: E402
+from kd_landmarks.utils.environment import on_cpus  # noqa: E402
 
 EVERY = 6
 STUDENT = "student, no teacher"

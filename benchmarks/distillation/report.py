@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from record import shrink_picture
 from training import RESULTS, SEED, plan
 
-from kd_landmarks.files import write_text
-from kd_landmarks.metrics import bootstrap_interval
+from kd_landmarks.evaluation.metrics import bootstrap_interval
+from kd_landmarks.utils.files import write_text
 
 HERE = Path(__file__).parent
 PAGE = HERE / "README.md"

@@ -25,10 +25,10 @@ from record import describe, without_paths, write_json  # noqa: E402
 from training import REPOSITORY, RESULTS, SCHEME, SEED, finish, plan  # noqa: E402
 
 from kd_landmarks import load_rows  # noqa: E402
-from kd_landmarks.detectors import load_detector  # noqa: E402
-from kd_landmarks.distillation.runs import METRICS, RECIPE  # noqa: E402
-from kd_landmarks.evaluation import evaluate_detector  # noqa: E402
-from kd_landmarks.recipes import STAGES  # noqa: E402
+from kd_landmarks.evaluation.evaluate import evaluate_detector  # noqa: E402
+from kd_landmarks.models.loading import load_detector  # noqa: E402
+from kd_landmarks.training.recipe import STAGES  # noqa: E402
+from kd_landmarks.training.run_folder import METRICS, RECIPE  # noqa: E402
 
 BACKBONE = "mobilenetv2_100.safetensors"
 RELEASED = REPOSITORY / "checkpoints"

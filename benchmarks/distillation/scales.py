@@ -25,13 +25,10 @@ from onnx_time import milliseconds_a_face  # noqa: E402
 from record import RESULTS, print_table, record, shrink_picture  # noqa: E402
 from training import SCHEME, SEED  # noqa: E402
 
-from kd_landmarks.distillation.networks import build_network  # noqa: E402
 from kd_landmarks.inference.export import export_onnx  # noqa: E402
-from kd_landmarks.models import (  # noqa: E402
-    KDLandmarksForKeypointDetection,
-    KDLandmarksImageProcessor,
-)
-from kd_landmarks.recipes import NetworkSettings  # noqa: E402
+from kd_landmarks.models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor  # noqa: E402
+from kd_landmarks.training.networks import build_network  # noqa: E402
+from kd_landmarks.training.recipe import NetworkSettings  # noqa: E402
 
 # The student as it is, and arms of group e.
 REFERENCE, GROUP = "half-none", "e"

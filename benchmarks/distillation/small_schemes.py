@@ -30,13 +30,13 @@ from training import REPOSITORY, finish  # noqa: E402
 from kd_landmarks import default_checkpoint, load_rows  # noqa: E402
 from kd_landmarks.data.columns import point_array  # noqa: E402
 from kd_landmarks.data.rows import photo_id  # noqa: E402
-from kd_landmarks.detectors import load_detector  # noqa: E402
-from kd_landmarks.distillation.evaluation import Examiner  # noqa: E402
-from kd_landmarks.distillation.runs import METRICS  # noqa: E402
-from kd_landmarks.metrics import nme  # noqa: E402
-from kd_landmarks.processes import on_cpus  # noqa: E402
-from kd_landmarks.recipes.schema import STAGE_LABELS  # noqa: E402
+from kd_landmarks.evaluation.examiner import Examiner  # noqa: E402
+from kd_landmarks.evaluation.metrics import nme  # noqa: E402
+from kd_landmarks.models.loading import load_detector  # noqa: E402
 from kd_landmarks.schemes import get_scheme  # noqa: E402
+from kd_landmarks.training.recipe_settings import STAGE_LABELS  # noqa: E402
+from kd_landmarks.training.run_folder import METRICS  # noqa: E402
+from kd_landmarks.utils.environment import on_cpus  # noqa: E402
 
 FOLDS, SEED = 5, 0
 CHECKPOINTS = REPOSITORY / "checkpoints"

@@ -15,14 +15,14 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kd_landmarks import FaceLandmarkPipeline
-from kd_landmarks.detectors import load_detector
 from kd_landmarks.inference.export import export_onnx
 from kd_landmarks.inference.onnx import METADATA, OnnxDetector
+from kd_landmarks.models.loading import load_detector
 
 from . import Case, Try
 from .damage import STRANGE, cut, flipped, other_value, scratch, strange_texts
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 from small_networks import save_small
 
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"

@@ -17,20 +17,20 @@ import torch
 import yaml
 from accelerate import Accelerator
 
-from kd_landmarks import predict
-from kd_landmarks.cards import read_checkpoint
+from kd_landmarks.data import annotate as predict
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.rows import check_rows
-from kd_landmarks.distillation.checkpoints import load_checkpoint, save_checkpoint
-from kd_landmarks.distillation.runs import plan_run, run_identity
-from kd_landmarks.recipes import load_recipe
+from kd_landmarks.hub.card import read_checkpoint
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
+from kd_landmarks.training.checkpoints import load_checkpoint, save_checkpoint
+from kd_landmarks.training.recipe import load_recipe
+from kd_landmarks.training.run_folder import plan_run, run_identity
 
 from . import Case, Try
 from .damage import STRANGE, cut, flipped, other_value, scratch, strange_texts
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "helpers"))
 from downloads import FIVE, write_300w, write_cofw_folder, write_own, write_wflw
 from finished_runs import save_run
 from small_networks import save_small

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from kd_landmarks import FaceLandmarkPipeline
-from kd_landmarks.data.generated import generate_face
+from kd_landmarks.synthetic import generate_face
 
 from . import Case, Try
 from .damage import cut, flipped

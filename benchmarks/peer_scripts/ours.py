@@ -18,7 +18,7 @@ import numpy as np
 from harness import run
 from PIL import Image
 
-from kd_landmarks.inference.detection import YuNet, detect_faces
+from kd_landmarks.imaging.detection import YuNet, detect_faces
 from kd_landmarks.inference.onnx import OnnxDetector
 
 PASSES, WARM_UP, BATCH = 120, 20, 32

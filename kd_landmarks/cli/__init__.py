@@ -4,19 +4,8 @@ Each command imports the heavy libraries inside, so that `--help` answers at onc
 """
 
 # They register their commands.
-from ..signals import quiet_start
-from . import (  # noqa: F401
-    calibrate,
-    convert,
-    demo,
-    evaluate,
-    export,
-    hub,
-    info,
-    predict,
-    space,
-    video,
-)
+from ..utils.signals import quiet_start
+from . import calibrate, convert, demo, evaluate, export, hub, info, predict, space, video  # noqa: F401
 from .app import app
 
 

@@ -14,7 +14,7 @@ import typer
 from typer.core import TyperGroup
 
 from ..errors import KDLandmarksError, shown
-from ..signals import exit_code, now_ending, stop_signals
+from ..utils.signals import exit_code, now_ending, stop_signals
 
 KEPT = "files that were finished stay, and none is left half-written; the same command starts again"
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError
-from ..quiet import set_up_logging
+from ..utils.logging import set_up_logging
 from .app import app
 from .options import AllowOutside
 
@@ -46,8 +46,8 @@ def calibrate(
     from ..data.columns import spread
     from ..data.loading import load_rows
     from ..data.rows import check_rows
-    from ..detectors import detector_scheme, load_detector
-    from ..inference.calibration import calibrate_checkpoint
+    from ..evaluation.calibrate import calibrate_checkpoint
+    from ..models.loading import detector_scheme, load_detector
 
     detector, processor = load_detector(checkpoint)
     scheme = detector_scheme(detector, checkpoint)

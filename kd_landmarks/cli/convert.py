@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError
-from ..quiet import set_up_logging
-from ..values import one_of
+from ..utils.logging import set_up_logging
+from ..utils.values import one_of
 from .app import app
 from .options import AllowOutside, finite
 

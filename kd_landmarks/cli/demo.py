@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError, shown
-from ..quiet import set_up_logging
+from ..utils.logging import set_up_logging
 from .app import app
 from .options import Device
 

@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-from ..files import check_outputs, check_writable, write_json
-from ..quiet import set_up_logging
-from ..values import one_of
+from ..utils.files import check_outputs, check_writable, write_json
+from ..utils.logging import set_up_logging
+from ..utils.values import one_of
 from .app import app
 from .options import AllowOutside, Model
 
@@ -78,13 +78,13 @@ def evaluate(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Load, measure, print and write."""
-    from ..metrics import NORMALIZERS
+    from ..evaluation.metrics import NORMALIZERS
 
     one_of("--box", box, ("gt", "dataset", "detector"))
     one_of("--normalizer", normalizer, NORMALIZERS)
     set_up_logging()
-    from ..checkpoint_files import own_files
-    from ..drawings import check_drawings
+    from ..imaging.output import check_drawings
+    from ..inference.checkpoints import own_files
 
     # What cannot be written, or would replace something, is better known before the work.
     pictures = {} if plots is None else {f"--plots, {name},": plots / name for name in PLOTS}
@@ -103,9 +103,9 @@ def evaluate(
     from ..data.detected import with_detected_boxes
     from ..data.loading import load_rows
     from ..data.rows import check_rows
-    from ..detectors import detector_scheme, load_detector
-    from ..evaluation import evaluate_detector
-    from ..evaluation_report import evaluation_text, versions, write_pictures
+    from ..evaluation.evaluate import evaluate_detector
+    from ..evaluation.report import evaluation_text, versions, write_pictures
+    from ..models.loading import detector_scheme, load_detector
 
     source = model or default_checkpoint()
     name = model or Path(source).name

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError
-from ..files import check_outputs, check_writable, new_file
-from ..quiet import set_up_logging
-from ..values import EXPORTS, ending
+from ..utils.files import check_outputs, check_writable, new_file
+from ..utils.logging import set_up_logging
+from ..utils.values import EXPORTS, ending
 from .app import app
 from .options import AllowOutside, Model
 
@@ -45,7 +45,7 @@ def export(
     if int8 != (calibration is not None):
         raise KDLandmarksError("--int8 and --calibration go together")
     set_up_logging()
-    from ..checkpoint_files import own_files
+    from ..inference.checkpoints import own_files
 
     # What cannot be written, or would replace something, is better known before the work.
     outputs = {"--out": out}
@@ -64,8 +64,8 @@ def export(
 
     from .. import default_checkpoint
     from ..data.loading import load_rows
-    from ..detectors import detector_scheme, load_detector
     from ..inference.export import export_onnx, export_openvino, processed_crops, quantize_int8
+    from ..models.loading import detector_scheme, load_detector
 
     source = model or default_checkpoint()
     detector, processor = load_detector(source)

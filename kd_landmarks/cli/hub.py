@@ -5,8 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
-from ..files import check_outputs, check_writable, write_text
-from ..quiet import set_up_logging
+from ..utils.files import check_outputs, check_writable, write_text
+from ..utils.logging import set_up_logging
 from .app import app
 
 # In the help texts, a line with \b keeps the lines after it as they are.
@@ -84,7 +84,7 @@ def push(
     """Check, stage, push and print."""
     set_up_logging()
     from .. import default_checkpoint
-    from ..hub import push_checkpoint
+    from ..hub.push import push_checkpoint
 
     links = _links(repo_id, base_model, dataset, student, license)
     done = push_checkpoint(
@@ -116,17 +116,17 @@ def card(
 ) -> None:
     """Read, render and write."""
     set_up_logging()
-    from ..checkpoint_files import own_files
-    from ..drawings import check_drawings
+    from ..imaging.output import check_drawings
+    from ..inference.checkpoints import own_files
 
     if out is not None:  # what cannot be written is better known before the work
         check_outputs({"--out": out}, own_files(checkpoint))
         check_writable(out)
 
     from .. import default_checkpoint
-    from ..cards import read_checkpoint, render_card
-    from ..cards.picture import can_be_drawn, picture_name, save_scheme_picture
-    from ..hub import check_links
+    from ..hub.card import read_checkpoint, render_card
+    from ..hub.picture import can_be_drawn, picture_name, save_scheme_picture
+    from ..hub.push import check_links
 
     links = _links(repo_id, base_model, dataset, student, license)
     check_links(links)
@@ -154,7 +154,7 @@ def _links(
     students: list[str] | None,
     license: str | None,
 ) -> Any:
-    from ..cards import Links
+    from ..hub.card import Links
 
     return Links(
         repo_id=repo_id,

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..quiet import set_up_logging
+from ..utils.logging import set_up_logging
 from .app import app
 
 INFO_HELP = """Say what a detector is: network, landmarks, crop, size, and what it scored.
@@ -30,10 +30,10 @@ def info(
     """Read and print."""
     set_up_logging()
     from .. import __version__, default_checkpoint
-    from ..cards import read_checkpoint
-    from ..checkpoint_files import CONFIG, PROCESSOR, WEIGHTS, find_checkpoint
-    from ..evaluation_report import SCORE_COLUMNS
-    from ..text_table import text_table
+    from ..evaluation.report import SCORE_COLUMNS
+    from ..hub.card import read_checkpoint
+    from ..inference.checkpoints import CONFIG, PROCESSOR, WEIGHTS, find_checkpoint
+    from ..utils.tables import text_table
 
     source = model or default_checkpoint()
     files = find_checkpoint(source)

@@ -8,10 +8,10 @@ from typing import Annotated, TextIO
 import typer
 
 from ..errors import KDLandmarksError
-from ..files import check_outputs, check_writable, new_file
-from ..quiet import set_up_logging
-from ..text_table import counted
-from ..values import TABLES, ending
+from ..utils.files import check_outputs, check_writable, new_file
+from ..utils.logging import set_up_logging
+from ..utils.tables import counted
+from ..utils.values import TABLES, ending
 from .app import app
 from .options import Device, MinScore, Model
 
@@ -45,9 +45,9 @@ def predict(
     """Find, detect, write and draw."""
     kind = ".jsonl" if out is None else ending("--out", out, TABLES)
     set_up_logging()
-    from ..checkpoint_files import own_files
-    from ..drawings import check_drawings, save_drawing
-    from ..inference.finding import drawn_names, find_photos, local_files
+    from ..imaging.output import check_drawings, save_drawing
+    from ..inference.checkpoints import own_files
+    from ..inference.folders import drawn_names, find_photos, local_files
 
     # What cannot be written, or would replace something, is better known before the work.
     found = find_photos(photos)
@@ -68,10 +68,10 @@ def predict(
 
     from tqdm.auto import tqdm
 
-    from ..detectors import detector_scheme
-    from ..inference.detection import YuNet
+    from ..imaging.detection import YuNet
     from ..inference.pipeline import FaceLandmarkPipeline
-    from ..inference.prediction import PredictionWriter, draw_photo, predict_photos
+    from ..inference.tables import PredictionWriter, draw_photo, predict_photos
+    from ..models.loading import detector_scheme
 
     detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=device)
     scheme = detector_scheme(detect.model, model or "the package's detector")

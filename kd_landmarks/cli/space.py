@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ..quiet import set_up_logging
+from ..utils.logging import set_up_logging
 from .app import app
 
 # In the help texts, a line with \b keeps the lines after it as they are.
@@ -55,7 +55,7 @@ def push_space(
     set_up_logging()
     from huggingface_hub import constants
 
-    from .. import space
+    from ..hub import space
 
     done = space.push_space(
         repo_id,

@@ -7,10 +7,10 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError
-from ..files import check_outputs, check_writable, new_file
-from ..quiet import set_up_logging
-from ..text_table import counted
-from ..values import CODECS, ending
+from ..utils.files import check_outputs, check_writable, new_file
+from ..utils.logging import set_up_logging
+from ..utils.tables import counted
+from ..utils.values import CODECS, ending
 from .app import app
 from .options import Device, Model, finite
 
@@ -58,7 +58,7 @@ def video(
     ending("OUT", out, CODECS)
     out = out.expanduser()
     set_up_logging()
-    from ..checkpoint_files import own_files
+    from ..inference.checkpoints import own_files
 
     # What cannot be written, or would replace something, is better known before the work.
     outputs = {"OUT": out} | ({} if json is None else {"--json": json})
@@ -68,7 +68,6 @@ def video(
 
     from tqdm.auto import tqdm
 
-    from ..detectors import detector_scheme
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..inference.smoothing import Smoothing
     from ..inference.tracking import FaceTracker
@@ -80,6 +79,7 @@ def video(
         frame_line,
         track_video,
     )
+    from ..models.loading import detector_scheme
 
     tracks: set[int] = set()
     frames = 0

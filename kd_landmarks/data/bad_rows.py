@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
-from ..pictures import open_picture
+from ..imaging.formats import open_picture
 
 logger = logging.getLogger("kd_landmarks")
 

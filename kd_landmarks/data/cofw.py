@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError, reason, shown
-from ..pictures import max_megapixels
+from ..imaging.formats import max_megapixels
 from .rows import RawRow
 
 COFW_SUFFIXES = {"train": "Tr", "test": "T"}

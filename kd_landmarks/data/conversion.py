@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import datasets
 
 from ..schemes import LandmarkScheme
-from ..text_table import text_table
+from ..utils.tables import text_table
 from .shards import StoredSplit
 
 MISSING_FILE = "missing.txt"

@@ -32,11 +32,11 @@ import yaml
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
-from ..files import check_new_folder, check_outside, new_folder, write_text
 from ..schemes import LandmarkScheme, get_scheme
+from ..utils.files import check_new_folder, check_outside, new_folder, write_text
+from .card import SCHEME_FILE, card_text, is_built_in
 from .conversion import MISSING_FILE, Conversion, Count
 from .data_folder import DataFolder
-from .dataset_card import SCHEME_FILE, card_text, is_built_in
 from .official import official_rows
 from .own_data import Faces, own_boxes, own_splits
 from .published import PUBLISHED, Part, PublishedSet, unlabeled_photos

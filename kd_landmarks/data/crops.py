@@ -15,8 +15,8 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvF
 
 from ..errors import KDLandmarksError
-from ..inference.pixels import cut_square
-from ..models.crop_kd_landmarks import check_crop_size, square_crop, to_crop_units
+from ..imaging.crop import check_crop_size, square_crop, to_crop_units
+from ..imaging.pixels import cut_square
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
 from .columns import box_array, point_array
 from .photos import Photos

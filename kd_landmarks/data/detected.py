@@ -4,11 +4,10 @@ from datasets import Dataset, List, Value
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
-from ..inference.boxes import overlaps
-from ..inference.detection import FaceDetector, YuNet, detect_faces
+from ..imaging.boxes import overlaps, tight_box
+from ..imaging.detection import FaceDetector, YuNet, detect_faces
 from .columns import point_array
 from .photos import Photos
-from .rows import tight_box
 
 # A found box belongs to the labeled face that it shares this much with, of both together. Boxes of
 # other faces in the photo stay far below.

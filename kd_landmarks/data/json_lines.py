@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import KDLandmarksError, shown
-from ..parsing import parse_json
 from ..schemes import LandmarkScheme
+from ..utils.parsing import parse_json
 from .data_folder import DataFolder
 from .rows import RawRow, photo_id
 from .text_lines import text_lines

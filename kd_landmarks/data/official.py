@@ -22,8 +22,8 @@ import datasets
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
-from ..parsing import read_text
 from ..schemes import LandmarkScheme, get_scheme
+from ..utils.parsing import read_text
 from .cofw import COFW_SUFFIXES, cofw_faces
 from .data_folder import DataFolder
 from .rows import RawRow, build_rows, photo_id

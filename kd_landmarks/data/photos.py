@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..pictures import open_picture
+from ..imaging.formats import open_picture
 from .streaming import Place, RowGroups, groups_at_once
 
 # Rows that need no fetching, such as generated faces among streamed ones, come in groups of this

@@ -29,6 +29,7 @@ import datasets
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
+from ..imaging.boxes import tight_box
 from ..schemes import LandmarkScheme
 from .bad_rows import BadRows, box_problem, image_problem, points_problem, text_problem
 from .photos import Photos
@@ -90,11 +91,6 @@ def row_features(
     features |= {name: datasets.Value("int64") for name in attributes}
     features |= dict.fromkeys(targets, points)
     return datasets.Features(features)
-
-
-def tight_box(landmarks: np.ndarray) -> np.ndarray:
-    """The box x0, y0, x1, y1 (4,) around landmarks (N, 2), from point to point, no margin."""
-    return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
 
 
 def photo_id(path: str | Path, subset: str | None = None) -> str:

@@ -18,9 +18,9 @@ from datasets.packaged_modules.parquet.parquet import ParquetConfig
 from huggingface_hub import constants
 
 from ..errors import KDLandmarksError, reason, shown
-from ..hub_errors import ask_the_hub
-from ..hub_patience import patient_hub
-from ..parsing import parse_yaml, read_text
+from ..utils.hub import ask_the_hub
+from ..utils.hub_patience import patient_hub
+from ..utils.parsing import parse_yaml, read_text
 from .data_folder import DataFolder
 from .stored_columns import StoredRows, check_columns, with_own_pictures
 from .streaming import features_of, streamed_rows

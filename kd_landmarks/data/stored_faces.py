@@ -12,13 +12,14 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.pixels import as_rgb
-from ..models.crop_kd_landmarks import square_crop
+from ..imaging.boxes import tight_box
+from ..imaging.crop import square_crop
+from ..imaging.pixels import as_rgb
 from ..schemes import LandmarkScheme
 from .bad_rows import box_problem, image_problem
 from .data_folder import DataFolder
 from .photos import open_photo
-from .rows import RawRow, row_cells, tight_box
+from .rows import RawRow, row_cells
 
 JPEG_QUALITY = 95
 """Of cut JPEG photos; beyond, files grow much and pictures change little."""

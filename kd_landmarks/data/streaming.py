@@ -22,7 +22,7 @@ from datasets.table import table_cast
 from huggingface_hub import HfFileSystem
 
 from ..errors import KDLandmarksError, reason
-from ..hub_patience import patient_hub
+from ..utils.hub_patience import patient_hub
 
 HELD_GROUPS = 8
 HELD_BYTES = 256_000_000

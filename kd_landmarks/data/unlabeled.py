@@ -14,9 +14,9 @@ from PIL import ExifTags, ImageOps
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError, reason, shown
-from ..inference.detection import YuNet, detect_faces
-from ..inference.photos import photo_files
-from ..inference.pixels import as_rgb
+from ..imaging.detection import YuNet, detect_faces
+from ..imaging.photos import photo_files
+from ..imaging.pixels import as_rgb
 from .bad_rows import BadRows, corners_problem, image_problem, text_problem
 from .data_folder import DataFolder
 from .json_lines import read_unlabeled_lines

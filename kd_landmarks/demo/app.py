@@ -1,7 +1,5 @@
 """The demo as a whole: its tabs, its looks, its limits, and its start."""
 
-from .zero_gpu import LENT  # isort: skip  # before torch
-
 import os
 import signal
 import sys
@@ -24,6 +22,7 @@ from .results import headline
 from .results_tab import ResultsTab
 from .video_tab import VideoTab
 from .webcam_tab import WebcamTab
+from .zero_gpu import LENT
 
 TITLE = "kd-landmarks: facial landmarks by knowledge distillation"
 AT_ONCE, WAITING = 2, 64

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.detection import detect_faces
-from ..metrics import nme
+from ..evaluation.metrics import nme
+from ..imaging.detection import detect_faces
 from .examples import examples
 from .networks import Answer, Entry, Networks, how_to_get
 from .overlay import legend, notice, photo_view

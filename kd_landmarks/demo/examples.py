@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.generated import generate_face
-from ..inference.photos import load_photo
+from ..imaging.photos import load_photo
+from ..synthetic import generate_face
 
 FOLDER = Path(__file__).parent / "examples"
 DRAWN_SIDE = 512

@@ -8,10 +8,10 @@ import pandas as pd
 import torch
 from PIL import Image
 
-from .. import plots
-from ..data.generated import generate_face
-from ..loss_variants import VARIANTS, AssistiveConstants, find_variant
-from ..shape_model import ShapeModel
+from ..evaluation import plots
+from ..losses.variants import VARIANTS, AssistiveConstants, find_variant
+from ..synthetic import generate_face
+from ..training.shape_model import ShapeModel
 from .networks import Networks
 from .overlay import legend, outline_svg, picture_svg
 from .recorded import FOLDER
@@ -173,7 +173,7 @@ def loss_curves(
     """The parts of KD-Loss over the student's error, as rows of error, loss and part.
 
     Args:
-        name: of a variant of `kd_landmarks.loss_variants`.
+        name: of a variant of `kd_landmarks.losses.variants`.
         alpha: of both teachers; the pull below the teacher grows with it.
         beta: of both teachers.
         tough: the Tough-Teacher's distance from the truth, in crop units.

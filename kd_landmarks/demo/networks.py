@@ -11,11 +11,11 @@ from typing import Any
 
 from PIL import Image
 
-from ..detectors import detector_scheme
-from ..devices import checked_device
 from ..errors import KDLandmarksError
 from ..inference.pipeline import Face, FaceLandmarkPipeline
+from ..models.loading import detector_scheme
 from ..schemes import LandmarkScheme
+from ..utils.environment import checked_device
 
 TIMED_RUNS = 7
 """The first one warms up."""

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..inference.pixels import shrunken
+from ..imaging.pixels import shrunken
 from ..schemes import LandmarkScheme
-from ..text_table import counted
+from ..utils.tables import counted
 from .uploads import as_jpeg
 
 SHOWN_SIDE = 1280

@@ -12,7 +12,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..inference.pipeline import Face
-from ..inference.prediction import PredictionWriter, plain_face
+from ..inference.tables import PredictionWriter, plain_face
 from ..schemes import LandmarkScheme
 from .examples import examples
 from .networks import Networks

@@ -3,15 +3,7 @@
 import gradio as gr
 
 from .overlay import legend
-from .results import (
-    COMMON,
-    WFLW,
-    error_curves,
-    gain_text,
-    peers_table,
-    released_table,
-    risk_curves,
-)
+from .results import COMMON, WFLW, error_curves, gain_text, peers_table, released_table, risk_curves
 
 COLORS = ["#0d9488", "#f59e0b", "#64748b", "#db2777", "#6366f1", "#65a30d", "#0ea5e9"]
 

@@ -11,9 +11,9 @@ from typing import Any
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.photos import load_photo
+from ..imaging.formats import TooLarge, max_megapixels, open_picture
+from ..imaging.photos import load_photo
 from ..inference.video import VideoInfo, VideoReader
-from ..pictures import TooLarge, max_megapixels, open_picture
 from .received import LARGEST_BYTES, LARGEST_UPLOAD
 
 LONGEST_CLIP = 20

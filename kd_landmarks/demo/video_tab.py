@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.prediction import CORNERS, plain_face, point_columns
 from ..inference.smoothing import Smoothing
+from ..inference.tables import CORNERS, plain_face, point_columns
 from ..inference.tracking import FaceTracker, TrackedFace
 from ..inference.video import (
     VideoReader,
@@ -28,7 +28,7 @@ from ..inference.video import (
     track_video,
 )
 from ..schemes import LandmarkScheme
-from ..text_table import counted
+from ..utils.tables import counted
 from .networks import Networks
 from .overlay import count_of, data_url, downloads, notice, table
 from .received import Uploads

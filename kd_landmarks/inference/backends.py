@@ -11,13 +11,9 @@ from huggingface_hub.constants import HF_HOME
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..models import (
-    KDLandmarksForKeypointDetection,
-    KDLandmarksImageProcessor,
-    KDLandmarksOutput,
-)
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor, KDLandmarksOutput
 from ..models.modeling_kd_landmarks import KDLandmarksPreTrainedModel
-from ..values import one_of
+from ..utils.values import one_of
 from .export import export_onnx, need
 from .onnx import OnnxDetector
 from .pipeline import BACKENDS

@@ -12,13 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import KDLandmarksError, shown
 
-# A point counts as right within this share of the face box's longer side of the truth: about 6 % of
-# the distance between the eyes' outer corners, twice a good detector's mean error.
-TOLERANCE = 0.03
-# Pulls each landmark's intercept towards the mean of all, as this many faces would.
-_PRIOR_FACES = 10.0
 _LEAST_SPREAD = 1e-3
-_ROUNDS = 50
 _LARGEST = 1e6
 _MEND = (
     "it needs a positive tolerance, a negative slope and finite intercepts, as `kd-landmarks "
@@ -93,57 +87,7 @@ class Calibration:
                 f"scores are of shape {array.shape}, the calibration is for "
                 f"{len(self.intercepts)} landmarks"
             )
-        return _sigmoid(np.array(self.intercepts) + self.slope * _log_spread(array)).astype("f4")
-
-
-def fit_calibration(
-    scores: ArrayLike, errors: ArrayLike, tolerance: float = TOLERANCE
-) -> Calibration:
-    """The most likely calibration, by Newton's method.
-
-    Args:
-        scores: (faces, N) of the integral head, on faces that it was not trained on.
-        errors: (faces, N) distances from the ground truth, in longer sides of the face box.
-        tolerance: how near a right point is.
-
-    Raises:
-        KDLandmarksError: for arrays that do not fit one another; where all points are right, all
-            wrong, or more spread does not mean more error, so that there is nothing to learn.
-    """
-    spread = _log_spread(np.asarray(scores, dtype=np.float64))
-    right = np.asarray(errors, dtype=np.float64) <= tolerance
-    if spread.ndim != 2 or spread.shape != right.shape:
-        raise KDLandmarksError(f"scores {spread.shape} and errors {right.shape} do not fit")
-    if right.all() or not right.any():
-        raise KDLandmarksError(
-            f"{'all' if right.all() else 'none'} of the points are within {tolerance} box sides of "
-            "the truth: choose another tolerance"
-        )
-    center, width = spread.mean(), max(spread.std(), 1e-9)
-    z = (spread - center) / width
-    count = z.shape[1]
-    prior = _PRIOR_FACES * right.mean() * (1 - right.mean())
-    common = np.log(right.mean() / (1 - right.mean()))
-    # Parameters: an intercept for each landmark, then the slope.
-    theta = np.append(np.full(count, common), -1.0)
-    for _ in range(_ROUNDS):
-        chance = _sigmoid(theta[:count] + theta[count] * z)
-        weight = chance * (1 - chance)
-        gradient = np.append(
-            (chance - right).sum(0) + prior * (theta[:count] - common), ((chance - right) * z).sum()
-        )
-        curvature = np.diag(np.append(weight.sum(0) + prior, (weight * z**2).sum()))
-        curvature[:count, count] = curvature[count, :count] = (weight * z).sum(0)
-        step = np.linalg.solve(curvature, gradient)
-        theta -= step
-        if np.abs(step).max() < 1e-8:
-            break
-    slope = theta[count] / width
-    if not slope < 0:
-        raise KDLandmarksError("on these faces, points of more spread are not further off")
-    intercepts = theta[:count] - slope * center
-    # More digits than the faces could have taught would only fill configurations.
-    return Calibration(tolerance, round(float(slope), 4), tuple(intercepts.round(4).tolist()))
+        return sigmoid(np.array(self.intercepts) + self.slope * log_spread(array)).astype("f4")
 
 
 def _is_moderate(value: Any) -> bool:
@@ -151,9 +95,11 @@ def _is_moderate(value: Any) -> bool:
     return number and -_LARGEST <= value <= _LARGEST
 
 
-def _log_spread(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_spread(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log(1 - s) of scores from 0 to 1, bounded below."""
     return np.log(np.clip(1 - scores, _LEAST_SPREAD, 1))
 
 
-def _sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+def sigmoid(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """1 / (1 + exp(-x)), without overflow."""
     return 1 / (1 + np.exp(-np.clip(values, -50, 50)))

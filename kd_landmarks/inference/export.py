@@ -20,11 +20,11 @@ from torch import Tensor, nn
 from .. import __version__
 from ..data.columns import box_array, spread
 from ..data.photos import Photos
-from ..detectors import detector_scheme
 from ..errors import KDLandmarksError
-from ..files import check_outputs, new_file
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from .faces import crop_faces
+from ..models.crops import crop_faces
+from ..models.loading import detector_scheme
+from ..utils.files import check_outputs, new_file
 from .onnx import METADATA
 
 # Of the files: what ONNX Runtime 1.20 and OpenVINO 2024.6, the oldest that we ask for, both read.

@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import KDLandmarksError, shown
-from ..models.crop_kd_landmarks import check_crop_size, check_finite, square_crop, to_photo_pixels
-from ..models.settings_kd_landmarks import check_settings
-from ..parsing import MOST_JSON, parse_json
-from ..values import whole
-from .boxes import face_boxes
+from ..imaging.boxes import face_boxes
+from ..imaging.crop import check_crop_size, check_finite, square_crop, to_photo_pixels
+from ..imaging.crop_settings import check_settings
+from ..imaging.photos import load_photo
+from ..imaging.pixels import cut_square
+from ..utils.parsing import MOST_JSON, parse_json
+from ..utils.values import whole
 from .confidence import Calibration
-from .photos import load_photo
-from .pixels import cut_square
 
 # The key of an exported file's metadata that tells crop, normalization and landmarks, as JSON.
 METADATA = "kd_landmarks"
@@ -88,7 +88,7 @@ class OnnxDetector:
         """The landmarks of a photo's faces.
 
         Args:
-            photo: as `kd_landmarks.inference.photos.load_photo` takes it.
+            photo: as `kd_landmarks.imaging.photos.load_photo` takes it.
             boxes: one box (4,) or several (faces, 4): x0, y0, x1, y1 in pixels of the upright
                 photo, tight around each face's points.
 

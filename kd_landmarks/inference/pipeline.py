@@ -14,20 +14,19 @@ from torch import Tensor
 from torch.utils.data import Dataset
 from transformers import Pipeline, PreTrainedModel
 
-from ..checkpoint_files import find_checkpoint
-from ..detectors import check_weights, load_detector, load_processor
-from ..devices import checked_device
 from ..errors import KDLandmarksError, shown
+from ..imaging.boxes import face_boxes
+from ..imaging.detection import FaceDetector, YuNet, detect_faces
+from ..imaging.photos import URL_TIMEOUT, load_photo
 from ..models import KDLandmarksConfig, KDLandmarksImageProcessor, KDLandmarksOutput
+from ..models.crops import crop_faces
+from ..models.loading import check_weights, load_detector, load_processor
 from ..models.modeling_kd_landmarks import KDLandmarksPreTrainedModel
-from ..values import number, one_of, whole
-from ..weights import default_checkpoint
-from .boxes import face_boxes
+from ..utils.environment import checked_device
+from ..utils.values import number, one_of, whole
+from .checkpoints import default_checkpoint, find_checkpoint
 from .confidence import Calibration
-from .detection import FaceDetector, YuNet, detect_faces
-from .faces import crop_faces
 from .inputs import PhotoInput, as_photo, is_photo, with_boxes
-from .photos import URL_TIMEOUT, load_photo
 
 TASK = "keypoint-detection"
 BACKENDS = ("torch", "onnxruntime", "openvino")
@@ -61,7 +60,7 @@ class FaceLandmarkPipeline(Pipeline):
     """Finds the landmarks of the faces in photos.
 
     Photos are paths, URLs, PIL pictures, numpy arrays or torch tensors
-    (`kd_landmarks.inference.photos.load_photo` has the details), boxes and points are in the pixels
+    (`kd_landmarks.imaging.photos.load_photo` has the details), boxes and points are in the pixels
     of the **upright** photo: what people see, after its EXIF orientation has been applied. Arrays
     are taken as they are, in RGB (OpenCV's are BGR: pass `photo[..., ::-1]`).
 
@@ -108,7 +107,7 @@ class FaceLandmarkPipeline(Pipeline):
                 package.
             image_processor: the same; None takes it from where the model came from.
             detector: finds the faces of photos that come without boxes; None for
-                `kd_landmarks.inference.detection.YuNet()`. Any callable will do, see
+                `kd_landmarks.imaging.detection.YuNet()`. Any callable will do, see
                 `FaceDetector` there. Upright faces are found, upside-down ones are not.
             backend: what computes: `torch`, or `onnxruntime` or `openvino`, which are quicker on a
                 CPU. The first use of a detector there exports it, which takes some seconds, and

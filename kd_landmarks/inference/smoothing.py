@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import KDLandmarksError
-from ..values import number
+from ..utils.values import number
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..data.rows import tight_box
-from ..values import whole
-from .boxes import overlaps
-from .detection import detect_faces
+from ..imaging.boxes import overlaps, tight_box
+from ..imaging.detection import detect_faces
+from ..utils.values import whole
 from .pipeline import Face, FaceLandmarkPipeline
 from .smoothing import PointSmoother, Smoothing
 

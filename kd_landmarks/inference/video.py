@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import KDLandmarksError
-from ..pictures import LIMIT_VARIABLE, max_megapixels
-from ..plots import draw_landmarks
+from ..imaging.drawing import draw_landmarks
+from ..imaging.formats import LIMIT_VARIABLE, max_megapixels
 from ..schemes import LandmarkScheme
-from ..values import CODECS, ending
-from .prediction import plain_face
+from ..utils.values import CODECS, ending
+from .tables import plain_face
 from .tracking import FaceTracker, TrackedFace
 
 # How files of the containers that are read begin: (at this byte, with this). FFmpeg would also take

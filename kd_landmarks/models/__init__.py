@@ -1,16 +1,23 @@
 """The detector as transformers knows it: configuration, model, image processor.
 
-Files here import one another alone, since a repository pushed to the Hub carries them. The classes
-load on first use: `crop_kd_landmarks` is for deployments without torch and transformers, too.
+Importing this room tells transformers' Auto classes about them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from transformers import AutoConfig, AutoImageProcessor, AutoModelForKeypointDetection
 
-if TYPE_CHECKING:
-    from .configuration_kd_landmarks import KDLandmarksConfig
-    from .image_processing_kd_landmarks import KDLandmarksImageProcessor
-    from .modeling_kd_landmarks import KDLandmarksForKeypointDetection, KDLandmarksOutput
+from .configuration_kd_landmarks import KDLandmarksConfig
+from .image_processing_kd_landmarks import KDLandmarksImageProcessor
+from .modeling_kd_landmarks import KDLandmarksForKeypointDetection, KDLandmarksOutput
+
+AutoConfig.register(KDLandmarksConfig.model_type, KDLandmarksConfig, exist_ok=True)
+AutoModelForKeypointDetection.register(
+    KDLandmarksConfig, KDLandmarksForKeypointDetection, exist_ok=True
+)
+AutoImageProcessor.register(
+    KDLandmarksConfig,
+    image_processor_classes={"torchvision": KDLandmarksImageProcessor},
+    exist_ok=True,
+)
 
 __all__ = [
     "KDLandmarksConfig",
@@ -18,9 +25,3 @@ __all__ = [
     "KDLandmarksImageProcessor",
     "KDLandmarksOutput",
 ]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(".registered", __name__), name)

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from .settings_kd_landmarks import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, check_whole
+from ..imaging.crop_settings import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, check_whole
 
 # Far beyond any landmark scheme or face crop in use; a config over these is broken or hostile, and
 # is refused before memory is spent on it.

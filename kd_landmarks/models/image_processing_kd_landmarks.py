@@ -12,14 +12,8 @@ from transformers.image_utils import ImageInput, PILImageResampling, is_valid_im
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from .crop_kd_landmarks import (
-    check_box,
-    check_crop_size,
-    check_finite,
-    square_crop,
-    to_photo_pixels,
-)
-from .settings_kd_landmarks import PROCESSOR_SETTINGS, check_settings
+from ..imaging.crop import check_box, check_crop_size, check_finite, square_crop, to_photo_pixels
+from ..imaging.crop_settings import PROCESSOR_SETTINGS, check_settings
 
 
 class KDLandmarksImageProcessorKwargs(ImagesKwargs, total=False):
@@ -120,7 +114,7 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         if not isinstance(image_url_or_urls, str):
             return super().fetch_images(image_url_or_urls)
         try:  # transformers would open whatever format, of any size
-            from kd_landmarks.inference.photos import load_photo
+            from kd_landmarks.imaging.photos import load_photo
         except ImportError:
             raise ValueError(
                 "paths and URLs need the package kd-landmarks: open the photo yourself"

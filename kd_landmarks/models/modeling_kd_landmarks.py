@@ -199,7 +199,7 @@ class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
             pixel_values: (batch, 3, image_size, image_size) as `KDLandmarksImageProcessor` gives
                 them.
             labels: (batch, N, 2) ground truth in crop units; the loss is their mean absolute
-                difference. KD-Loss lives in `kd_landmarks.losses`.
+                difference. KD-Loss lives in `kd_landmarks.losses.kd`.
             output_maps: whether to return the integral head's maps as well.
             return_dict: False for a plain tuple.
 

@@ -1,0 +1,265 @@
+"""Landmarks for a whole data set, on as many processes and nodes as there are.
+
+    accelerate launch -m kd_landmarks.data.annotate --data NAMESPACE/PHOTOS --output faces
+
+Every row of the data set becomes one row of Parquet in the output folder, once: its columns but for
+the picture, `faces` with what was found, and `error` where the picture cannot be read. A run that
+was stopped goes on where it was with the same command.
+"""
+
+import io
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import datasets
+import typer
+from datasets import Features, IterableDataset, List, Value
+from datasets.distributed import split_dataset_by_node
+from PIL import Image
+from pyarrow import ArrowException
+from pyarrow.parquet import ParquetFile
+from tqdm.auto import tqdm
+
+from ..cli.options import AllowOutside, MinScore, Model
+from ..errors import KDLandmarksError, reason, shown
+from ..imaging.detection import YuNet
+from ..inference.pipeline import FaceLandmarkPipeline
+from ..inference.tables import detect_each, plain_face
+from ..training.shutdown import one_ending
+from ..utils.files import check_new_folder, check_outside, new_file, write_json
+from ..utils.logging import set_up_logging
+from ..utils.parsing import plain_name, read_json_object
+from ..utils.signals import quiet_start
+from .data_folder import DataFolder
+from .photos import open_photo
+from .undecoded import open_data
+
+FACES = List(
+    {
+        "keypoints": List(List(Value("float32"))),
+        "scores": List(Value("float32")),
+        "confidence": List(Value("float32")),
+        "face_confidence": Value("float32"),
+        "box": List(Value("float32")),
+        "detection_score": Value("float32"),
+    }
+)
+PLAN = "plan.json"
+MOST = 10**12
+"""Of rows and the like: more are a damaged file's."""
+
+
+def annotate(
+    rows: IterableDataset,
+    pictures: DataFolder,
+    detect: FaceLandmarkPipeline,
+    folder: Path,
+    name: str,
+    batch_size: int,
+    part_rows: int,
+    bar: tqdm,
+) -> int:
+    """Write a process's rows as Parquet, part by part, going on behind the last finished part.
+
+    Args:
+        rows: this process's.
+        pictures: where those lie that are not stored in the rows.
+        detect: the pipeline.
+        folder: of the parts.
+        name: of this process's files.
+        batch_size: photos per forward pass.
+        part_rows: rows per file.
+        bar: told of each row.
+
+    Returns:
+        How many rows there are now, those of earlier runs included.
+    """
+    features = Features(
+        {key: kind for key, kind in rows.features.items() if key != "image"}
+        | {"faces": FACES, "error": Value("string")}
+    )
+    progress = folder / f".{name}.json"
+    part = done = 0
+    if progress.is_file():
+        part, done = _go_on(rows, progress, name)
+        bar.update(done)
+    remaining = _read(rows, done)
+    while found := list(_detected(islice(remaining, part_rows), pictures, detect, batch_size, bar)):
+        content = io.BytesIO()  # on a full disk pyarrow would print a traceback of its own
+        datasets.Dataset.from_list(found, features=features).to_parquet(content)
+        with new_file(folder / f"{name}-{part:05d}.parquet") as partial:
+            partial.write_bytes(content.getbuffer())
+        part, done = part + 1, done + len(found)
+        write_json(progress, {"parts": part, "rows": done, "state": rows.state_dict()})
+    return done
+
+
+def _go_on(rows: IterableDataset, progress: Path, name: str) -> tuple[int, int]:
+    """Put the rows behind the last finished part; returns the parts and rows that there are.
+
+    Raises:
+        KDLandmarksError: where the file is not what this program writes, or parts are missing.
+    """
+    told = read_json_object(progress)
+    mend = f"remove it and {name}-*.parquet to annotate this share anew, or give another --output"
+    part: Any = told.get("parts")
+    done: Any = told.get("rows")
+    state = told.get("state")
+    counts = all(type(count) is int and 0 <= count < MOST for count in (part, done))
+    if not counts or not isinstance(state, dict):
+        raise KDLandmarksError(f"{progress} is damaged: it holds {shown(told)}; {mend}")
+    written = 0
+    for file in (progress.parent / f"{name}-{number:05d}.parquet" for number in range(part)):
+        try:
+            written += ParquetFile(file).metadata.num_rows
+        except (OSError, ArrowException) as error:
+            raise KDLandmarksError(
+                f"{progress} tells of {part} parts, but {file.name} is missing or damaged; {mend}"
+            ) from error
+    if written != done:
+        raise KDLandmarksError(
+            f"{progress} tells of {done} rows, but its {part} parts have {written}; {mend}"
+        )
+    if not _alike(rows.state_dict(), state):
+        raise KDLandmarksError(f"the state in {progress} is that of other data; {mend}")
+    rows.load_state_dict(state)
+    return part, done
+
+
+def _alike(own: Any, told: Any) -> bool:
+    """Whether a state may be one of the data whose own state at the start is given.
+
+    Anything else would end somewhere within datasets, or silently at another row.
+    """
+    if isinstance(own, dict):
+        if not isinstance(told, dict) or own.keys() != told.keys():
+            return False
+        # At the start there is none before; later it is as the state that it belongs to.
+        before = {"previous_state": own.get("examples_iterable")}
+        return all(
+            _alike(own[key] if told[key] is None else before.get(key, own[key]), told[key])
+            for key in own
+        )
+    if type(own) is int:
+        return type(told) is int and 0 <= told < MOST
+    return own is None or own == told
+
+
+def _read(rows: IterableDataset, done: int) -> Iterator[dict[str, Any]]:
+    """Rows; what goes wrong with one is said by its number."""
+    number = done
+    try:
+        for row in rows:
+            yield row
+            number += 1
+    except Exception as error:  # each format, and each HTTP library, has a family of its own
+        raise KDLandmarksError(
+            f"cannot read the row behind row {number} of this process: {reason(error)}. The same "
+            "command goes on where it stopped"
+        ) from error
+
+
+def _detected(
+    rows: Iterator[dict[str, Any]],
+    pictures: DataFolder,
+    detect: FaceLandmarkPipeline,
+    batch_size: int,
+    bar: tqdm,
+) -> Iterator[dict[str, Any]]:
+    while batch := list(islice(rows, batch_size)):
+        photos = [_photo(row["image"], pictures) for row in batch]
+        readable = [photo for photo in photos if not isinstance(photo, KDLandmarksError)]
+        found = iter(detect_each(detect, readable, batch_size))
+        for row, photo in zip(batch, photos, strict=True):
+            faces = photo if isinstance(photo, KDLandmarksError) else next(found)
+            values = {key: value for key, value in row.items() if key != "image"}
+            if isinstance(faces, KDLandmarksError):
+                yield {**values, "faces": [], "error": str(faces)}
+            else:
+                yield {**values, "faces": [plain_face(face) for face in faces], "error": None}
+            bar.update()
+
+
+def _photo(stored: dict[str, Any] | None, pictures: DataFolder) -> Image.Image | KDLandmarksError:
+    if stored is None or (stored["bytes"] is None and not stored["path"]):
+        return KDLandmarksError("there is no picture")
+    try:
+        if stored["bytes"] is None:
+            stored = {"bytes": None, "path": pictures.picture(stored["path"])}
+        return open_photo(stored)
+    except Exception as error:  # Pillow's decoders raise whatever their format's code raises
+        return KDLandmarksError(f"the picture cannot be read: {reason(error)}")
+
+
+def main(
+    data: Annotated[
+        str, typer.Option(help="Data set id on the Hub, Parquet, or a folder of photos.")
+    ],
+    output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")],
+    split: Annotated[str, typer.Option(help="Part of the data.")] = "train",
+    revision: Annotated[str | None, typer.Option(help="Of a data set on the Hub.")] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Fetch photos as they are needed.")
+    ] = False,
+    model: Model = None,
+    min_score: MinScore = 0.6,
+    batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 16,
+    part_rows: Annotated[int, typer.Option(min=1, help="Rows per Parquet file.")] = 1000,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Find faces and their landmarks in every photo of a data set; see the module's docstring."""
+    set_up_logging()
+    datasets.disable_progress_bars()
+    with one_ending(
+        lambda: f"{output} keeps the rows of its finished files; go on with the same command"
+    ) as state:
+        # A split may be a slice, such as train[:100]; PLAN keeps two of them apart.
+        label = plain_name(split.partition("[")[0], "the split")
+        if state.is_main_process and not (output / PLAN).is_file():
+            # Its files would be read as data the next time, or take the place of others.
+            check_outside("--output", output, data)
+            check_new_folder(output)
+        detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=state.device)
+        rows, pictures = open_data(
+            data, split, revision, streaming, state.num_processes, allow_outside
+        )
+        plan = {
+            "data": data,
+            "split": split,
+            "revision": revision,
+            "model": model or "the package's own",
+            "min_score": min_score,
+            "part_rows": part_rows,
+            "processes": state.num_processes,
+        }
+        with state.main_process_first():
+            _check_plan(output, plan, state.is_main_process)
+        rows = split_dataset_by_node(rows, state.process_index, state.num_processes)
+        name = f"{label}-{state.process_index:05d}-of-{state.num_processes:05d}"
+        with tqdm(unit="photo", disable=not state.is_main_process) as bar:
+            done = annotate(rows, pictures, detect, output, name, batch_size, part_rows, bar)
+        state.wait_for_everyone()
+        print(f"{done} rows in {output}/{name}-*.parquet")
+
+
+def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
+    """Refuse to go on with other words than a run began with: rows would come twice, or never."""
+    path = folder / PLAN
+    if path.is_file():
+        before = read_json_object(path)
+        changed = [key for key in plan if before.get(key) != plan[key]]
+        if changed:
+            key = changed[0]
+            raise KDLandmarksError(
+                f"{folder} was begun with {key} {shown(before.get(key))}, not {plan[key]!r} (so "
+                f"says {PLAN}): give the same again, or another --output"
+            )
+    elif write:
+        write_json(path, plan)
+
+
+if __name__ == "__main__":
+    quiet_start()
+    typer.run(main)

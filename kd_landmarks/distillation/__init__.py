@@ -1,1 +1,0 @@
-"""Distillation: frozen teachers, their targets, and the training of every network."""

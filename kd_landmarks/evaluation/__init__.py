@@ -1,0 +1,1 @@
+"""How good a detector is: error measures, one loop over rows, reports and calibration."""

@@ -1,0 +1,304 @@
+"""How far predicted landmarks are from the ground truth: NME, failure rate, AUC, CED.
+
+NME is in percent everywhere. All points are pixels of the photo (or of an unstretched crop of it),
+never of a stretched network input.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme
+from ..utils.values import one_of
+
+Array = NDArray[np.float64]
+
+# Fard and Mahoor cut their 300W test crops from the box of the ground-truth points plus 10 px.
+STRETCHED_CROP_MARGIN = 10.0
+
+
+def _inter_ocular(targets: Array, scheme: LandmarkScheme) -> Array:
+    left, right = scheme.eye_corners
+    return np.linalg.norm(targets[:, left] - targets[:, right], axis=-1)
+
+
+def _inter_pupil(targets: Array, scheme: LandmarkScheme) -> Array:
+    left, right = (targets[:, list(points)].mean(axis=1) for points in scheme.pupils)
+    return np.linalg.norm(left - right, axis=-1)
+
+
+def _box(targets: Array, scheme: LandmarkScheme) -> Array:
+    return np.sqrt(np.prod(np.ptp(targets, axis=1), axis=-1))
+
+
+# Each gives one length per face from targets (B, N, 2) and the scheme.
+NORMALIZERS: dict[str, Callable[[Array, LandmarkScheme], Array]] = {
+    "inter_ocular": _inter_ocular,
+    "inter_pupil": _inter_pupil,
+    "box": _box,
+    "inter_ocular_stretched": _inter_ocular,
+}
+
+
+def nme(
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    scheme: LandmarkScheme,
+    normalizer: str = "inter_ocular",
+) -> Array:
+    """Normalised mean error of each face: mean point distance / a length of the face, in percent.
+
+    Args:
+        predictions: (B, N, 2) photo pixels.
+        targets: (B, N, 2) photo pixels.
+        scheme: The landmark scheme of the points.
+        normalizer: The length, always of the targets:
+            "inter_ocular": between the outer eye corners; today's usual one for 300W and WFLW.
+            "inter_pupil": between the pupils (the mean of the eye's points where a scheme has no
+            pupils); the paper's for WFLW, numbers about 1.41 times larger.
+            "box": sqrt(width * height) of the tight box of the points.
+            "inter_ocular_stretched": the paper's for 300W: the tight box of the points plus 10 px
+            on each side is stretched to a square; error and outer eye corners are measured there.
+
+    Returns:
+        (B,) percent.
+
+    Raises:
+        KDLandmarksError: Shapes that do not fit, an unknown normalizer, or, naming the face, a
+            coordinate that is not finite or a normalising length of 0.
+    """
+    one_of("normalizer", normalizer, NORMALIZERS)
+    predicted, truth = _array(predictions), _array(targets)
+    if predicted.shape != truth.shape or truth.shape[1:] != (scheme.num_landmarks, 2):
+        raise KDLandmarksError(
+            f"predictions have shape {predicted.shape} and targets {truth.shape}: scheme "
+            f"{scheme.name} needs (faces, {scheme.num_landmarks}, 2) of both"
+        )
+    for name, points in (("prediction", predicted), ("target", truth)):
+        broken = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
+        if broken.size:
+            raise KDLandmarksError(f"the {name} of face {broken[0]} is not finite")
+    if normalizer == "inter_ocular_stretched":
+        side = np.ptp(truth, axis=1, keepdims=True) + 2 * STRETCHED_CROP_MARGIN
+        predicted, truth = predicted / side, truth / side
+    length = NORMALIZERS[normalizer](truth, scheme)
+    degenerate = np.flatnonzero(length <= 0)
+    if degenerate.size:
+        raise KDLandmarksError(
+            f"the normalizer {normalizer!r} of face {degenerate[0]} is 0: its target points "
+            "coincide; correct its labels or leave it out"
+        )
+    return 100 * np.linalg.norm(predicted - truth, axis=-1).mean(axis=-1) / length
+
+
+def failure_rate(errors: ArrayLike, threshold: float) -> float:
+    """Percent of the faces whose error is above the threshold (same units; NME percent)."""
+    return float(100 * (_errors(errors) > _positive(threshold)).mean())
+
+
+def auc(errors: ArrayLike, threshold: float) -> float:
+    """Area under the cumulative error distribution up to the threshold, divided by it: 0 to 1.
+
+    Exact: the integral of the empirical step function, no grid.
+    """
+    return float(np.clip(1 - _errors(errors) / _positive(threshold), 0, None).mean())
+
+
+def ced(errors: ArrayLike, max_error: float = 10.0) -> tuple[Array, Array]:
+    """Cumulative error distribution, exactly: draw it as steps (`drawstyle="steps-post"`).
+
+    Args:
+        errors: (B,) errors; infinite ones count as faces without a prediction.
+        max_error: Where the curve ends.
+
+    Returns:
+        x: 0, every error up to `max_error` in rising order, and `max_error`; y: the share of all
+        faces with an error of at most x, 0 to 1.
+    """
+    values = np.sort(_errors(errors))
+    inner = values[values <= _positive(max_error)]
+    x = np.concatenate([[0.0], inner, [max_error]])
+    return x, np.searchsorted(values, x, side="right") / len(values)
+
+
+def bootstrap_interval(
+    errors: ArrayLike, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
+) -> tuple[float, float, float]:
+    """Mean and percentile bootstrap interval of it, over faces: (mean, low, high).
+
+    Of paired differences of two models it is the interval of the gain.
+    """
+    values = _errors(errors)
+    if not 0 < confidence < 1:
+        raise KDLandmarksError(f"confidence is {confidence}: give a share between 0 and 1")
+    rng = np.random.default_rng(seed)
+    means = [rng.choice(values, len(values)).mean() for _ in range(resamples)]
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(values.mean()), float(low), float(high)
+
+
+@dataclass(frozen=True)
+class ErrorSummary:
+    """What a set of faces scored: NME and failure rates at 8 and 10 % in percent, AUC 0 to 1."""
+
+    nme: float
+    failure_rate_8: float
+    failure_rate_10: float
+    auc_8: float
+    auc_10: float
+    faces: int
+
+
+def summarize(errors: ArrayLike) -> ErrorSummary:
+    """Summarize the errors (B,) of some faces, in percent."""
+    values = _errors(errors)
+    return ErrorSummary(
+        nme=float(values.mean()),
+        failure_rate_8=failure_rate(values, 8),
+        failure_rate_10=failure_rate(values, 10),
+        auc_8=auc(values, 8),
+        auc_10=auc(values, 10),
+        faces=len(values),
+    )
+
+
+@dataclass(frozen=True)
+class EvaluationResult(ErrorSummary):
+    """The summary of all faces, each face's error, and the summaries of groups of faces.
+
+    Attributes:
+        normalizer: What the errors are divided by; see `nme`.
+        errors: NME of each face in percent, in the order of the faces' indices.
+        groups: Column -> value -> summary, such as `groups["subset"]["helen"].nme`.
+    """
+
+    normalizer: str
+    errors: list[float]
+    groups: dict[str, dict[str, ErrorSummary]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types, nothing rounded."""
+        return asdict(self)
+
+
+class LandmarkEvaluator:
+    """Collects each face's error batch by batch; exact over any number of processes.
+
+    Faces are kept by their index in the data set, so that one which comes twice (as distributed
+    samplers pad the last batch) counts once, as it came last. Either feed every process what
+    `accelerator.gather_for_metrics` returns, or feed each its own faces and call `gather` once.
+
+    Args:
+        scheme: The landmark scheme of the points.
+        normalizer: What the errors are divided by; see `nme`.
+    """
+
+    def __init__(self, scheme: LandmarkScheme, normalizer: str = "inter_ocular") -> None:
+        self.scheme = scheme
+        self.normalizer = normalizer
+        self._errors: dict[int, float] = {}
+        self._groups: dict[int, dict[str, str]] = {}
+
+    def update(
+        self,
+        index: Any,
+        predictions: Any,
+        targets: Any,
+        groups: Mapping[str, Sequence[Any]] | None = None,
+    ) -> None:
+        """Add a batch; numpy arrays or torch tensors.
+
+        Args:
+            index: (B,) of each face in the data set, 0 or more.
+            predictions: (B, N, 2) photo pixels.
+            targets: (B, N, 2) photo pixels.
+            groups: Column -> each face's value, such as `{"subset": ["helen", "lfpw"]}`.
+
+        Raises:
+            KDLandmarksError: As `nme` (faces counted within the batch); columns of other lengths.
+        """
+        faces = [int(i) for i in _array(index).reshape(-1)]
+        errors = nme(predictions, targets, self.scheme, self.normalizer)
+        columns = dict(groups or {})
+        for name, column in {"index": faces, **columns}.items():
+            if len(column) != len(errors):
+                raise KDLandmarksError(
+                    f"{name} has {len(column)} values for a batch of {len(errors)} faces"
+                )
+        for row, (face, error) in enumerate(zip(faces, errors, strict=True)):
+            self._errors[face] = float(error)
+            self._groups[face] = {name: str(column[row]) for name, column in columns.items()}
+
+    def gather(self) -> None:
+        """Give every accelerate process the faces of all; call it on all, before `compute`."""
+        from accelerate.utils import gather_object
+
+        for errors, groups in gather_object([(self._errors, self._groups)]):
+            self._errors.update(errors)
+            self._groups.update(groups)
+
+    def compute(self, expected: int | None = None) -> EvaluationResult:
+        """The result over all faces so far.
+
+        Args:
+            expected: `len(dataset)`: faces 0 to expected - 1 must all have come, and no others.
+
+        Raises:
+            KDLandmarksError: No faces, or others than expected, which are named.
+        """
+        if expected is not None:
+            wanted = set(range(expected))
+            _refuse(wanted - self._errors.keys(), f"of {expected} have not been evaluated")
+            _refuse(self._errors.keys() - wanted, f"are not among the {expected} expected")
+        faces = sorted(self._errors)
+        errors = [self._errors[face] for face in faces]
+        members: dict[str, dict[str, list[float]]] = {}
+        for face, error in zip(faces, errors, strict=True):
+            for column, value in self._groups[face].items():
+                members.setdefault(column, {}).setdefault(value, []).append(error)
+        groups = {
+            column: {value: summarize(values[value]) for value in sorted(values)}
+            for column, values in sorted(members.items())
+        }
+        return EvaluationResult(
+            **asdict(summarize(errors)),
+            normalizer=self.normalizer,
+            errors=errors,
+            groups=groups,
+        )
+
+
+def _refuse(faces: Iterable[int], problem: str) -> None:
+    listed = sorted(faces)
+    if listed:
+        shown = ", ".join(map(str, listed[:10])) + (", ..." if len(listed) > 10 else "")
+        raise KDLandmarksError(
+            f"{len(listed)} faces {problem}: indices {shown}; feed every face of the data set once"
+        )
+
+
+def _array(values: Any) -> Array:
+    """A float64 array of what may be a torch tensor on any device, in any type."""
+    if hasattr(values, "detach"):
+        values = values.detach().cpu().double().numpy()
+    return np.asarray(values, dtype=np.float64)
+
+
+def _errors(errors: ArrayLike) -> Array:
+    values = _array(errors).reshape(-1)
+    if not values.size:
+        raise KDLandmarksError("there are no errors: evaluate at least one face")
+    broken = np.flatnonzero(np.isnan(values))
+    if broken.size:
+        raise KDLandmarksError(f"the error of face {broken[0]} is NaN")
+    return values
+
+
+def _positive(threshold: float) -> float:
+    if not threshold > 0:
+        raise KDLandmarksError(f"threshold is {threshold}: give an error above 0, in percent")
+    return threshold

@@ -1,0 +1,162 @@
+"""Plots of results: CED curves, the shape of KD-Loss.
+
+Nothing here touches pyplot, so it works without a display and beside a notebook's figures.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from ..errors import KDLandmarksError
+from ..imaging.output import mark
+from ..utils.files import new_file
+from .metrics import auc, ced
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from ..losses.variants import KDLossVariant
+
+PathLike = str | os.PathLike[str]
+
+_DPI = 150
+
+
+def plot_ced(
+    curves: Mapping[str, ArrayLike], path: PathLike, max_error: float = 10.0, title: str = ""
+) -> Path:
+    """Draw cumulative error distributions into a file (its suffix gives the format).
+
+    Args:
+        curves: Name -> errors (B,) of the faces in percent, such as `EvaluationResult.errors`.
+        path: The file to write.
+        max_error: Where the error axis ends; the legend gives the AUC up to there.
+        title: Above the plot, such as the test set and the normalizer.
+
+    Returns:
+        The path written.
+
+    Raises:
+        KDLandmarksError: No curves, or one that is empty or has NaN.
+    """
+    if not curves:
+        raise KDLandmarksError("there are no curves: give at least one name with its errors")
+    figure = Figure(figsize=(6, 4.2), dpi=_DPI, layout="constrained")
+    axes = figure.subplots()
+    for name, errors in curves.items():
+        x, y = ced(errors, max_error)
+        label = (
+            f"{name} (NME {np.mean(np.asarray(errors)):.2f} %, "
+            f"AUC$_{{{max_error:g}}}$ {auc(errors, max_error):.3f})"
+        )
+        axes.plot(x, 100 * y, drawstyle="steps-post", label=label, linewidth=1.6)
+    axes.set(
+        xlim=(0, max_error),
+        ylim=(0, 100),
+        xlabel="normalised mean error of a face (%)",
+        ylabel="faces with at most this error (%)",
+        title=title,
+    )
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right", fontsize="small")
+    return _save(figure, path)
+
+
+def loss_curves(
+    error: "Tensor",
+    tough_distance: float,
+    tolerant_distance: float,
+    variant: "KDLossVariant",
+    weights: tuple[float, float, float] = (2.0, 1.0, 1.0),
+) -> dict[str, "Tensor"]:
+    """KD-Loss of one coordinate over the student's error.
+
+    Args:
+        error: e = |p - g| >= 0, crop units.
+        tough_distance: |t - g| of the Tough-Teacher, crop units.
+        tolerant_distance: |t - g| of the Tolerant-Teacher, crop units.
+        variant: its constants.
+        weights: of the main, tough and tolerant parts in the total.
+
+    Returns:
+        `tough`, `tolerant` and `main`, unweighted, and their weighted `total`, each like `error`.
+    """
+    from ..losses.variants import main_loss
+
+    far_tough, far_tolerant = (
+        error.new_full(error.shape, distance) for distance in (tough_distance, tolerant_distance)
+    )
+    tough = variant.assist(error, far_tough, variant.tough)
+    tolerant = variant.assist(error, far_tolerant, variant.tolerant)
+    main = main_loss(error, far_tolerant, variant.main, variant.main_slope)
+    total = weights[0] * main + weights[1] * tough + weights[2] * tolerant
+    return {"tough": tough, "tolerant": tolerant, "main": main, "total": total}
+
+
+def plot_kd_loss(
+    path: PathLike,
+    tough_distance: float = 0.02,
+    tolerant_distance: float = 0.04,
+    variants: Sequence[str] | None = None,
+    weights: tuple[float, float, float] = (2.0, 1.0, 1.0),
+) -> Path:
+    """Draw each variant's assistive losses and KD-Loss against the student's signed error.
+
+    Args:
+        path: The file to write (its suffix gives the format).
+        tough_distance: |t - g| of the Tough-Teacher, crop units.
+        tolerant_distance: |t - g| of the Tolerant-Teacher, crop units.
+        variants: Names from `losses.VARIANTS`; None draws all.
+        weights: Weights of the main, tough and tolerant parts.
+
+    Returns:
+        The path written.
+    """
+    import torch
+
+    from ..losses.variants import VARIANTS, find_variant
+
+    chosen = [find_variant(name) for name in (variants or list(VARIANTS))]
+    reach = 1.5 * max(tough_distance, tolerant_distance)
+    signed = torch.linspace(-reach, reach, 3001)
+    figure = Figure(figsize=(4 * len(chosen), 5.6), dpi=_DPI, layout="constrained")
+    for column, variant in enumerate(chosen):
+        curves = loss_curves(signed.abs(), tough_distance, tolerant_distance, variant, weights)
+        tough, tolerant, total = (curves[name] for name in ("tough", "tolerant", "total"))
+        main = weights[0] * curves["main"]
+        upper: Axes = figure.add_subplot(2, len(chosen), column + 1)
+        upper.plot(signed, tough, label="tough")
+        upper.plot(signed, tolerant, label="tolerant")
+        upper.set(title=f'"{variant.name}"')
+        lower: Axes = figure.add_subplot(2, len(chosen), len(chosen) + column + 1)
+        lower.plot(signed, main, color="gray", linestyle="--", label="main")
+        lower.plot(signed, total, color="black", label="KD-Loss")
+        least = torch.isclose(total, total.min(), atol=1e-7)
+        lower.plot(signed[least], total[least], "rv", markersize=5, label="minimum")
+        lower.set(xlabel="signed error p - g (crop units)")
+        for axes in (upper, lower):
+            for distance, shade in ((tough_distance, "C0"), (tolerant_distance, "C1")):
+                for side in (-distance, distance):
+                    axes.axvline(side, color=shade, linestyle=":", linewidth=0.8)
+            axes.axhline(0, color="black", linewidth=0.5)
+            axes.grid(alpha=0.3)
+            axes.legend(fontsize="small", loc="upper center")
+        if column == 0:
+            upper.set_ylabel("ALoss(e, d)")
+            lower.set_ylabel("weighted sum")
+    return _save(figure, path)
+
+
+def _save(figure: Figure, path: PathLike) -> Path:
+    path = Path(path)
+    path = path if path.suffix else path.with_suffix(".png")
+    with new_file(path) as partial:
+        told = mark("plots") if path.suffix.lower() == ".png" else None
+        figure.savefig(partial, metadata=told)
+    return path

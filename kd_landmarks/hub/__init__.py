@@ -1,0 +1,1 @@
+"""What goes to the Hub: checkpoints with their cards, and the Space."""

@@ -1,0 +1,60 @@
+"""What every push has in common: what it may push to, and what it says that it has pushed."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import HfApi, ModelInfo, SpaceInfo
+
+from ..errors import KDLandmarksError
+
+CARD = "README.md"
+BARE = frozenset({".gitattributes", CARD, "LICENSE"})
+"""The files of a repository that somebody has made and not filled yet."""
+INFO_PATIENCE = 10.0
+"""Seconds until a Hub that is silent counts as down."""
+
+
+@dataclass(frozen=True)
+class Push:
+    """What was pushed, or would be.
+
+    Attributes:
+        files: path in the repository to bytes.
+        commit_url: of the commit; None where nothing was pushed.
+    """
+
+    files: dict[str, int]
+    commit_url: str | None = None
+
+
+def file_sizes(folder: Path) -> dict[str, int]:
+    """Bytes of the files in a folder and below, by their paths from there, in order."""
+    return {
+        path.relative_to(folder).as_posix(): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def check_access(
+    api: HfApi, repo_id: str, info: ModelInfo | SpaceInfo | None, private: bool
+) -> None:
+    """Refuse early what would be refused late.
+
+    Args:
+        api: to ask whose token it is.
+        repo_id: what is to be pushed to.
+        info: of it as it is now, None where it is not there.
+        private: whether it is to be private.
+
+    Raises:
+        KDLandmarksError: for a token that may only read, and for a public repository that is to be
+            private.
+    """
+    token = api.whoami().get("auth", {}).get("accessToken", {})
+    if token.get("role") == "read":
+        raise KDLandmarksError(f"the token may only read: pushing {repo_id} needs one that writes")
+    if info is not None and private and not info.private:
+        raise KDLandmarksError(
+            f"{repo_id} is there and public: make it private, or give another name"
+        )

@@ -1,0 +1,65 @@
+"""The boxes of the faces in a photo."""
+
+from typing import Any
+
+import numpy as np
+
+from ..errors import KDLandmarksError
+from .crop import check_box
+
+# A face of this few pixels shows nothing; boxes like that are shares of the photo's sides.
+_LEAST_SIDE = 2.0
+
+
+def face_boxes(boxes: Any, width: int, height: int) -> np.ndarray:
+    """The given boxes, checked against their photo of width x height pixels.
+
+    Args:
+        boxes: one box (4,) or several (faces, 4): x0, y0, x1, y1 in pixels of the upright photo,
+            tight around the face's points. May be empty, and may reach out of the photo.
+        width: of the upright photo.
+        height: of the upright photo.
+
+    Returns:
+        (faces, 4) float64.
+
+    Raises:
+        KDLandmarksError: for boxes that are not four finite numbers, have no area, or miss the
+            photo.
+    """
+    if hasattr(boxes, "tolist"):
+        boxes = boxes.tolist()
+    if not isinstance(boxes, list | tuple):
+        raise KDLandmarksError(f"boxes is a list of face boxes x0, y0, x1, y1, not {boxes!r}")
+    if boxes and not (isinstance(boxes[0], list | tuple) or getattr(boxes[0], "ndim", 0) > 0):
+        boxes = [boxes]
+    try:
+        checked = np.array([check_box(box) for box in boxes]).reshape(-1, 4)
+    except ValueError as error:
+        raise KDLandmarksError(str(error)) from error
+    for x0, y0, x1, y1 in checked.tolist():
+        if x1 <= -0.5 or y1 <= -0.5 or x0 >= width - 0.5 or y0 >= height - 0.5:
+            raise KDLandmarksError(
+                f"the face box {[x0, y0, x1, y1]} lies outside the photo of {width} x {height} "
+                "pixels: is it in pixels of the upright photo (turned by its EXIF orientation), "
+                "corners and not x, y, width, height?"
+            )
+        if max(x1 - x0, y1 - y0) < _LEAST_SIDE:
+            raise KDLandmarksError(
+                f"the face box {[x0, y0, x1, y1]} is smaller than {_LEAST_SIDE:g} pixels: boxes "
+                "are in pixels, not in shares of the photo"
+            )
+    return checked
+
+
+def tight_box(landmarks: np.ndarray) -> np.ndarray:
+    """The box x0, y0, x1, y1 (4,) around landmarks (N, 2), from point to point, no margin."""
+    return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+
+
+def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Of each of the boxes (faces, 4) with one box (4,): shared area over joint area, 0 to 1."""
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    shared = (high - low).clip(0).prod(1)
+    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    return shared / (areas - shared)

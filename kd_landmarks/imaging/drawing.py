@@ -1,0 +1,162 @@
+"""Landmarks drawn onto pictures, and pictures laid out in sheets."""
+
+from collections.abc import Sequence
+from itertools import product
+
+import cv2
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme
+from .pixels import Box, tiles
+
+Color = tuple[int, int, int]
+
+POINTS_COLOR: Color = (0, 230, 118)
+REFERENCE_COLOR: Color = (255, 64, 129)
+BACKGROUND: Color = (24, 24, 24)
+
+_SHIFT = 4  # OpenCV draws at 1/16 pixel
+_AROUND = 32
+
+
+def draw_landmarks(
+    image: Image.Image | NDArray[np.uint8],
+    points: ArrayLike,
+    scheme: LandmarkScheme,
+    reference: ArrayLike | None = None,
+    color: Color = POINTS_COLOR,
+    reference_color: Color = REFERENCE_COLOR,
+    min_size: int = 384,
+) -> Image.Image:
+    """Draw the outlines and points of one or more faces on a copy of an image.
+
+    Args:
+        image: PIL image, or (H, W, 3) or (H, W) uint8, RGB.
+        points: (N, 2) or (F, N, 2) pixels of the image, pixel centres at whole numbers; may lie
+            outside.
+        scheme: The landmark scheme of the points: its outlines are drawn.
+        reference: Second set of points like `points`, such as the ground truth, drawn below them.
+        color: RGB of the points, 0 to 255.
+        reference_color: RGB of the reference.
+        min_size: Smaller images are enlarged until their longer side has this many pixels, so that
+            lines and points stay crisp.
+
+    Returns:
+        The picture, RGB.
+
+    Raises:
+        KDLandmarksError: Points that do not fit the scheme or are not finite; an image of another
+            shape.
+    """
+    picture = _as_rgb(image)
+    scale = max(1.0, min_size / max(picture.size))
+    size = (round(picture.width * scale), round(picture.height * scale))
+    ratio = np.array(size) / picture.size
+    sets = [
+        ((face + 0.5) * ratio - 0.5, rgb)
+        for given, rgb in ((reference, reference_color), (points, color))
+        if given is not None
+        for face in _faces(given, scheme)
+    ]
+    drawn = picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
+    # Piece by piece: arrays of a whole photo would be copies of it. OpenCV draws otherwise where a
+    # canvas ends, so that each piece is drawn with some more around it.
+    for left, top, right, bottom in tiles((0, 0, *size)):
+        origin = (max(0, left - _AROUND), max(0, top - _AROUND))
+        end = (min(size[0], right + _AROUND), min(size[1], bottom + _AROUND))
+        near = [(face, rgb) for face, rgb in sets if _reaches(face, (left, top, right, bottom))]
+        if near:
+            canvas = np.array(drawn.crop((*origin, *end)))
+            for face, rgb in near:
+                _draw_face(canvas, face, scheme, rgb, origin, max(size))
+            inside = canvas[top - origin[1] :, left - origin[0] :][: bottom - top, : right - left]
+            drawn.paste(Image.fromarray(np.ascontiguousarray(inside)), (left, top))
+    return drawn
+
+
+def contact_sheet(
+    images: Sequence[Image.Image | NDArray[np.uint8]], columns: int = 4, gap: int = 4
+) -> Image.Image:
+    """Lay images out in rows, each centred in a cell as large as the largest image.
+
+    Args:
+        images: At least one PIL image or uint8 array.
+        columns: Images per row.
+        gap: Pixels between cells.
+
+    Raises:
+        KDLandmarksError: No images, or less than one column.
+    """
+    if not len(images) or columns < 1:
+        raise KDLandmarksError(
+            f"{len(images)} images in {columns} columns make no sheet: give at least one of each"
+        )
+    pictures = [_as_rgb(image) for image in images]
+    columns = min(columns, len(pictures))
+    rows = -(-len(pictures) // columns)
+    width, height = max(p.width for p in pictures), max(p.height for p in pictures)
+    size = (columns * (width + gap) - gap, rows * (height + gap) - gap)
+    sheet = Image.new("RGB", size, BACKGROUND)
+    for picture, (row, column) in zip(pictures, product(range(rows), range(columns)), strict=False):
+        left = column * (width + gap) + (width - picture.width) // 2
+        top = row * (height + gap) + (height - picture.height) // 2
+        sheet.paste(picture, (left, top))
+    return sheet
+
+
+def _as_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
+    if isinstance(image, Image.Image):
+        return image.convert("RGB")
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or not (
+        array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+    ):
+        raise KDLandmarksError(
+            f"the image is {array.dtype} of shape {array.shape}: give uint8 (H, W, 3) or (H, W)"
+        )
+    return Image.fromarray(array).convert("RGB")
+
+
+def _faces(points: ArrayLike, scheme: LandmarkScheme) -> NDArray[np.float64]:
+    """Points as (F, N, 2), checked."""
+    array = np.asarray(points, dtype=np.float64)
+    if array.ndim not in (2, 3) or array.shape[-2:] != (scheme.num_landmarks, 2):
+        raise KDLandmarksError(
+            f"points have shape {array.shape}: scheme {scheme.name} needs "
+            f"({scheme.num_landmarks}, 2) for one face or (faces, {scheme.num_landmarks}, 2)"
+        )
+    if not np.isfinite(array).all():
+        raise KDLandmarksError("points are not finite: leave such faces out")
+    return array.reshape(-1, *array.shape[-2:])
+
+
+def _reaches(points: NDArray[np.float64], piece: Box) -> bool:
+    """Whether something of a drawn face may lie in a piece of the picture."""
+    low, high = points.min(0), points.max(0)
+    room = 2 + 0.02 * (high - low).max()  # for lines and points
+    return bool((low - room < piece[2:]).all() and (high + room >= piece[:2]).all())
+
+
+def _draw_face(
+    canvas: NDArray[np.uint8],
+    points: NDArray[np.float64],
+    scheme: LandmarkScheme,
+    color: Color,
+    origin: tuple[int, int],
+    longest: int,
+) -> None:
+    """Draw onto a piece, which begins at `origin`, of a picture with a longer side of `longest`."""
+    # Line and dot grow with the face, not with the photo around it.
+    extent = min(float(np.ptp(points, axis=0).max()), longest)
+    thickness = max(1, round(extent / 350))
+    radius = max(1.4, extent / 110)
+    # OpenCV takes 32-bit fixed point; an untrained student may point far beyond the photo.
+    fixed = np.round((np.clip(points, -1e5, 1e5) - origin) * 2**_SHIFT).astype(np.int32)
+    for outline in scheme.outlines:
+        line = fixed[list(outline.indices)]
+        cv2.polylines(canvas, [line], outline.closed, color, thickness, cv2.LINE_AA, _SHIFT)
+    for x, y in fixed.tolist():
+        cv2.circle(canvas, (x, y), round(radius * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)

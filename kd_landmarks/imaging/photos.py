@@ -1,0 +1,187 @@
+"""Photos in any form that people have them, as upright 8-bit PIL pictures."""
+
+import io
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from ..errors import KDLandmarksError
+from ..utils.tables import counted
+from ..utils.values import number
+from .downloads import download
+from .formats import endings, open_picture
+from .output import is_drawing
+from .pixels import in_8_bits
+
+logger = logging.getLogger(__name__)
+
+URL_TIMEOUT = 30.0
+"""Seconds that a server may stay silent."""
+
+_CHANNELS = (1, 3, 4)
+_SHOWN = 200  # characters of a path in a message: somebody will pass a whole file as base64
+
+
+def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
+    """A photo as people see it: upright, with 8 bits per channel.
+
+    Args:
+        photo: a path; a URL (`http://` or `https://`); a PIL picture; an array, (height, width) or
+            with 1 (gray), 3 (RGB) or 4 (RGBA) channels, last in numpy and first in torch; where
+            that axis cannot hold channels, the other one is taken. Unsigned integers use their
+            whole range, floats 0 to 1.
+        timeout: seconds that a URL's server may stay silent, and a quarter of what it may take in
+            all; None waits forever.
+
+    Returns:
+        A loaded picture of any 8-bit mode. Paths, URLs and PIL pictures with an EXIF orientation
+        are turned by it, as `PIL.ImageOps.exif_transpose` does. 16 bits are scaled, not clipped.
+
+    Raises:
+        KDLandmarksError: if there is no photo there, it is broken, of another format or of more
+            pixels than `kd_landmarks.imaging.formats` allows, or its values cannot be understood.
+            Pictures and arrays are in memory already, or were opened by the caller: for these there
+            is no limit.
+    """
+    if isinstance(photo, str | os.PathLike):
+        return _from_file(os.fspath(photo), timeout)
+    if isinstance(photo, Image.Image):
+        try:
+            return _upright(photo)
+        except KDLandmarksError:
+            raise
+        except Exception as error:  # Pillow may decode as late as now
+            raise KDLandmarksError(f"cannot decode the PIL picture: {error}") from error
+    if isinstance(photo, np.ndarray):
+        return _from_array(photo)
+    if hasattr(photo, "is_floating_point"):  # a torch tensor, in a file that does without torch
+        tensor = photo.detach().cpu()
+        array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+        return _from_array(array, channels_first=True)
+    raise KDLandmarksError(
+        "a photo is a path, a URL, a PIL picture, a numpy array or a torch tensor, not "
+        f"{_shortened(repr(photo))} ({type(photo).__name__})"
+    )
+
+
+def photo_files(folder: Path) -> list[Path]:
+    """Every picture below a folder, by the ending of a known format, in the order of names.
+
+    Pictures that the package drew are none of a user's photos: they are left out, which is logged.
+    """
+    known = endings()
+    files = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in known)
+    found = [file for file in files if file.is_file()]
+    photos = [file for file in found if not is_drawing(file)]
+    if len(photos) < len(found):
+        drawn = counted(len(found) - len(photos), "picture")
+        logger.info("%s in %s left out: drawn by kd-landmarks", drawn, folder)
+    return photos
+
+
+def _from_file(source: Any, timeout: float | None) -> Image.Image:
+    shown = _shortened(str(source))
+    file: Any
+    if str(source).startswith(("http://", "https://")):
+        file = io.BytesIO(_download(str(source), timeout))
+    else:
+        file = os.path.expanduser(source)
+        if not os.path.isfile(file):
+            raise KDLandmarksError(
+                f"there is no photo {shown}: give the path of a picture, or a URL that starts with "
+                "http:// or https://"
+            )
+    try:
+        with open_picture(file) as photo:
+            return _upright(photo)
+    except KDLandmarksError as error:
+        raise KDLandmarksError(f"{shown}: {error}") from error
+    except Exception as error:  # decoders raise whatever broken bytes lead them to
+        raise KDLandmarksError(f"cannot read the photo {shown}: {error}") from error
+
+
+def _download(url: str, timeout: float | None) -> bytes:
+    if timeout is not None:
+        number("timeout", timeout)
+    try:
+        return download(url, timeout)
+    except Exception as error:  # each HTTP library has a family of its own
+        reason = str(error).partition("\n")[0] or repr(error)
+        raise KDLandmarksError(f"cannot fetch the photo {_shortened(url)}: {reason}") from error
+
+
+def _upright(photo: Image.Image) -> Image.Image:
+    if photo.mode == "F":
+        raise KDLandmarksError(
+            "a picture of mode F (floats) has no fixed range: scale it to 0 to 255 and convert it "
+            "to mode L"
+        )
+    photo.load()
+    if 0 in photo.size:
+        raise KDLandmarksError(f"the photo is empty: {photo.width} x {photo.height} pixels")
+    try:
+        orientation = photo.getexif().get(ExifTags.Base.Orientation, 1)
+    except Exception:  # a good photo whose EXIF block is broken: it says nothing about orientation
+        orientation = 1
+    if orientation != 1:  # exif_transpose would copy the photo in any case
+        photo = ImageOps.exif_transpose(photo)
+    # Pillow has 16-bit gray files in modes I;16… or I, and its conversion to 8 bits clips both.
+    if photo.mode == "I":
+        extrema: Any = photo.getextrema()
+        low, high = extrema
+        if low >= 0 and 255 < high <= 65535:
+            return in_8_bits(photo, lambda values: (values >> 8).astype(np.uint8))
+        _check_range(np.dtype(np.int32), low, high)
+        return in_8_bits(photo, lambda values: values.astype(np.uint8))
+    if photo.mode.startswith("I;16"):
+        return in_8_bits(photo, lambda values: (values >> 8).astype(np.uint8))
+    return photo
+
+
+def _from_array(array: np.ndarray, channels_first: bool = False) -> Image.Image:
+    shape = array.shape
+    if array.ndim == 3:
+        axes = (0, 2) if channels_first else (2, 0)
+        axis = next((axis for axis in axes if shape[axis] in _CHANNELS), None)
+        array = array if axis is None else np.moveaxis(array, axis, 2)
+    channels = array.shape[2] if array.ndim == 3 else 1
+    if array.ndim not in (2, 3) or channels not in _CHANNELS or array.size == 0:
+        raise KDLandmarksError(
+            f"an array of shape {shape} is no photo: (height, width), or with 1, 3 or 4 channels "
+            "last (numpy) or first (torch); give several photos as a list"
+        )
+    if array.dtype.kind == "f":
+        if not (array.min() >= 0 and array.max() <= 1):  # NaN neither
+            raise KDLandmarksError(
+                f"a float photo has values from 0 to 1, this one from {array.min():g} to "
+                f"{array.max():g}: divide it by 255, or give uint8"
+            )
+        array = (array * 255).round().astype(np.uint8)
+    elif array.dtype.kind == "b":
+        array = array * np.uint8(255)
+    elif array.dtype.kind == "u" and array.itemsize == 2:
+        array = (array >> 8).astype(np.uint8)
+    elif array.dtype.kind in "iu":
+        if array.dtype != np.uint8:
+            _check_range(array.dtype, array.min(), array.max())
+        array = array.astype(np.uint8, copy=False)
+    else:
+        raise KDLandmarksError(f"an array of {array.dtype} is no photo: give uint8")
+    array = array.reshape(array.shape[:2]) if channels == 1 else array
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _check_range(dtype: np.dtype, low: int, high: int) -> None:
+    if not (low >= 0 and high <= 255):
+        raise KDLandmarksError(
+            f"a photo of {dtype} has values from 0 to 255, this one from {low} to {high}: give "
+            "uint8, or uint16 for 16 bits"
+        )
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"

@@ -1,0 +1,1 @@
+"""Training: recipes, run folders, stages, teachers, pseudo-labels and the loop."""

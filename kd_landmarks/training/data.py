@@ -1,0 +1,194 @@
+"""The three sets of a run: training, validation (split off by photo) and test faces."""
+
+import hashlib
+import os
+from dataclasses import dataclass
+
+import numpy as np
+from accelerate import Accelerator
+from datasets import Dataset, concatenate_datasets
+
+from ..data.columns import point_array
+from ..data.crops import crop_points
+from ..data.loading import load_rows
+from ..data.photos import Photos
+from ..data.rows import check_rows
+from ..data.splits import split_by_photo
+from ..errors import KDLandmarksError
+from ..evaluation.metrics import nme
+from ..schemes import LandmarkScheme
+from ..synthetic import generated_dataset
+from .distributed import fetch_photos, leave_out_bad_rows
+from .recipe_settings import DataSettings, ShapeModelSettings
+from .shape_model import ShapeModel
+from .teachers import add_points
+
+# Which generated faces: the splits share none.
+GENERATED_SEEDS = {"train": 1, "test": 2, "extra": 3}
+
+
+@dataclass(frozen=True)
+class FaceSets:
+    """Rows in the package's format; `validation` or `test` is None where the recipe wants none."""
+
+    train: Dataset
+    validation: Dataset | None
+    test: Dataset | None
+
+    @property
+    def measured(self) -> Dataset:
+        """The faces that a run reports on: test, or else validation."""
+        rows = self.test if self.test is not None else self.validation
+        assert rows is not None, "load_sets refuses a run without both"
+        return rows
+
+    def describe(self) -> str:
+        """How many faces there are of each kind."""
+        counts = {name: "no" if rows is None else len(rows) for name, rows in vars(self).items()}
+        return ", ".join(f"{count} {name}" for name, count in counts.items()) + " faces"
+
+    def digest(self) -> str:
+        """What the training faces are, in 16 characters: a run continues on the same ones only."""
+        digest = hashlib.sha256(point_array(self.train, "landmarks").astype(np.float32).tobytes())
+        photos = Photos(self.train)
+        if photos.streamed:  # in an order that follows from their row groups
+            layout = [photos.groups_at_once, *map(len, photos.groups())]
+            digest.update(np.array(layout, np.int64).tobytes())
+        return digest.hexdigest()[:16]
+
+
+def load_sets(
+    accelerator: Accelerator, settings: DataSettings, scheme: LandmarkScheme, seed: int
+) -> FaceSets:
+    """Load, check and split a run's faces.
+
+    Args:
+        accelerator: one process prepares cached files before the others read them.
+        settings: the recipe's `data` section.
+        scheme: the landmarks wanted.
+        seed: of the split.
+
+    Raises:
+        KDLandmarksError: without a source, for data that cannot be read and for bad rows.
+    """
+    if settings.source is None:
+        raise KDLandmarksError(
+            "this recipe trains on your data: name it with --data FOLDER_OR_HUB_ID "
+            "(--recipe embedded needs none)"
+        )
+
+    if settings.test_split is None and not settings.validation_faces:
+        raise KDLandmarksError(
+            "data.validation_faces 0 and data.test_split null leave no faces to measure on: give "
+            "one of them"
+        )
+
+    if settings.streaming:
+        return _streamed_sets(accelerator, settings, scheme, seed)
+
+    def load(split: str) -> Dataset:
+        if settings.source == "generated":
+            return _generated(split, settings, scheme)
+        return _checked(_stored(split, settings, scheme), settings, scheme)
+
+    with accelerator.main_process_first():
+        train = load("train" if settings.source == "generated" else settings.train_split)
+        validation = test = None
+        if settings.test_split is not None:
+            test = load("test" if settings.source == "generated" else settings.test_split)
+        if settings.validation_faces:
+            train, validation = split_by_photo(train, settings.validation_faces, seed)
+    return FaceSets(train, validation, test)
+
+
+def _streamed_sets(
+    accelerator: Accelerator, settings: DataSettings, scheme: LandmarkScheme, seed: int
+) -> FaceSets:
+    """The same sets, but the training photos stay where they are.
+
+    Those that networks are measured on, again and again, are fetched here. Training photos are
+    looked at beforehand only if the bad ones shall be left out; else one stops the run when it is
+    met.
+    """
+    if settings.source == "generated":
+        raise KDLandmarksError(
+            "generated faces are drawn, not streamed: leave data.streaming out, or name a Parquet "
+            "folder or Hub data set with --data"
+        )
+    train = _stored(settings.train_split, settings, scheme)
+    if settings.skip_bad_rows:
+        train = leave_out_bad_rows(accelerator, train, scheme)
+    validation = test = None
+    if settings.validation_faces:
+        train, validation = split_by_photo(train, settings.validation_faces, seed)
+        validation = _checked(fetch_photos(accelerator, validation), settings, scheme)
+    if settings.test_split is not None:
+        test = fetch_photos(accelerator, _stored(settings.test_split, settings, scheme))
+        test = _checked(test, settings, scheme)
+    return FaceSets(train, validation, test)
+
+
+def _stored(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+    assert settings.source is not None, "load_sets refuses a run without"
+    return load_rows(
+        settings.source,
+        split,
+        scheme=scheme,
+        box=settings.box,
+        revision=settings.revision,
+        skip_bad_rows=settings.skip_bad_rows,
+        streaming=settings.streaming,
+        allow_outside=settings.allow_outside,
+    )
+
+
+def _checked(rows: Dataset, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+    return check_rows(rows, scheme, settings.skip_bad_rows, num_proc=os.cpu_count())
+
+
+def with_generated(
+    accelerator: Accelerator, rows: Dataset, settings: DataSettings, scheme: LandmarkScheme
+) -> Dataset:
+    """Training rows and behind them `settings.generated_extra` generated faces, heads turned.
+
+    The shape model is fitted before: it knows the shapes of photos alone.
+    """
+    if not settings.generated_extra:
+        return rows
+    with accelerator.main_process_first():
+        extra = _generated("extra", settings, scheme)
+    both = [name for name in rows.column_names if name in extra.column_names]
+    return concatenate_datasets([part.select_columns(both) for part in (rows, extra)])
+
+
+def _generated(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+    return generated_dataset(
+        getattr(settings, f"generated_{split}"),
+        GENERATED_SEEDS[split],
+        scheme.name,
+        settings.generated_size,
+        num_proc=os.cpu_count(),
+        heads_turned=split == "extra",
+    )
+
+
+def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
+    """Fit the active shape model on the shapes of un-augmented crops, in crop units."""
+    shapes = crop_points(rows, "landmarks", margin)
+    return ShapeModel.fit(shapes, settings.retained_variance, settings.aligned)
+
+
+def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:
+    """Store each face's Soft-landmarks as the column `soft_landmarks`, in photo pixels.
+
+    They are softened on the un-augmented crop, so that a face has one answer, which rides through
+    its augmentations beside the ground truth.
+    """
+    soft = model.soften(crop_points(rows, "landmarks", margin))
+    return add_points(rows, "soft_landmarks", soft, margin)
+
+
+def soft_landmarks_nme(rows: Dataset, scheme: LandmarkScheme) -> float:
+    """Mean inter-ocular NME in percent of the Soft-landmarks against the ground truth."""
+    soft, hard = (point_array(rows, column) for column in ("soft_landmarks", "landmarks"))
+    return float(nme(soft, hard, scheme).mean())

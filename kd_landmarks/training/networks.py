@@ -1,0 +1,164 @@
+"""Building a network from a recipe's section, with the weights that it starts from."""
+
+import os
+from typing import Any
+
+import timm
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
+
+from ..errors import KDLandmarksError
+from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..models.loading import cached_or_reachable, load_detector
+from ..models.modeling_kd_landmarks import drop_unused_stages
+from ..schemes import LandmarkScheme
+from ..utils.hub_patience import patient_hub
+from .recipe import NetworkSettings
+
+
+def build_network(
+    settings: NetworkSettings, scheme: LandmarkScheme, role: str, crop_margin: float
+) -> tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]:
+    """A network ready for training, with its image processor.
+
+    Args:
+        settings: the recipe's section.
+        scheme: its landmarks.
+        role: `student`, `tough_teacher` or `tolerant_teacher`.
+        crop_margin: kept in the processor, so that the checkpoint knows its crop.
+
+    Raises:
+        KDLandmarksError: for a backbone that timm does not know or that does not suit the head, and
+            for weights that cannot be had or do not fit.
+    """
+    fields = ("backbone", "head", "image_size", "head_channels", "head_range", "dropout")
+    try:
+        config = KDLandmarksConfig(
+            role=role,
+            num_landmarks=scheme.num_landmarks,
+            scheme=scheme.to_dict(),
+            head_strides=list(settings.head_strides),
+            **{field: getattr(settings, field) for field in fields},
+        )
+        model = KDLandmarksForKeypointDetection(config)
+    except Exception as error:  # strict configs raise a family of their own
+        raise KDLandmarksError(f"cannot build the {role}: {error}") from error
+    _check_forward(model)
+    if settings.init:
+        _start_from_checkpoint(model, settings.init)
+    elif settings.backbone_weights != "none":
+        _start_from_imagenet(model, settings)
+    cfg = timm.get_pretrained_cfg(settings.backbone)
+    processor = KDLandmarksImageProcessor(
+        size={"height": config.image_size, "width": config.image_size},
+        image_mean=list(cfg.mean if cfg else IMAGENET_DEFAULT_MEAN),
+        image_std=list(cfg.std if cfg else IMAGENET_DEFAULT_STD),
+        crop_margin=crop_margin,
+    )
+    return model, processor
+
+
+def to_pixel_values(images: Tensor, processor: KDLandmarksImageProcessor) -> Tensor:
+    """uint8 crops (batch, 3, S, S) to a network's input, resized where its size is another."""
+    size = (processor.size["height"], processor.size["width"])
+    pixels = images.float()
+    if pixels.shape[-2:] != size:
+        pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
+    mean, std = (
+        torch.tensor(values, device=images.device).view(3, 1, 1) * 255
+        for values in (processor.image_mean, processor.image_std)
+    )
+    return (pixels - mean) / std
+
+
+def _check_forward(model: KDLandmarksForKeypointDetection) -> None:
+    """Some backbones take one size of picture only, others give feature maps channels last."""
+    config = model.config
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(1, 3, config.image_size, config.image_size))
+    except Exception as error:
+        raise KDLandmarksError(
+            f"the backbone {config.backbone!r} does not run with image_size={config.image_size} "
+            f"and head={config.head!r} ({error}): choose another size, head or backbone"
+        ) from error
+    model.train()
+
+
+def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) -> None:
+    """Copy a checkpoint's weights; a head for other landmarks is left to `adopt_landmarks`."""
+    other, _ = load_detector(source)
+    own = model.state_dict()
+    fitting = {
+        name: value
+        for name, value in other.state_dict().items()
+        if name in own and own[name].shape == value.shape
+    }
+    missing = [name for name in own if name.startswith("backbone.") and name not in fitting]
+    if missing:
+        raise KDLandmarksError(
+            f"the checkpoint {source} does not fit the backbone {model.config.backbone!r}: "
+            f"{len(missing)} tensors such as {missing[0]} differ"
+        )
+    model.load_state_dict(fitting, strict=False)
+
+
+def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: NetworkSettings) -> None:
+    """Load ImageNet weights into the backbone: timm's own from the Hub, or a file's."""
+    name, weights = settings.backbone, settings.backbone_weights
+    overlay: dict[str, Any] | None = None
+    if weights != "imagenet":
+        if not os.path.isfile(weights):
+            raise KDLandmarksError(
+                f"backbone_weights={weights!r} is no file: give `imagenet`, `none` or a "
+                ".safetensors file with timm's parameter names"
+            )
+        if not weights.endswith(".safetensors"):
+            raise KDLandmarksError(f"backbone_weights={weights!r} must be a .safetensors file")
+        overlay = {"file": weights}
+    elif not timm.is_model_pretrained(name):
+        raise KDLandmarksError(
+            f"timm has no ImageNet weights for {name!r}: train from nothing with "
+            "backbone_weights none, or give a .safetensors file"
+        )
+    if settings.head == "linear":
+        shape = {"num_classes": 0}
+    else:
+        shape = {"features_only": True, "out_indices": model.backbone.feature_info.out_indices}
+    try:
+        hub_id = timm.get_pretrained_cfg(name).hf_hub_id if weights == "imagenet" else None
+        cached = cached_or_reachable(hub_id, "model.safetensors") if hub_id else None
+        if cached:
+            overlay = {"state_dict": load_file(cached)}
+        with patient_hub():
+            loaded = timm.create_model(
+                name, pretrained=True, pretrained_cfg_overlay=overlay, **shape
+            )
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+        if weights != "imagenet":
+            raise KDLandmarksError(
+                f"{weights} does not fit the backbone {name!r}: {reason}"
+            ) from error
+        raise KDLandmarksError(
+            f"cannot get timm's ImageNet weights for {name!r} from the Hub ({reason}). Without a "
+            "network give a file (--student.backbone_weights FILE.safetensors), one of our "
+            "checkpoints (--init FOLDER), or train from nothing (--student.backbone_weights none)"
+        ) from error
+    if settings.head == "integral":
+        drop_unused_stages(loaded)
+    if weights != "imagenet" and not _holds_first_layer(load_file(weights), loaded):
+        raise KDLandmarksError(
+            f"{weights} holds none of the parameters of {name!r}: it needs timm's parameter names"
+        )
+    model.backbone.load_state_dict(loaded.state_dict())
+
+
+def _holds_first_layer(tensors: dict[str, Tensor], backbone: nn.Module) -> bool:
+    """timm skips unknown names silently for some architectures: the first layer tells."""
+    first = next(iter(backbone.parameters()))
+    same = (value for value in tensors.values() if value.shape == first.shape)
+    return any(torch.equal(value.to(first.dtype), first) for value in same)

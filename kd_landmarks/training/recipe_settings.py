@@ -1,0 +1,277 @@
+"""What a recipe may say: every value with its type, range and meaning.
+
+The models refuse unknown keys and bad values by name; `kd_landmarks.training.recipe` turns their
+complaints into one readable message.
+"""
+
+from functools import partial
+from typing import Annotated, Any, Literal, Self, get_args
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
+from ..data.augmentation import AugmentationSettings
+from ..errors import shown
+from ..utils.parsing import plain_name
+
+Stage = Literal["tough_teacher", "tolerant_teacher", "student", "baseline"]
+STAGE_LABELS: dict[str, str] = {
+    "tough_teacher": "Tough-Teacher",
+    "tolerant_teacher": "Tolerant-Teacher",
+    "student": "student",
+    "baseline": "student, no teachers",
+}
+STAGES: tuple[Stage, ...] = get_args(Stage)
+LONGEST_TEXT = 2000
+"""Characters of a value: a description, a path."""
+MOST = 10_000_000
+"""Of anything that is counted: far beyond any run, and still no overflow."""
+
+
+class Settings(BaseModel):
+    """A part of a recipe: immutable, and closed to unknown keys."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, str_max_length=LONGEST_TEXT
+    )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_written(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse what pydantic would take: a truth value for a number, text with hidden signs."""
+        kind = cls.model_fields[str(info.field_name)].annotation
+        if isinstance(value, bool) and {int, float} & {kind, *get_args(kind)}:
+            raise ValueError(f"give a number, not {value}")
+        if isinstance(value, str) and not value.replace("\n", " ").isprintable():
+            raise ValueError(f"text may have no control characters, as {shown(value)} has")
+        return value
+
+
+class DataSettings(Settings):
+    """Where faces come from and how they are cut."""
+
+    source: str | None = Field(
+        None, description="`generated`, a folder, a file or a Hub data set id (also --data)"
+    )
+    revision: str | None = Field(None, description="of a Hub data set")
+    train_split: str = "train"
+    test_split: str | None = Field("test", description="null leaves the test faces alone")
+    validation_faces: int = Field(
+        300,
+        ge=0,
+        le=MOST,
+        description="held back from the training faces, whole photos at a time; 0 trains on all",
+    )
+    box: Literal["gt", "dataset"] = Field(
+        "gt", description="the points' tight box, or the data's own"
+    )
+    crop_margin: float = Field(
+        1.25, ge=0.5, le=4, description="side of the crop in longer sides of the box"
+    )
+    loose_margin: float = Field(
+        1.8, ge=0.5, le=8, description="surroundings that augmentation sees, in the same unit"
+    )
+    keep_crops: bool = Field(
+        True, description="hold the training crops in memory, decoded; never those of a stream"
+    )
+    streaming: bool = Field(
+        False,
+        description="leave the training photos of Parquet or a Hub data set where they are, and "
+        "fetch them as they are needed (also --streaming)",
+    )
+    skip_bad_rows: bool = Field(
+        False, description="leave broken rows out and list them, instead of stopping"
+    )
+    allow_outside: bool = Field(
+        False,
+        description="take pictures that lie outside of the data's folder too, of `unlabeled` as "
+        "well (also --allow_outside): data can name any picture on this machine",
+    )
+    generated_extra: int = Field(
+        0,
+        ge=0,
+        le=MOST,
+        description="generated faces, heads turned by 25 to 75 degrees, that join the training "
+        "photos",
+    )
+    generated_train: int = Field(1500, ge=8, le=MOST, description="training faces to generate")
+    generated_test: int = Field(300, ge=8, le=MOST, description="test faces to generate")
+    generated_size: int = Field(160, ge=64, le=1024, description="pixels of a generated picture")
+
+
+class ShapeModelSettings(Settings):
+    """The active shape model that makes the Soft-landmarks."""
+
+    retained_variance: float = Field(0.9, gt=0, le=1)
+    aligned: bool = Field(True, description="compare shapes after similarity Procrustes alignment")
+
+
+class LossSettings(Settings):
+    """What a network is trained with."""
+
+    name: Literal["kd", "wing", "l1", "l2", "smooth_l1"] = "wing"
+    variant: Literal["paper", "author_code", "ours", "wing"] = Field(
+        "ours", description="of KD-Loss"
+    )
+    scale: float = Field(
+        1.0, gt=0, le=MOST, description="multiplies all coordinates inside KD-Loss"
+    )
+    main_weight: float = Field(2.0, ge=0, le=MOST)
+    tough_weight: float = Field(1.0, ge=0, le=MOST)
+    tolerant_weight: float = Field(1.0, ge=0, le=MOST)
+    assist: Literal["assistive", "l1"] = Field(
+        "assistive", description="KD-Loss's own, or for comparison plain L1 to a teacher's points"
+    )
+    map_weight: float = Field(
+        0.0,
+        ge=0,
+        le=MOST,
+        description="of the divergence of the integral head's maps from round spots, beside `name`",
+    )
+    map_sigma: float = Field(1.0, gt=0, le=1000, description="of such a spot, in cells of the map")
+
+
+class NetworkSettings(Settings):
+    """One network and its training."""
+
+    backbone: str = Field("mobilenetv2_100", description="any timm architecture")
+    backbone_weights: str = Field(
+        "imagenet",
+        description="`imagenet` (timm's own, from the Hub), `none`, or a .safetensors file with "
+        "timm's parameter names",
+    )
+    init: str | None = Field(
+        None,
+        description="start from this checkpoint, of these or of other landmarks: a folder, a Hub "
+        "id, or the name of an earlier stage of the run (also --init)",
+    )
+    head: Literal["integral", "linear"] = "integral"
+    image_size: int = Field(128, ge=32, le=1024)
+    head_channels: int = Field(96, ge=8, le=1024)
+    head_strides: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
+        (8, 16, 32), min_length=1, max_length=8
+    )
+    head_range: float = Field(1.1, ge=0.5, le=4)
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    epochs: float = Field(30, gt=0, le=100_000)
+    batch_size: int = Field(32, ge=2, le=100_000, description="faces per process and step")
+    learning_rate: float = Field(1e-3, gt=0, le=10)
+    weight_decay: float = Field(1e-3, ge=0, le=100)
+    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
+    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
+    clip_norm: float | None = Field(None, gt=0, le=MOST, description="largest norm of the gradient")
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 for none"
+    )
+    loss: LossSettings = LossSettings()
+    augmentation: AugmentationSettings = AugmentationSettings()
+
+    @model_validator(mode="after")
+    def _maps_need_a_head_that_has_them(self) -> Self:
+        if self.loss.map_weight and self.head != "integral":
+            raise ValueError(
+                f"loss.map_weight {self.loss.map_weight} needs landmark maps, which head "
+                f"{self.head} has none of: give head integral, or map_weight 0"
+            )
+        return self
+
+
+class TeacherSettings(Settings):
+    """Where the student's teachers come from, and when they speak."""
+
+    targets: Literal["online", "precomputed", "stored"] = Field(
+        "precomputed",
+        description="ask the teachers on every augmented picture, or once per un-augmented face; "
+        "or take what they said from the data: columns tough_landmarks, tolerant_landmarks",
+    )
+    views: int = Field(
+        2, ge=1, le=64, description="pictures of a face that precomputed targets are averaged over"
+    )
+    tough: str | None = Field(None, description="a finished Tough-Teacher: folder or Hub id")
+    tolerant: str | None = Field(None, description="a finished Tolerant-Teacher: folder or Hub id")
+
+
+class UnlabeledSettings(Settings):
+    """Faces without landmarks, on which the teachers' points are the student's targets."""
+
+    source: str | None = Field(
+        None,
+        description="a folder of photos, JSON lines, Parquet or a Hub data set id; null for none",
+    )
+    split: str | None = None
+    revision: str | None = Field(None, description="of a Hub data set")
+    weight: float = Field(
+        1.0, ge=0, le=MOST, description="of such a face, where a labeled one counts 1"
+    )
+    views: int = Field(
+        8, ge=2, le=64, description="mirrored and slightly moved pictures that are averaged"
+    )
+    tolerance: float = Field(
+        0.01,
+        gt=0,
+        le=MOST,
+        description="spread of a point over the views at which it counts half, in box sides",
+    )
+    least_agreement: float = Field(
+        0.3, ge=0, le=1, description="faces whose points count less in the mean are left out"
+    )
+    targets: str | None = Field(
+        None, description="folder `unlabeled` of an earlier run: its targets, instead of source"
+    )
+
+
+class RunSettings(Settings):
+    """How the run goes, whatever it trains."""
+
+    seed: int = Field(0, ge=0, lt=2**32)
+    mixed_precision: Literal["no", "fp16", "bf16"] | None = Field(
+        None, description="None leaves it to `accelerate launch`"
+    )
+    gradient_accumulation: int = Field(1, ge=1, le=MOST, description="batches per optimizer step")
+    threads: int | None = Field(
+        None,
+        ge=1,
+        le=1024,
+        description="CPU threads per process; None shares all cores among the processes",
+    )
+    workers: int = Field(1, ge=0, le=64, description="loader processes beside each process")
+    evaluate_every: float = Field(5.0, gt=0, le=MOST, description="epochs between validations")
+    checkpoint_every: float = Field(1.0, gt=0, le=MOST, description="epochs between checkpoints")
+    keep_checkpoints: int = Field(2, ge=1, le=MOST)
+    trackers: tuple[str, ...] = Field(
+        (), max_length=20, description="of Accelerate: tensorboard, trackio, wandb, …"
+    )
+
+    @field_validator("mixed_precision", mode="before")
+    @classmethod
+    def _bare_no(cls, value: Any) -> Any:
+        """YAML 1.1 reads a bare no as false."""
+        return "no" if value is False else value
+
+
+class Recipe(Settings):
+    """A whole run: data, shape model, two teachers, student, and the student without teachers."""
+
+    name: Annotated[str, AfterValidator(partial(plain_name, what="this"))] = Field(
+        description="of the run's folder in runs/"
+    )
+    description: str = ""
+    scheme: str = Field("ibug68", description="ibug68, wflw98, cofw29 or a YAML file")
+    stages: tuple[Stage, ...] = Field(STAGES, min_length=1, max_length=len(STAGES))
+    data: DataSettings = DataSettings()
+    shape_model: ShapeModelSettings = ShapeModelSettings()
+    teachers: TeacherSettings = TeacherSettings()
+    unlabeled: UnlabeledSettings = UnlabeledSettings()
+    tough_teacher: NetworkSettings = NetworkSettings()
+    tolerant_teacher: NetworkSettings = NetworkSettings()
+    student: NetworkSettings = NetworkSettings()
+    baseline: NetworkSettings = NetworkSettings()
+    run: RunSettings = RunSettings()

@@ -1,0 +1,132 @@
+"""Frozen teachers and the landmarks that they hand to a student."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from datasets import Array2D, Dataset
+from torch import Tensor
+
+from ..data.crops import crop_squares
+from ..errors import KDLandmarksError
+from ..imaging.crop import to_photo_pixels
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..models.loading import check_same_landmarks, load_detector
+from ..schemes import LandmarkScheme, get_scheme
+from .networks import to_pixel_values
+from .recipe import Recipe
+from .recipe_settings import STAGE_LABELS, LossSettings
+from .run_folder import stage_is_finished
+
+# The column of a teacher's points, and the name that KD-Loss has for it.
+TEACHER_COLUMNS = {"tough": "tough_landmarks", "tolerant": "tolerant_landmarks"}
+
+
+class FrozenTeacher:
+    """A teacher that only speaks: evaluation mode, no gradient, any crop size in."""
+
+    def __init__(
+        self,
+        model: KDLandmarksForKeypointDetection,
+        processor: KDLandmarksImageProcessor,
+        accelerator: Accelerator,
+    ) -> None:
+        model.requires_grad_(False).eval()
+        self.image_size = model.config.image_size
+        self.crop_margin = processor.crop_margin
+        self.processor = processor
+        self.accelerator = accelerator
+        self.model = accelerator.prepare_model(model, evaluation_mode=True)
+        # Teachers are no part of a checkpoint: they come from where they were given.
+        accelerator._models.pop()
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor) -> Tensor:
+        """uint8 crops (batch, 3, S, S) to keypoints (batch, N, 2) in crop units."""
+        with self.accelerator.autocast():
+            return self.model(pixel_values=to_pixel_values(images, self.processor)).keypoints
+
+
+def teachers_wanted(loss: LossSettings) -> list[str]:
+    """The teachers that a student's loss listens to."""
+    weights = {"tough": loss.tough_weight, "tolerant": loss.tolerant_weight}
+    return [name for name, weight in weights.items() if loss.name == "kd" and weight > 0]
+
+
+def find_teachers(recipe: Recipe, folder: Path) -> dict[str, str]:
+    """Where the student's teachers are or will be, before anything is trained.
+
+    Returns:
+        KD-Loss's names (`tough`, `tolerant`) to folders or Hub ids: those that its loss listens to.
+
+    Raises:
+        KDLandmarksError: if one is nowhere to come from, or detects other landmarks.
+    """
+    sources: dict[str, str] = {}
+    if "student" not in recipe.stages or recipe.teachers.targets == "stored":
+        return sources
+    for name in teachers_wanted(recipe.student.loss):
+        stage, given = f"{name}_teacher", getattr(recipe.teachers, name)
+        if given is None and stage not in recipe.stages and not stage_is_finished(folder, stage):
+            raise KDLandmarksError(
+                f"the student's loss listens to a {STAGE_LABELS[stage]}, but there is none: add "
+                f"the stage {stage}, name a finished one (--teachers.{name} FOLDER_OR_HUB_ID), or "
+                f"do without (--student.loss.{name}_weight 0)"
+            )
+        sources[name] = given or str(folder / stage)
+        if given is not None:
+            check_same_landmarks(load_detector(given)[0], get_scheme(recipe.scheme), given)
+    return sources
+
+
+def check_stored_targets(rows: Dataset, loss: LossSettings) -> None:
+    """Refuse rows without what a student's loss listens to.
+
+    Raises:
+        KDLandmarksError: naming the first column that is missing.
+    """
+    for name in teachers_wanted(loss):
+        column = TEACHER_COLUMNS[name]
+        if column not in rows.column_names:
+            raise KDLandmarksError(
+                f"teachers.targets stored takes a teacher's points from the data, which have no "
+                f"column {column}: add it (Parquet, shaped like landmarks), choose other targets, "
+                f"or do without (--student.loss.{name}_weight 0)"
+            )
+
+
+def load_teachers(
+    accelerator: Accelerator, sources: dict[str, str], scheme: LandmarkScheme, margin: float
+) -> dict[str, FrozenTeacher]:
+    """The student's teachers, frozen.
+
+    Raises:
+        KDLandmarksError: if one cannot be loaded, or has other landmarks or another crop.
+    """
+    teachers = {}
+    for name, source in sources.items():
+        model, processor = load_detector(source)
+        check_same_landmarks(model, scheme, source)
+        if processor.crop_margin != margin:
+            raise KDLandmarksError(
+                f"{source} looks at crops of margin {processor.crop_margin}, this run's is "
+                f"{margin}: set --data.crop_margin {processor.crop_margin}"
+            )
+        teachers[name] = FrozenTeacher(model, processor, accelerator)
+    return teachers
+
+
+def add_points(rows: Dataset, column: str, points: np.ndarray, margin: float) -> Dataset:
+    """Store points (rows, N, 2) in crop units as a column in photo pixels."""
+    faces = zip(points, crop_squares(rows, margin), strict=True)
+    pixels = np.stack([to_photo_pixels(face, crop) for face, crop in faces])
+    return add_point_column(rows, column, pixels)
+
+
+def add_point_column(rows: Dataset, column: str, points: np.ndarray) -> Dataset:
+    """Store points (rows, N, 2) in photo pixels as a column, replacing one of that name."""
+    if column in rows.column_names:
+        rows = rows.remove_columns([column])
+    feature = Array2D(points.shape[1:], "float32")
+    return rows.add_column(column, points.astype(np.float32).tolist(), feature=feature)

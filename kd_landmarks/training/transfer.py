@@ -1,0 +1,68 @@
+"""Starting from a detector of other landmarks: what it knows of a face is most of the way."""
+
+import numpy as np
+from datasets import Dataset
+from torch import nn
+
+from ..data.columns import box_array, longer_sides, point_array, spread
+from ..evaluation.labeled import detect_rows
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..models.loading import load_detector
+from ..schemes import LandmarkScheme
+
+# Faces on which landmarks are matched: enough for the mean over them to settle.
+MATCHED_FACES = 100
+
+
+def adopt_landmarks(
+    model: KDLandmarksForKeypointDetection, source: str, rows: Dataset, scheme: LandmarkScheme
+) -> list[int] | None:
+    """Give a new head, landmark by landmark, the weights of the nearest one of a checkpoint.
+
+    Args:
+        model: freshly built; its backbone has the checkpoint's weights already.
+        source: the checkpoint: a folder or a Hub id.
+        rows: training faces, on which the checkpoint's points are compared with the true ones.
+        scheme: of rows and model.
+
+    Returns:
+        For each landmark the checkpoint's one that it starts as; None, and nothing is done, where
+        both have the same landmarks, or heads of another kind or width.
+    """
+    other, processor = load_detector(source)
+    if tuple((other.config.scheme or {}).get("names", ())) == scheme.names:
+        return None
+    theirs, ours = (_last_layer(one).state_dict() for one in (other, model))
+    if other.config.head != model.config.head or any(
+        theirs[name].shape[1:] != value.shape[1:] for name, value in ours.items()
+    ):
+        return None
+    matched = match_landmarks(other, processor, rows)
+    for name, value in ours.items():
+        # The linear head has two rows for each landmark, the integral one has one.
+        rows_of = theirs[name].unflatten(0, (other.config.num_landmarks, -1))
+        value.copy_(rows_of[matched].flatten(0, 1))
+    return matched
+
+
+def _last_layer(model: KDLandmarksForKeypointDetection) -> nn.Module:
+    """What makes each landmark of its own."""
+    return model.head.linear if model.config.head == "linear" else model.head.maps
+
+
+def match_landmarks(
+    model: KDLandmarksForKeypointDetection, processor: KDLandmarksImageProcessor, rows: Dataset
+) -> list[int]:
+    """For each landmark of rows the detector's nearest one, on the mean over some faces.
+
+    Args:
+        model: a detector of any landmarks.
+        processor: its image processor.
+        rows: faces in the row format.
+    """
+    faces = rows.select(spread(len(rows), MATCHED_FACES))
+    points, _ = detect_rows(model, processor, faces)
+    truth = point_array(faces, "landmarks")
+    away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1)
+    sides = longer_sides(box_array(faces))[:, None, None]
+    return (away / sides).mean(axis=0).argmin(axis=0).tolist()

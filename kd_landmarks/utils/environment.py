@@ -1,0 +1,86 @@
+"""The machine: what torch can compute on, and how a process uses cores and memory.
+
+torch is imported where it is needed, so that the file can be read without it.
+"""
+
+import ctypes
+import os
+from typing import TYPE_CHECKING, Any
+
+from ..errors import KDLandmarksError, shown
+
+if TYPE_CHECKING:
+    import torch
+
+
+def devices() -> list[str]:
+    """The names of what torch can compute on here, the first choice first."""
+    import torch
+
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if accelerator is None:
+        return ["cpu"]
+    count = torch.accelerator.device_count()
+    return [*(f"{accelerator.type}:{number}" for number in range(count)), "cpu"]
+
+
+def checked_device(device: Any) -> "torch.device | None":
+    """A device on which torch can compute, tried; None for None.
+
+    Args:
+        device: its name (`cpu`, `cuda`, `cuda:1`, `mps`), a `torch.device`, or the accelerator's
+            number; -1 for the CPU, as transformers' pipelines take it.
+
+    Raises:
+        KDLandmarksError: naming it and those that there are.
+    """
+    if device is None:
+        return None
+    import torch
+
+    try:
+        if isinstance(device, int) and not isinstance(device, bool):
+            found = torch.device("cpu" if device < 0 else device)
+        elif isinstance(device, str | torch.device):
+            found = torch.device(device)
+        else:
+            raise TypeError
+        torch.zeros(1, device=found).item()
+    except Exception as error:  # torch's, and those of each accelerator's driver
+        raise KDLandmarksError(
+            f"device={shown(device)} is not here: give one of {', '.join(devices())}"
+        ) from error
+    return found
+
+
+def on_cpus() -> bool:
+    """Whether a run is to stay on CPUs: it was told to, or there is nothing else here.
+
+    Accelerate joins processes on CPUs only when it is told that they are on CPUs (`cpu=`). Started
+    without it, each takes itself for the only one, and does the whole work again.
+    """
+    import torch
+    from accelerate.utils import parse_flag_from_env
+
+    return parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+
+
+def keep_freed_memory() -> None:
+    """Let the C library keep freed memory for the next tensors, instead of giving it back.
+
+    A training step on a CPU allocates the same large tensors again and again. glibc maps each of
+    them anew, and the system clears every page of it: about a fifth of a step's time
+    (`benchmarks/cpu_settings.py`). The process keeps its largest size until it ends. What the user
+    says through glibc's own variables (`MALLOC_MMAP_MAX_`, `MALLOC_TRIM_THRESHOLD_`) stays; other C
+    libraries have no such setting, and nothing is done.
+    """
+    mallopt = None if os.name == "nt" else getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    # Parameters' numbers are those of glibc's malloc.h.
+    for variable, parameter, value in (
+        ("MALLOC_MMAP_MAX_", -4, 0),
+        ("MALLOC_TRIM_THRESHOLD_", -1, 2**31 - 1),
+    ):
+        if variable not in os.environ:
+            mallopt(parameter, value)

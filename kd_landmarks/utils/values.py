@@ -1,0 +1,67 @@
+"""Values that callers give: told by name, with what there is, before any work."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import KDLandmarksError, shown
+
+TABLES = (".jsonl", ".csv")
+"""Endings of files for points: a photo a line, or a face a row."""
+EXPORTS = (".onnx", ".xml")
+"""Endings of exported detectors: ONNX, or OpenVINO."""
+CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
+"""By ending, the codecs that OpenCV's own build can write everywhere."""
+
+
+def whole(name: str, value: Any, least: int = 1) -> int:
+    """A whole number.
+
+    Raises:
+        KDLandmarksError: naming it, where it is something else, or less than `least`.
+    """
+    if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
+        raise KDLandmarksError(f"{name}={shown(value)}: give a whole number, {least} or more")
+    return int(value)
+
+
+def number(name: str, value: Any, least: float = 0.0, most: float = math.inf) -> float:
+    """A finite number.
+
+    Raises:
+        KDLandmarksError: naming it, where it is something else, or not from `least` to `most`.
+    """
+    try:
+        sound = not isinstance(value, str | bytes | bool) and math.isfinite(value)
+        sound = sound and least <= value <= most
+    except (TypeError, ValueError, OverflowError):
+        sound = False
+    if not sound:
+        wanted = f"{least:g} or more" if math.isinf(most) else f"from {least:g} to {most:g}"
+        raise KDLandmarksError(f"{name}={shown(value)}: give a number, {wanted}")
+    return float(value)
+
+
+def one_of(name: str, value: Any, choices: Iterable[str]) -> str:
+    """One of some words.
+
+    Raises:
+        KDLandmarksError: naming it and them.
+    """
+    choices = list(choices)
+    if not isinstance(value, str) or value not in choices:
+        raise KDLandmarksError(f"{name}={shown(value)}: give one of {', '.join(choices)}")
+    return value
+
+
+def ending(name: str, path: Path, endings: Iterable[str]) -> str:
+    """The ending of a file's name, in lower case.
+
+    Raises:
+        KDLandmarksError: naming the file and the endings that there are.
+    """
+    endings = list(endings)
+    if path.suffix.lower() not in endings:
+        raise KDLandmarksError(f"{name} {path}: its name must end with {' or '.join(endings)}")
+    return path.suffix.lower()

@@ -1,0 +1,425 @@
+"""The demo without a browser: uploads, what is drawn, what its tabs answer, what it records."""
+
+import hashlib
+import importlib
+import io
+import socket
+import sys
+import types
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import cv2
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from clips import write_clip
+from full_disk import full_disk
+from PIL import Image
+from typer.testing import CliRunner
+
+from kd_landmarks import KDLandmarksError
+from kd_landmarks.cli import app
+from kd_landmarks.demo import (
+    compare_tab,
+    method_tab,
+    photo_tab,
+    received,
+    results_tab,
+    uploads,
+    video_tab,
+    webcam_tab,
+)
+from kd_landmarks.demo import results as shown
+from kd_landmarks.demo.app import launch
+from kd_landmarks.demo.examples import examples
+from kd_landmarks.demo.networks import Networks, compared
+from kd_landmarks.demo.overlay import notice, photo_view, table
+from kd_landmarks.demo.recorded import FOLDER, results
+from kd_landmarks.evaluation.metrics import nme
+from kd_landmarks.losses.kd import kd_loss
+from kd_landmarks.losses.variants import VARIANTS
+from kd_landmarks.training.shape_model import ShapeModel
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+CHECKPOINTS = REPOSITORY / "checkpoints"
+PHOTO = REPOSITORY / "kd_landmarks/demo/examples/grace_hopper.jpg"
+
+
+@pytest.fixture(scope="module")
+def networks():
+    return Networks("cpu")
+
+
+@pytest.fixture(scope="module")
+def tabs(networks):
+    """The tabs that detect, in one Blocks."""
+    taken = received.Uploads()
+    with received.Demo(taken):
+        photo = photo_tab.PhotoTab(networks, taken)
+        with gr.Tab("Compare") as tab:
+            compare = compare_tab.CompareTab(networks, taken, compared(CHECKPOINTS), tab)
+        webcam = webcam_tab.WebcamTab(networks, taken)
+        video = video_tab.VideoTab(networks, taken)
+    return types.SimpleNamespace(
+        photo=photo, compare=compare, webcam=webcam, video=video, uploads=taken
+    )
+
+
+@pytest.fixture
+def upload(tabs):
+    """Puts a file where Gradio would, and gives its path."""
+
+    def put(content, name="photo.jpg"):
+        folder = Path(tabs.uploads.folder) / hashlib.sha256(content).hexdigest()
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_bytes(content)
+        tabs.uploads.receive(str(folder / name))
+        return str(folder / name)
+
+    return put
+
+
+def encoded(picture, kind="PNG", **words):
+    file = io.BytesIO()
+    picture.save(file, kind, **words)
+    return file.getvalue()
+
+
+# --- uploads
+
+
+def test_an_uploaded_photo_stands_upright():
+    turned = Image.new("RGB", (40, 20))
+    exif = Image.Exif()
+    exif[274] = 6
+    assert uploads.read_photo(encoded(turned, "JPEG", exif=exif)).size == (20, 40)
+
+
+def test_bad_photos_are_told_in_plain_words():
+    with pytest.raises(KDLandmarksError, match="no photo that can be read"):
+        uploads.read_photo(b"hello")
+    with pytest.raises(KDLandmarksError, match="broken"):
+        uploads.read_photo(PHOTO.read_bytes()[:20_000])
+
+
+@pytest.mark.parametrize(("side", "said"), [(8000, "64 megapixels"), (20_000, "more than 178")])
+def test_photos_of_too_many_pixels_are_refused_by_their_header(side, said):
+    with pytest.raises(KDLandmarksError, match=said):
+        uploads.read_photo(encoded(Image.new("1", (side, side))))
+
+
+@pytest.mark.parametrize(
+    ("size", "frames", "rate", "said"),
+    [
+        ((64, 48), 50, 2, "25 seconds long"),
+        ((1936, 16), 2, 25, "1936 x 16 pixels"),
+        ((16, 16), 1300, 100, "1300 frames"),
+    ],
+)
+def test_clips_that_are_too_long_or_large_are_refused(tmp_path, size, frames, rate, said):
+    path = write_clip(tmp_path / "clip.avi", [np.zeros((*size[::-1], 3), np.uint8)] * frames, rate)
+    with (
+        pytest.raises(KDLandmarksError, match=said),
+        uploads.open_clip(path.read_bytes()),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"hello",
+        b"",
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n{clip}\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile {name}\n",
+        b"v=0\no=- 0 0 IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
+    ],
+)
+def test_what_is_no_clip_is_told_in_plain_words(tmp_path, content):
+    clip = write_clip(tmp_path / "clip.avi", [np.zeros((48, 64, 3), np.uint8)] * 5, 5)
+    listed = content.replace(b"{clip}", bytes(clip)).replace(b"{name}", clip.name.encode())
+    with pytest.raises(KDLandmarksError, match="no video"), uploads.open_clip(listed):
+        pass
+
+
+# --- what is drawn
+
+
+def test_a_view_has_every_point_where_the_pipeline_found_it(networks):
+    photo = examples()["Six drawn faces"].photo
+    faces = networks.get()(photo)
+    root = ElementTree.fromstring(photo_view(photo, faces, networks.scheme))
+    name = "{http://www.w3.org/2000/svg}"
+    assert root.get("viewBox") == f"0 0 {photo.width} {photo.height}"
+    assert "6 faces with 68 points" in root.get("aria-label")
+    groups = root.findall(f"{name}g")
+    assert [group.get("class") for group in groups] == ["kd-face kd-chosen"] + ["kd-face"] * 5
+    for group, face in zip(groups, faces, strict=True):
+        circles = group.findall(f"{name}circle")
+        drawn = [[float(one.get("cx")), float(one.get("cy"))] for one in circles]
+        np.testing.assert_allclose(drawn, face["keypoints"] + 0.5, atol=0.01)
+        levels = {
+            "kd-point kd-unsure": face["confidence"] < 0.6,
+            "kd-point kd-fair": (face["confidence"] >= 0.6) & (face["confidence"] < 0.9),
+            "kd-point kd-sure": face["confidence"] >= 0.9,
+        }
+        for level, expected in levels.items():
+            assert [one.get("class") == level for one in circles] == expected.tolist()
+
+
+def test_what_people_send_is_escaped():
+    assert "<b>" not in notice("<b>")
+    assert "<b>" not in table(["<b>"], [["<b>"]], "<b>")
+
+
+# --- the tabs
+
+
+def test_the_endpoint_says_what_the_pipeline_says(tabs, networks, upload):
+    answer = tabs.photo.detect(upload(PHOTO.read_bytes()))
+    [expected] = networks.get()(str(PHOTO))
+    [face] = answer["faces"]
+    assert (answer["width"], answer["height"]) == (512, 600)
+    np.testing.assert_allclose(face["keypoints"], expected["keypoints"], atol=0.01)
+    assert face["face_confidence"] == pytest.approx(expected["face_confidence"])
+
+
+def test_the_endpoint_refuses_in_words(tabs, upload):
+    with pytest.raises(gr.Error, match="no photo that can be read"):
+        tabs.photo.detect(upload(b"hello"))
+    with pytest.raises(gr.Error, match="give a photo"):
+        tabs.photo.detect(None)
+
+
+def test_an_upload_is_drawn_and_makes_room_for_the_next(tabs, upload):
+    view, saved, _, details, faces, room = tabs.photo._of_upload(upload(PHOTO.read_bytes()))
+    assert view.count("<circle") == 68
+    assert saved.count("download=") == 2
+    assert details.count("<tr>") == 69
+    assert len(faces) == 1
+    assert room is None
+
+
+def test_a_photo_without_faces_says_so(tabs, upload):
+    view, *_ = tabs.photo._of_upload(upload(encoded(Image.new("RGB", (300, 200), "gray"))))
+    assert "No face was found" in view
+    assert 'role="alert"' in view
+    view, *_ = tabs.photo._of_upload(upload(b"hello"))
+    assert "no photo that can be read" in view
+
+
+def test_each_face_can_be_chosen(tabs):
+    *_, faces = tabs.photo._result(examples()["Six drawn faces"].photo)
+    assert len(faces) == 6
+    assert "Landmarks of face 3" in tabs.photo._details(2, faces)
+    assert str(faces[2]["keypoints"][0][0]) in tabs.photo._details(2, faces)
+
+
+def test_three_detectors_are_compared_with_their_errors(tabs, networks):
+    example = examples()["Drawn face"]
+    html = tabs.compare._compare(example.photo, example.truth)
+    assert html.count("<figure>") == 3
+    assert html.count("ms a face") == 3
+    [face] = networks.get()(example.photo)
+    error = float(nme(face["keypoints"][None], example.truth[None], networks.scheme)[0])
+    assert f"<dd>{error:.2f} %</dd>" in html
+    assert "1.87 million" in html
+    assert "4.43 million" in html
+
+
+def test_absent_detectors_are_named_with_how_to_get_them(tabs, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    example = examples()["Drawn face"]
+    monkeypatch.setattr(tabs.compare, "_entries", compared(None))
+    html = tabs.compare._compare(example.photo, None)
+    assert html.count("<svg") == 1
+    assert html.count("--checkpoints") == 2
+    assert html.count(f"no checkpoint at {tmp_path}") == 2  # and the Hub was not asked
+    entry = compared(None, teacher="somebody/teacher")[2]
+    assert entry.source == "somebody/teacher"
+
+
+def frames_of(count, noise=0.0):
+    face = np.asarray(examples()["Drawn face"].photo.resize((200, 200)))
+    rng = np.random.default_rng(0)
+    for number in range(count):
+        frame = np.full((240, 320, 3), 120.0)
+        frame[20:220, 40 + number : 240 + number] = face
+        yield (frame + rng.normal(0, noise, frame.shape)).clip(0, 255).astype(np.uint8)
+
+
+def test_a_clip_comes_back_drawn_with_its_table(tabs, tmp_path, upload):
+    path = write_clip(tmp_path / "clip.avi", list(frames_of(12)), 10)
+    news, view, details = list(tabs.video._follow(upload(path.read_bytes(), "a.avi"), True, []))[-1]
+    assert "1 face followed in 12 frames" in news
+    assert 'src="data:video/webm;base64,' in view
+    assert view.count("download=") == 3
+    assert "<td>12</td>" in details
+    assert "Choose a clip" in next(tabs.video._follow(None, True, []))[0]
+    assert "no video" in next(tabs.video._follow(upload(b"hello", "b.avi"), True, []))[0]
+
+
+def test_a_clip_that_finds_no_room_is_told_without_the_servers_places(
+    tabs, tmp_path, upload, monkeypatch
+):
+    path = write_clip(tmp_path / "clip.avi", list(frames_of(12)), 10)
+    payload = upload(path.read_bytes(), "a.avi")
+    with full_disk(3000):
+        came = list(tabs.video._follow(payload, True, []))[-1]
+    check = video_tab.check_frames
+    monkeypatch.setattr(video_tab, "check_frames", lambda file, frames: check(file, frames + 1))
+    drawn = list(tabs.video._follow(payload, True, []))[-1]
+    for news, view, _ in (came, drawn):
+        assert "The server has no room left" in news
+        assert not view
+
+
+def test_a_canceled_clip_ends_at_once(tabs, tmp_path, upload):
+    path = write_clip(tmp_path / "clip.avi", list(frames_of(60)), 30)
+    canceled = []
+    steps = tabs.video._follow(upload(path.read_bytes(), "a.avi"), True, canceled)
+    assert "<progress" in next(steps)[0]
+    canceled.append(True)
+    assert ["Canceled." in news for news, *_ in steps] == [True]
+
+
+def test_the_camera_is_followed_and_bad_frames_are_passed_over(tabs, upload):
+    state = None
+    for frame in frames_of(3):
+        path = upload(cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes(), "frame.jpg")
+        payload = types.SimpleNamespace(url=None, path=path)
+        view, state = tabs.webcam._follow(payload, True, state)
+        assert view.count("<circle") == 68
+    assert "frames per second, 1 face, smoothed" in view
+    broken = types.SimpleNamespace(url=None, path=upload(b"hello"))
+    view, state = tabs.webcam._follow(broken, True, state)
+    assert "alert" in view
+    before = state
+    _, state = tabs.webcam._follow(None, True, state)
+    assert state is before
+
+
+# --- how it works, and results
+
+
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_the_plotted_loss_is_the_packages(name):
+    constants = VARIANTS[name].tough
+    frame = method_tab.loss_curves(name, constants.alpha, constants.beta, 0.02, 0.04)
+    total = frame[frame["part"] == "KD-Loss"]
+    error = torch.tensor(total["error of the student"].to_numpy())
+    zero = torch.zeros(len(error), 1, 2)
+    pred = zero + error[:, None, None].float()
+    expected = [
+        float(kd_loss(p[None], z[None], z[None] + 0.02, z[None] + 0.04, name)["loss"])
+        for p, z in zip(pred, zero, strict=True)
+    ]
+    if VARIANTS[name].tough.alpha == VARIANTS[name].tolerant.alpha:
+        np.testing.assert_allclose(total["loss"], expected, atol=1e-6)
+    steeper = method_tab.loss_curves(name, 2 * constants.alpha, constants.beta, 0.02, 0.04)
+    beyond = frame["error of the student"] > 0.05
+    tough = (frame["part"] == "Tough-Teacher") & beyond
+    np.testing.assert_allclose(steeper["loss"][tough], 2 * frame["loss"][tough], rtol=1e-5)
+
+
+def test_less_variance_smooths_more():
+    model = ShapeModel.from_pretrained(FOLDER)
+    truth = examples()["Drawn face"].truth.astype(float)
+    away = [
+        np.linalg.norm(model.reduced(share).soften(truth) - truth, axis=1).mean()
+        for share in (0.99, 0.9, 0.5)
+    ]
+    assert away == sorted(away)
+    assert away[0] < 0.6 * away[2]
+
+
+def test_the_recorded_results_are_in_step_with_the_benchmarks(monkeypatch):
+    monkeypatch.syspath_prepend(str(REPOSITORY / "benchmarks"))
+    records = importlib.import_module("demo_records")
+    assert results() == records.gather()
+
+
+def test_tables_show_what_was_recorded():
+    student = results()["released"]["models"][shown.STUDENT]
+    assert f"{student['tests'][shown.COMMON]['nme']:.2f} (" in shown.released_table()
+    assert shown.released_table().count("<tr>") == 1 + len(shown.TITLES)
+    machines = {part: results()[part]["machine"]["processor"] for part in ("released", "peers")}
+    assert f"one core of {machines['released']} (" in shown.released_table()
+    for part in ("common", "wflw"):
+        html = shown.peers_table(part)
+        assert html.count("<tr>") == 1 + len(results()["peers"]["errors"])
+        assert f"one core of {machines['peers']} (" in html
+        mesh = results()["peers"]["errors"]["MediaPipe, 478 points"][part]
+        assert f"<td>{mesh['mapped']['nme']:.2f}</td>" in html
+    curves = shown.error_curves(shown.COMMON)
+    assert set(curves["network"]) == set(shown.TITLES.values())
+    assert curves["faces, %"].between(0, 100).all()
+
+
+def test_each_network_of_the_results_has_a_color_of_its_own():
+    with gr.Blocks() as page:
+        results_tab.ResultsTab()
+    maps = [block.color_map for block in page.blocks.values() if isinstance(block, gr.LinePlot)]
+    assert [list(colors) for colors in maps[:2]] == [list(shown.TITLES.values())] * 2
+    for colors in maps:
+        assert len(set(colors.values())) == len(colors)
+
+
+# --- where it runs
+
+
+def test_a_lent_gpu_is_asked_for_by_a_mark(monkeypatch):
+    from kd_landmarks.demo import zero_gpu
+
+    marked = []
+    fake = types.SimpleNamespace(GPU=lambda function: marked.append(function) or function)
+    monkeypatch.setitem(sys.modules, "spaces", fake)
+    importlib.reload(zero_gpu)
+    assert zero_gpu.LENT
+    assert zero_gpu.on_gpu(len) is len
+    assert marked == [len]
+    monkeypatch.delitem(sys.modules, "spaces")
+    monkeypatch.setitem(sys.modules, "spaces", None)
+    importlib.reload(zero_gpu)
+    assert not zero_gpu.LENT
+    assert zero_gpu.on_gpu(len) is len
+
+
+def test_nothing_on_the_page_comes_from_elsewhere():
+    for name in ("page.css", "page.js"):
+        text = (REPOSITORY / "kd_landmarks/demo" / name).read_text(encoding="utf-8")
+        assert "http" not in text
+        assert "url(" not in text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--checkpoints", "./nowhere"], "there is no folder nowhere"),
+        (["--port", "0"], "greater than or equal to 1"),
+    ],
+)
+def test_bad_words_are_refused(words, said):
+    done = CliRunner().invoke(app, ["demo", *words])
+    assert done.exit_code == 2
+    assert said in done.output
+
+
+def test_a_port_that_is_taken_is_told():
+    with socket.socket() as other, received.Demo(received.Uploads()) as empty:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(KDLandmarksError, match=f"cannot listen on port {port}"):
+            launch(empty, port=port)
+
+
+def test_without_gradio_it_says_what_to_install(monkeypatch):
+    from kd_landmarks.cli import demo
+
+    monkeypatch.setattr(demo, "find_spec", lambda name: None)
+    done = CliRunner().invoke(app, ["demo"])
+    assert done.exit_code == 2
+    assert "pip install" in done.output

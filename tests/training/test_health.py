@@ -1,0 +1,122 @@
+"""Numbers that are not finite get into no checkpoint, and the message says what to change."""
+
+import signal
+
+import pytest
+import torch
+from accelerate import Accelerator
+from timm.utils import ModelEmaV3
+
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.training import checkpoints
+from kd_landmarks.training.checkpoints import load_checkpoint, save_checkpoint
+from kd_landmarks.training.health import MOST_SKIPPED, NotFinite, Watch
+from kd_landmarks.utils.signals import Stopped, stop_signals, stopping_between_steps
+
+NAN = float("nan")
+
+
+@pytest.fixture
+def accelerator():
+    one = Accelerator(cpu=True)
+    one.free_memory()
+    one._custom_objects.clear()
+    yield one
+    one.free_memory()
+    one._custom_objects.clear()
+
+
+def batch(*rows, column=None):
+    """Points of rows by number; those of `column` are spoilt in the last row."""
+    values = {name: torch.zeros(len(rows), 68, 2) for name in ("landmarks", "tough_landmarks")}
+    if column is not None:
+        values[column][-1, 3, 1] = NAN
+    return {"image": torch.zeros(len(rows), 3, 8, 8), "index": torch.tensor(rows), **values}
+
+
+def test_a_loss_that_is_not_finite_is_found_at_the_next_look(accelerator):
+    watch = Watch(accelerator, ["a", "b", "c"])
+    for loss in (1.0, float("inf"), 1.0):
+        watch.add(torch.tensor(loss), batch(0, 1))
+        watch.step(skipped=False)
+    with pytest.raises(NotFinite, match=r"^the loss is inf$"):
+        watch.look()
+
+
+@pytest.mark.parametrize("column", ["landmarks", "tough_landmarks"])
+def test_the_row_whose_targets_are_not_finite_is_named(accelerator, column):
+    watch = Watch(accelerator, ["train.jsonl:1", "train.jsonl:2", "train.jsonl:3"])
+    watch.add(torch.tensor(NAN), batch(1, 2, column=column))
+    watch.step(skipped=False)
+    with pytest.raises(NotFinite, match=f"the {column} of train.jsonl:3 are not finite"):
+        watch.look()
+
+
+def test_steps_that_loss_scaling_leaves_out_are_no_fault_unless_there_is_no_other(accelerator):
+    watch = Watch(accelerator, ["a"])
+    for _ in range(MOST_SKIPPED - 1):
+        watch.add(torch.tensor(NAN), batch(0))
+        watch.step(skipped=True)
+    watch.add(torch.tensor(1.0), batch(0))
+    watch.step(skipped=False)
+    assert watch.look() == 0
+    for _ in range(MOST_SKIPPED - 1):
+        watch.step(skipped=True)
+    with pytest.raises(NotFinite, match="gradients of the last"):
+        watch.step(skipped=True)
+
+
+def test_a_signal_is_told_at_the_next_look(accelerator):
+    watch = Watch(accelerator, ["a"])
+
+    def steps():
+        with stopping_between_steps():
+            signal.raise_signal(signal.SIGTERM)
+            seen.append((watch.due(1), watch.look()))
+
+    seen = []
+    with stop_signals(lambda: None), pytest.raises(Stopped):  # behind the last step
+        steps()
+    assert seen == [(True, signal.SIGTERM)]
+
+
+@pytest.fixture
+def state(accelerator):
+    """A network, its optimizer and its moving average, with a step behind them."""
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.BatchNorm1d(2))
+    average = ModelEmaV3(model)
+    model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
+    accelerator.register_for_checkpointing(average)
+    model(torch.eye(3)).square().sum().backward()
+    optimizer.step()
+    moments = optimizer.state[model[0].weight]["exp_avg"]
+    places = {
+        "weights": model[0].weight,
+        "statistics": model[1].running_var,
+        "average": average.module[0].weight,
+        "moments": moments,
+    }
+    return accelerator, places
+
+
+@pytest.mark.parametrize("place", ["weights", "statistics", "average", "moments"])
+@pytest.mark.parametrize("value", [NAN, float("inf")])
+def test_no_checkpoint_of_such_a_state_is_written(state, tmp_path, place, value):
+    accelerator, places = state
+    save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
+    with torch.no_grad():
+        places[place].view(-1)[0] = value
+    with pytest.raises(NotFinite, match="weights are not finite"):
+        save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["step_00000001"]
+
+
+def test_a_checkpoint_of_such_a_state_is_refused(state, tmp_path, monkeypatch):
+    accelerator, places = state
+    with torch.no_grad():
+        places["weights"].view(-1)[0] = NAN
+    with monkeypatch.context() as earlier:
+        earlier.setattr(checkpoints, "check_finite", lambda *_: None)
+        path = save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
+    with pytest.raises(KDLandmarksError, match=r"step_00000001 is of no use.*Delete that folder"):
+        load_checkpoint(accelerator, path, {})

@@ -1,0 +1,281 @@
+"""The main job from its command line: four networks, a report, and messages that help."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from training import run_training, tiny_arguments
+from transformers import AutoImageProcessor, AutoModelForKeypointDetection
+from typer.testing import CliRunner
+
+import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.synthetic import generate_face, generated_dataset
+from kd_landmarks.training.optimization import learning_rate_schedule
+from kd_landmarks.training.recipe import STAGES, NetworkSettings, load_recipe
+from kd_landmarks.training.run_folder import plan_run
+from kd_landmarks.training.shape_model import ShapeModel
+from kd_landmarks.training.teachers import add_point_column
+from train_accelerate import app
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A tiny run to its end: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("runs") / "straight"
+    status, output = run_training(*tiny_arguments("--output", folder))
+    assert status == 0, output
+    return folder, output
+
+
+def test_every_network_loads_and_detects(finished):
+    folder, _ = finished
+    for stage in STAGES:
+        model = AutoModelForKeypointDetection.from_pretrained(folder / stage)
+        processor = AutoImageProcessor.from_pretrained(folder / stage)
+        photo = np.full((100, 120, 3), 128, np.uint8)
+        inputs = processor(photo, boxes=[20, 20, 80, 90], return_tensors="pt")
+        keypoints = model(**inputs).keypoints
+        assert keypoints.shape == (1, 68, 2)
+        assert torch.isfinite(keypoints).all()
+        assert model.config.scheme["name"] == "ibug68"
+        assert processor.crop_margin == 1.25
+    roles = [AutoModelForKeypointDetection.from_pretrained(folder / s).config.role for s in STAGES]
+    assert roles == ["tough_teacher", "tolerant_teacher", "student", "student"]
+
+
+def test_the_folder_holds_report_recipe_and_shape_model(finished):
+    folder, output = finished
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert list(metrics["networks"]) == list(STAGES)
+    assert metrics["faces"] == {"train": 32, "validation": 8, "test": 12}
+    for stage, entry in metrics["networks"].items():
+        assert len(entry["test"]["errors"]) == 12
+        assert entry["test"]["nme"] == pytest.approx(np.mean(entry["test"]["errors"]))
+        assert f"{entry['test']['nme']:.2f}" in output
+        model = AutoModelForKeypointDetection.from_pretrained(folder / stage)
+        assert entry["parameters"] == sum(value.numel() for value in model.parameters())
+    assert 0 < metrics["soft_landmarks_nme"] < 10
+    recipe = load_recipe(folder / "recipe.yaml")
+    assert (recipe.student.epochs, recipe.student.ema) == (2, 0.9)
+    assert ShapeModel.from_pretrained(folder / "shape_model").num_components >= 1
+    for name in ("ced.png", "predictions.png"):
+        assert Image.open(folder / name).width > 500
+    assert not (folder / "checkpoints").exists()
+    assert not list(folder.glob(".*"))
+
+
+def test_teachers_of_an_earlier_run_teach_a_new_student(finished, tmp_path):
+    folder, _ = finished
+    words = tiny_arguments(
+        "--output", tmp_path / "student", "--stages", "student", "--init", folder / "baseline"
+    )
+    words += ["--teachers.tough", folder / "tough_teacher"]
+    words += ["--teachers.tolerant", folder / "tolerant_teacher", "--teachers.targets", "online"]
+    words += ["--student.loss.map_weight", "0.1"]
+    status, output = run_training(*words)
+    assert status == 0, output
+    assert list(json.loads((tmp_path / "student/metrics.json").read_text())["networks"]) == [
+        "student"
+    ]
+    history = json.loads((tmp_path / "student/student/training.json").read_text())["history"]
+    assert {"loss", "main", "tough", "tolerant", "maps", "validation_nme"} <= history[-1].keys()
+    assert history[-1]["tough"] != 0
+
+
+def test_a_students_teacher_may_be_a_column_of_the_data(tmp_path):
+    rows = generated_dataset(40, cache=False)
+    said = np.asarray(rows.with_format("numpy")["landmarks"]) + 2
+    (tmp_path / "data").mkdir()
+    add_point_column(rows, "tough_landmarks", said).to_parquet(tmp_path / "data/train.parquet")
+    rows.select(range(8)).to_parquet(tmp_path / "data/test.parquet")
+    words = tiny_arguments("--data.source", tmp_path / "data", "--data.validation_faces", "8")
+    words += ["--stages", "student", "--teachers.targets", "stored"]
+    status, output = run_training("--output", tmp_path / "both", *words)
+    assert status == 2, output
+    assert "have no column tolerant_landmarks" in output
+    words += ["--student.loss.tolerant_weight", "0", "--output", tmp_path / "run"]
+    status, output = run_training(*words)
+    assert status == 0, output
+    history = json.loads((tmp_path / "run/student/training.json").read_text())["history"]
+    assert history[-1]["tough"] != 0
+
+
+def test_unlabeled_faces_join_a_students_training(finished, tmp_path):
+    folder, _ = finished
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number in range(12):
+        face = generate_face(number, size=96)
+        Image.fromarray(face.image).save(photos / f"{number}.png")
+        corners = [*face.landmarks.min(0).tolist(), *face.landmarks.max(0).tolist()]
+        with (photos / "faces.jsonl").open("a") as lines:
+            lines.write(json.dumps({"image": f"{number}.png", "box": corners}) + "\n")
+    words = tiny_arguments("--output", tmp_path / "run", "--stages", "student")
+    words += ["--teachers.tough", folder / "tough_teacher", "--unlabeled.source", photos]
+    words += ["--teachers.tolerant", folder / "tolerant_teacher", "--unlabeled.tolerance", "1"]
+    # Nothing is held back, and twenty drawn faces join the forty.
+    words += ["--data.generated_extra", "20", "--data.validation_faces", "0"]
+    status, output = run_training(*words)
+    assert status == 0, output
+    assert "40 train, no validation, 12 test faces" in output
+    assert "the teacher agrees with itself on 12 of 12" in output
+    # (60 + 12) faces, 2 epochs, batches of 8
+    training = json.loads((tmp_path / "run/student/training.json").read_text())
+    assert training["steps"] == 18
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert metrics["networks"]["student"].keys() >= {"test"}
+    assert "validation" not in metrics["networks"]["student"]
+    assert (tmp_path / "run/unlabeled").is_dir()
+
+
+def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
+    folder, _ = finished
+    words = tiny_arguments("--output", tmp_path / "again", "--stages", "tough_teacher")
+    status, output = run_training(*words)
+    assert status == 0, output
+    first, second = (
+        AutoModelForKeypointDetection.from_pretrained(place / "tough_teacher").state_dict()
+        for place in (folder, tmp_path / "again")
+    )
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--student.epoch", "3"], "unknown option '--student.epoch' (did you mean"),
+        (["--student.epochs", "-3"], "student.epochs: Input should be greater than 0, not -3"),
+        (["--recipe", "400w"], "unknown recipe '400w': one of 300w, 300w_released, cofw, embedded"),
+        (["--recipe", "300w"], "name it with --data FOLDER_OR_HUB_ID"),
+        (["--recipe", "300w", "--data", "./nowhere"], "there is no file or folder ./nowhere"),
+        (["--stages", "student"], "add the stage tough_teacher, name a finished one"),
+        (["--teachers.tough", "./nowhere"], "no checkpoint at ./nowhere"),
+        (["--scheme", "ibug67"], "ibug67"),
+        (["--student.head", "linear", "--student.loss.map_weight", "1"], "map_weight 1.0 needs"),
+        (["--tough_teacher.backbone", "mobilenetv2_53"], "did you mean mobilenetv2_"),
+        (["--resume", "./nowhere"], "holds no run to continue"),
+        (["--data.validation_faces", "999999"], "999999"),
+        (["--data.validation_faces", "0", "--data.test_split", "null"], "leave no faces"),
+        (["--run.trackers", "[no_such_tracker]"], "'no_such_tracker' is not a tracker"),
+        (["--tough_teacher.backbone_weights", "imagenet"], "backbone_weights"),
+    ],
+)
+def test_bad_input_ends_with_one_clear_message(words, message, tmp_path):
+    resumes = "--resume" in words
+    output = [] if resumes else ["--output", tmp_path / "run"]
+    sizes = {"data.generated_train": 40, "data.generated_test": 8, "data.validation_faces": 8}
+    few = [] if resumes else [str(w) for key, v in sizes.items() for w in (f"--{key}", v)]
+    result = CliRunner().invoke(app, [str(word) for word in (*output, *few, *words)])
+    assert result.exit_code == 2, result.output
+    assert result.output.count("error: ") == 1
+    assert message in result.output.replace("\n", " ")
+    assert not (tmp_path / "run/tough_teacher").exists()
+
+
+def test_a_folder_that_is_taken_is_not_touched(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(KDLandmarksError, match=r"not empty: continue its run with --resume"):
+        plan_run(None, {}, tmp_path, None)
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_a_run_does_not_go_into_the_photos_that_it_learns_from(tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "photos")
+    values = {"unlabeled.source": str(tmp_path / "photos")}
+    for place in ("photos", "photos/run", "link/run"):
+        with pytest.raises(KDLandmarksError, match=r"--output .*, which is read"):
+            plan_run(None, values, tmp_path / place, None)
+    assert plan_run(None, values, tmp_path / "run", None)[1] == tmp_path / "run"
+
+
+def test_a_new_run_takes_the_first_free_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs/embedded").mkdir(parents=True)
+    (tmp_path / "runs/embedded-2").mkdir()
+    assert str(plan_run(None, {}, None, None)[1]) == "runs/embedded-3"
+
+
+def test_two_processes_measure_what_one_does(finished, tmp_path):
+    folder, _ = finished
+    shutil.copytree(folder, tmp_path / "run")
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    status, output = run_training("--resume", tmp_path / "run", launcher=launcher)
+    assert status == 0, output
+    assert output.count("NME %") == 1
+    alone, together = (
+        json.loads((place / "metrics.json").read_text())["networks"]
+        for place in (folder, tmp_path / "run")
+    )
+    for stage in STAGES:
+        for split in ("validation", "test"):
+            one, two = alone[stage][split], together[stage][split]
+            assert one["errors"] == pytest.approx(two["errors"], abs=1e-6)
+            assert one["nme"] == pytest.approx(two["nme"], abs=1e-6)
+            groups = one["groups"]["subset"]["generated"]
+            assert groups == pytest.approx(two["groups"]["subset"]["generated"])
+
+
+def test_two_processes_train_together(tmp_path):
+    launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
+    words = tiny_arguments("--output", tmp_path / "run", run__mixed_precision="bf16")
+    words += ["--run.gradient_accumulation", "2", "--student.clip_norm", "1"]
+    status, output = run_training(*words, launcher=launcher)
+    assert status == 0, output
+    # 32 faces, 2 epochs, 2 processes of batch 8, 2 batches a step
+    assert json.loads((tmp_path / "run/student/training.json").read_text())["steps"] == 2
+
+
+@pytest.fixture
+def own_faces(tmp_path):
+    """A user's folder of JSON lines, with three bad rows among its training faces."""
+    folder = tmp_path / "faces"
+    (folder / "images").mkdir(parents=True)
+    lines = []
+    for number in range(30):
+        face = generate_face(number, size=96)
+        Image.fromarray(face.image).save(folder / f"images/{number}.png")
+        points = face.landmarks.tolist()
+        if number == 7:
+            points[3][0] = float("nan")
+        if number == 11:
+            points = points[:67]
+        lines.append(json.dumps({"image": f"images/{number}.png", "landmarks": points}))
+    whole = (folder / "images/15.png").read_bytes()
+    (folder / "images/15.png").write_bytes(whole[: len(whole) // 2])
+    (folder / "train.jsonl").write_text("\n".join(lines[:24]))
+    (folder / "test.jsonl").write_text("\n".join(lines[24:]))
+    return folder
+
+
+def test_bad_rows_stop_a_run_or_are_listed_and_left_out(own_faces, tmp_path, caplog):
+    words = tiny_arguments("--data", own_faces, "--stages", "baseline")
+    result = CliRunner().invoke(app, [*words, "--output", str(tmp_path / "stopped")])
+    assert result.exit_code == 2, result.output
+    assert "train.jsonl:8" in result.output
+    assert not (tmp_path / "stopped").exists()
+    words += ["--output", str(tmp_path / "left_out"), "--skip_bad_rows"]
+    with caplog.at_level("WARNING", "kd_landmarks"):
+        result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    for line in ("train.jsonl:8", "train.jsonl:12", "train.jsonl:16"):
+        assert line in caplog.text
+    metrics = json.loads((tmp_path / "left_out/metrics.json").read_text())
+    assert metrics["faces"] == {"train": 13, "validation": 8, "test": 6}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 8, 9, 10, 19, 200])
+def test_a_run_of_any_length_has_a_learning_rate(steps):
+    settings = NetworkSettings(learning_rate=0.1, warmup=0.1)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
+    schedule = learning_rate_schedule(optimizer, settings, steps)
+    rates = []
+    for _ in range(steps):
+        rates += schedule.get_last_lr()
+        optimizer.step()
+        schedule.step()
+    assert all(0 < rate <= 0.1 for rate in rates)
