@@ -5,11 +5,11 @@ Each command imports the heavy libraries inside, so that `--help` answers at onc
 
 # They register their commands.
 from ..utils.signals import quiet_start
-from . import calibrate, convert, demo, evaluate, export, hub, info, predict, space, video  # noqa: F401
+from . import calibrate, convert, demo, evaluate, export, hub, info, predict, space, train, video  # noqa: F401
 from .app import app
 
 
-def main() -> None:
-    """Run the command line."""
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: these arguments, or the program's own."""
     quiet_start()
-    app(prog_name="kd-landmarks")
+    app(arguments, prog_name="kd-landmarks")

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import typer
@@ -25,12 +25,15 @@ class _Commands(TyperGroup):
     """In every command: a line and exit code 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM."""
 
     def invoke(self, ctx: Any) -> Any:
-        with stop_signals(lambda: KEPT), _one_line():
+        # Training ends all of its processes together, and says what the run keeps.
+        stopping = nullcontext() if ctx.obj == "train" else stop_signals(lambda: KEPT)
+        with stopping, _one_line():
             result = super().invoke(ctx)
             sys.stdout.flush()  # while it can be told that a disk is full
             return result
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
+        ctx.obj = args[0] if args else None
         with _one_line():
             return super().parse_args(ctx, args)
 

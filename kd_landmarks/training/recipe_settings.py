@@ -92,7 +92,7 @@ class DataSettings(Settings):
     allow_outside: bool = Field(
         False,
         description="take pictures that lie outside of the data's folder too, of `unlabeled` as "
-        "well (also --allow_outside): data can name any picture on this machine",
+        "well (also --allow-outside): data can name any picture on this machine",
     )
     generated_extra: int = Field(
         0,

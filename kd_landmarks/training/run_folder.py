@@ -117,8 +117,8 @@ def kept_by_run(folder: Path) -> str:
         elif checkpoints:
             kept.append(f"the checkpoint {checkpoints[-1].name} of the {stage}")
     return (
-        f"{folder} keeps {', '.join(kept) or 'its recipe, and no checkpoint yet'}; go on with: "
-        f"accelerate launch train_accelerate.py --resume {folder}"
+        f"{folder} keeps {', '.join(kept) or 'its recipe, and no checkpoint yet'}; go on with "
+        f"--resume {folder}"
     )
 
 

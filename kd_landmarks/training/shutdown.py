@@ -45,10 +45,11 @@ class Ending:
 def one_ending(kept: Callable[[], str]) -> Iterator[PartialState]:
     """Around a command's work on all of its processes, which wait for one another in many places.
 
-    A `KDLandmarksError` on any of them is printed once and ends all with exit code 2; Ctrl-C and
-    SIGTERM end all with 130 and 143 after a line that begins with `stopped:`; another error keeps
-    its traceback and ends all with 1. It takes seconds, wherever the others are waiting: they look
-    at the launcher's store, and not at what the failed process would have to send them.
+    A `KDLandmarksError` or `OSError` on any of them is printed once and ends all with exit code 2;
+    Ctrl-C and SIGTERM end all with 130 and 143 after a line that begins with `stopped:`; another
+    error keeps its traceback and ends all with 1. It takes seconds, wherever the others are
+    waiting: they look at the launcher's store, and not at what the failed process would have to
+    send them.
 
     Args:
         kept: what stays of the work and how it goes on, in a line.
@@ -70,6 +71,10 @@ def one_ending(kept: Callable[[], str]) -> Iterator[PartialState]:
                 together.leave()
         except KDLandmarksError as error:
             _end(together, 2, f"error: {error}", words)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            told = KDLandmarksError(f"{where}{error.strerror or error}")
+            _end(together, 2, f"error: {told}", words)
         except KeyboardInterrupt as stop:
             number = getattr(stop, "number", 2)
             _end(together, exit_code(number), None, words)

@@ -27,7 +27,6 @@ from downloads import (
 from PIL import Image
 from typer.main import get_command
 
-import train_accelerate
 from kd_landmarks.cli import app
 from kd_landmarks.data import annotate as predict
 from kd_landmarks.data.convert import convert
@@ -395,16 +394,14 @@ def test_what_is_converted_from_outside_is_counted(own, secret, tmp_path):
     assert str(tmp_path) not in card + (tmp_path / "with/missing.txt").read_text()
 
 
-@pytest.mark.parametrize("command", ["evaluate", "calibrate", "export", "convert"])
+@pytest.mark.parametrize("command", ["evaluate", "calibrate", "export", "convert", "train"])
 def test_commands_have_the_option(command):
     options = [word for option in get_command(app).commands[command].params for word in option.opts]
     assert "--allow-outside" in options
 
 
-def test_the_other_programs_have_the_option():
+def test_annotation_has_the_option():
     assert "allow_outside" in inspect.signature(predict.main).parameters
-    options = [word for option in get_command(train_accelerate.app).params for word in option.opts]
-    assert {"--allow_outside", "--allow-outside"} <= set(options)
 
 
 def test_a_recipe_takes_pictures_from_outside(own, secret):

@@ -23,6 +23,7 @@ from torch._utils import ExceptionWrapper
 from training import REPOSITORY, tiny_arguments
 from typer.testing import CliRunner
 
+from kd_landmarks.cli import app
 from kd_landmarks.data import streaming
 from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.crops import FaceCrops, crop_points
@@ -38,7 +39,6 @@ from kd_landmarks.training.data import FaceSets, fit_shape_model, load_sets
 from kd_landmarks.training.distributed import leave_out_bad_rows
 from kd_landmarks.training.recipe import NetworkSettings, changed_values, load_recipe
 from kd_landmarks.training.recipe_settings import DataSettings, RunSettings, ShapeModelSettings
-from train_accelerate import app
 
 REPO = "ada/faces"
 
@@ -175,7 +175,7 @@ def test_photos_come_by_the_row_group_and_past_a_shaky_hub(faces, hub):
 
 
 def command(*words):
-    return CliRunner().invoke(app, [str(word) for word in words])
+    return CliRunner().invoke(app, ["train", *map(str, words)])
 
 
 # The teacher's points are precomputed from the stream, and generated faces join the photos.
@@ -255,18 +255,17 @@ def finished_of(folder: Path) -> list[Path]:
 TWO_PROCESSES = """
 import json, sys
 from pathlib import Path
-import train_accelerate
+from kd_landmarks.training import loop as trainer, run as stages
 from accelerate import Accelerator
 from kd_landmarks.data import streaming
-from kd_landmarks.distillation import trainer
-from kd_landmarks.recipes import load_recipe, parse_overrides
+from kd_landmarks.training.recipe import load_recipe, parse_overrides
 
 streaming.HELD_GROUPS = 2
 folder, words = Path(sys.argv[1]), sys.argv[2:]
 accelerator = Accelerator(cpu=True, step_scheduler_with_optimizer=False)
 accelerator.end_training = lambda: None  # after the first of three runs
 recipe = load_recipe("embedded", parse_overrides(words))
-plain_step, save_checkpoint = train_accelerate.plain_step, trainer.save_checkpoint
+plain_step, save_checkpoint = stages.plain_step, trainer.save_checkpoint
 seen = {}
 
 class Stop(Exception):
@@ -285,9 +284,9 @@ def run(name, stop_at=None):
         if step == stop_at:
             raise Stop
 
-    train_accelerate.plain_step, trainer.save_checkpoint = counting_step, save_and_stop
+    stages.plain_step, trainer.save_checkpoint = counting_step, save_and_stop
     try:
-        train_accelerate.train(accelerator, recipe, folder / name.partition("-")[0])
+        stages.train(accelerator, recipe, folder / name.partition("-")[0])
     except Stop:
         accelerator.free_memory()
 
@@ -359,7 +358,7 @@ def test_what_stops_a_worker_is_told_without_its_traceback(monkeypatch, tmp_path
         except KDLandmarksError:
             ExceptionWrapper(where="in DataLoader worker process 0").reraise()
 
-    monkeypatch.setattr("train_accelerate.train", fail)
+    monkeypatch.setattr("kd_landmarks.training.run.train", fail)
     result = command("--output", tmp_path / "run")
     assert result.exit_code == 2
     assert result.output == "error: the photo is gone\n"

@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from training import run_training, start_training, tiny_arguments
 from typer.testing import CliRunner
 
+from kd_landmarks.cli import app
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.training.checkpoints import finished_checkpoints, load_checkpoint, save_checkpoint
 from kd_landmarks.training.health import Watch
@@ -25,7 +26,6 @@ from kd_landmarks.training.objectives import student_step
 from kd_landmarks.training.recipe import STAGES, load_recipe
 from kd_landmarks.training.run_folder import plan_run, run_identity, start_run
 from kd_landmarks.training.shape_model import ShapeModel
-from train_accelerate import app
 
 # Long enough to be caught in the middle.
 LONGER = {"student__epochs": 6, "tough_teacher__epochs": 1}
@@ -76,7 +76,7 @@ def copy_of(folder, tmp_path):
 
 
 def resume_in_process(folder, *words):
-    return CliRunner().invoke(app, ["--resume", str(folder), *words])
+    return CliRunner().invoke(app, ["train", "--resume", str(folder), *words])
 
 
 def snapshot(folder):
@@ -201,7 +201,7 @@ def test_a_run_that_is_told_to_stop_keeps_the_step_and_continues(
     assert result.exit_code == 128 + number
     (line,) = [line for line in result.output.splitlines() if line.startswith("stopped: ")]
     assert f"the checkpoint step_{last:08d} of the student" in line
-    assert line.endswith(f"accelerate launch train_accelerate.py --resume {folder}")
+    assert line.endswith(f"--resume {folder}")
     assert "Traceback" not in result.output
     result = resume_in_process(folder, *words)
     assert result.exit_code == 0, result.output
@@ -229,7 +229,7 @@ def test_a_run_that_diverges_keeps_what_was_finite(straight, killed, tmp_path, m
 
     last = int(finished_checkpoints(folder / "checkpoints/student")[-1].name.split("_")[1]) + 2
     with monkeypatch.context() as patched:
-        patched.setattr("train_accelerate.student_step", spoilt)
+        patched.setattr("kd_landmarks.training.run.student_step", spoilt)
         result = resume_in_process(folder)
     assert result.exit_code == 2
     assert f"after {last + 1} steps" in result.output

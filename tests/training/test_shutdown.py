@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 WAITING = """
 import time
 from kd_landmarks.cli.app import app
-from kd_landmarks.signals import quiet_start
+from kd_landmarks.utils.signals import quiet_start
 
 @app.command()
 def wait():
@@ -30,7 +30,7 @@ app(["wait"])
 # What was forked in between lives as long as its parent.
 FORKING = """
 import multiprocessing, os, signal, sys, time
-from kd_landmarks.signals import loader_worker, stop_signals
+from kd_landmarks.utils.signals import loader_worker, stop_signals
 
 def work():
     if sys.argv[1] == "loader":
@@ -50,7 +50,7 @@ with stop_signals(lambda: "nothing"):
 # Two processes: the first waits for the second, which does something else.
 TWO = """
 import os, signal, sys
-from kd_landmarks.endings import one_ending
+from kd_landmarks.training.shutdown import one_ending
 from kd_landmarks.errors import KDLandmarksError
 import typer
 

@@ -12,6 +12,7 @@ from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 from typer.testing import CliRunner
 
 import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
+from kd_landmarks.cli import app
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.synthetic import generate_face, generated_dataset
 from kd_landmarks.training.optimization import learning_rate_schedule
@@ -19,7 +20,6 @@ from kd_landmarks.training.recipe import STAGES, NetworkSettings, load_recipe
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
 from kd_landmarks.training.teachers import add_point_column
-from train_accelerate import app
 
 
 @pytest.fixture(scope="module")
@@ -169,7 +169,7 @@ def test_bad_input_ends_with_one_clear_message(words, message, tmp_path):
     output = [] if resumes else ["--output", tmp_path / "run"]
     sizes = {"data.generated_train": 40, "data.generated_test": 8, "data.validation_faces": 8}
     few = [] if resumes else [str(w) for key, v in sizes.items() for w in (f"--{key}", v)]
-    result = CliRunner().invoke(app, [str(word) for word in (*output, *few, *words)])
+    result = CliRunner().invoke(app, ["train", *map(str, (*output, *few, *words))])
     assert result.exit_code == 2, result.output
     assert result.output.count("error: ") == 1
     assert message in result.output.replace("\n", " ")
@@ -254,13 +254,13 @@ def own_faces(tmp_path):
 
 def test_bad_rows_stop_a_run_or_are_listed_and_left_out(own_faces, tmp_path, caplog):
     words = tiny_arguments("--data", own_faces, "--stages", "baseline")
-    result = CliRunner().invoke(app, [*words, "--output", str(tmp_path / "stopped")])
+    result = CliRunner().invoke(app, ["train", *words, "--output", str(tmp_path / "stopped")])
     assert result.exit_code == 2, result.output
     assert "train.jsonl:8" in result.output
     assert not (tmp_path / "stopped").exists()
-    words += ["--output", str(tmp_path / "left_out"), "--skip_bad_rows"]
+    words += ["--output", str(tmp_path / "left_out"), "--skip-bad-rows"]
     with caplog.at_level("WARNING", "kd_landmarks"):
-        result = CliRunner().invoke(app, words)
+        result = CliRunner().invoke(app, ["train", *words])
     assert result.exit_code == 0, result.output
     for line in ("train.jsonl:8", "train.jsonl:12", "train.jsonl:16"):
         assert line in caplog.text

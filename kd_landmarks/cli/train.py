@@ -1,0 +1,92 @@
+"""`kd-landmarks train`."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..utils.logging import set_up_logging
+from .app import app
+from .options import AllowOutside
+
+TRAIN_HELP = """Train facial landmark detectors by knowledge distillation.
+
+\b
+kd-landmarks train                                        generated faces, minutes
+kd-landmarks train --recipe 300w --data DIR               real faces
+kd-landmarks train --resume runs/300w                     continue after a stop
+accelerate launch -m kd_landmarks train --recipe 300w …   on all accelerators of a machine
+
+Four stages, each a network: tough_teacher learns the ground truth, tolerant_teacher the
+Soft-landmarks, student with both, baseline is the same student without them.
+
+Every value of a recipe can be given by its dotted name, such as --student.epochs 40 or --data.box
+dataset; kd_landmarks/training/recipe_settings.py explains them all.
+"""
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, help=TRAIN_HELP
+)
+def train(
+    context: typer.Context,
+    recipe: Annotated[
+        str | None, typer.Option(help="embedded (default), 300w, wflw, cofw or a YAML file.")
+    ] = None,
+    data: Annotated[
+        str | None, typer.Option(help="Folder, file or Hub data set id; sets data.source.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="New run folder. Default: the first free runs/RECIPE.")
+    ] = None,
+    resume: Annotated[Path | None, typer.Option(help="Run folder to continue.")] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(help="Checkpoint that the student starts from; sets student.init."),
+    ] = None,
+    stages: Annotated[
+        str | None, typer.Option(help="Some of the four, separated by commas. Default: all.")
+    ] = None,
+    streaming: Annotated[
+        bool, typer.Option("--streaming", help="Fetch photos as they are needed; of Parquet, Hub.")
+    ] = False,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave broken rows out instead of stopping.")
+    ] = False,
+    allow_outside: AllowOutside = False,
+) -> None:
+    """Plan the run and train."""
+    # Before torch loads OpenMP: threads that spin long while they wait take the cores from the
+    # loader and from whatever else runs, and on a crowded machine training crawls. Not spinning at
+    # all slows a free one (benchmarks/cpu_settings.py measures both).
+    os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    set_up_logging()
+    from ..training.recipe import parse_overrides
+    from ..training.run import run_recipe
+    from ..training.run_folder import check_trackers, kept_by_run, plan_run
+    from ..training.shutdown import one_ending
+    from ..utils.environment import keep_freed_memory
+
+    keep_freed_memory()
+    folder: Path | None = None
+
+    def kept() -> str:
+        if folder is None:
+            return "nothing was written yet; start again with the same command"
+        return kept_by_run(folder)
+
+    with one_ending(kept):
+        overrides = parse_overrides(context.args)
+        shortcuts = {
+            "data.source": data,
+            "student.init": init,
+            "stages": stages.split(",") if stages else None,
+            "data.streaming": streaming or None,
+            "data.skip_bad_rows": skip_bad_rows or None,
+            "data.allow_outside": allow_outside or None,
+        }
+        overrides |= {key: value for key, value in shortcuts.items() if value is not None}
+        planned, folder = plan_run(recipe, overrides, output, resume)
+        check_trackers(planned.run.trackers)
+        run_recipe(planned, folder)

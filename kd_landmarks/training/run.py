@@ -1,0 +1,186 @@
+"""The stages of a run, one network after another, and its report."""
+
+import errno
+import os
+import time
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import ProjectConfiguration, broadcast_object_list, set_seed
+from datasets import Dataset
+
+from ..data.crops import FaceCrops
+from ..errors import KDLandmarksError
+from ..evaluation.examiner import Examiner
+from ..schemes import LandmarkScheme, get_scheme
+from ..utils.environment import on_cpus
+from .checkpoints import drop_checkpoints
+from .data import (
+    add_soft_landmarks,
+    fit_shape_model,
+    load_sets,
+    soft_landmarks_nme,
+    with_generated,
+)
+from .loop import StepLoss, train_network
+from .networks import build_network
+from .objectives import plain_step, student_step
+from .pseudo_labels import add_unlabeled, precompute_targets
+from .recipe import STAGES, Recipe
+from .report import examine_networks, write_report
+from .run_folder import run_identity, stage_is_finished, start_run
+from .teachers import FrozenTeacher, check_stored_targets, find_teachers, load_teachers
+from .transfer import adopt_landmarks
+
+
+def run_recipe(recipe: Recipe, folder: Path) -> None:
+    """Train a recipe's networks in a folder, on all processes, and say how long it took.
+
+    Args:
+        recipe: as planned.
+        folder: of the run, new or continued; the main process's counts.
+
+    Raises:
+        KDLandmarksError: for bad data, a full disk, and numbers that are not finite.
+        Stopped: by a signal, behind a checkpoint of the last step.
+    """
+    began = time.monotonic()
+    accelerator = Accelerator(
+        cpu=on_cpus(),
+        mixed_precision=recipe.run.mixed_precision,
+        gradient_accumulation_steps=recipe.run.gradient_accumulation,
+        log_with=list(recipe.run.trackers) or None,
+        project_config=ProjectConfiguration(project_dir=str(folder)),
+        step_scheduler_with_optimizer=False,
+    )
+    # Every process looked for a free folder; they go by the first one's.
+    folder = broadcast_object_list([folder])[0]
+    share_cores(accelerator, recipe.run.threads)
+    try:
+        train(accelerator, recipe, folder)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise KDLandmarksError(
+            f"the disk of {folder} is full: make room, then --resume it"
+        ) from error
+    accelerator.print(f"{(time.monotonic() - began) / 60:.1f} minutes")
+
+
+def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
+    """Run a recipe's stages in `folder`, skipping what is finished there, and report."""
+    say = accelerator.print
+    scheme = get_scheme(recipe.scheme)
+    sources = find_teachers(recipe, folder)
+
+    # Data: faces, split by photo, and their Soft-landmarks.
+    sets = load_sets(accelerator, recipe.data, scheme, recipe.run.seed)
+    margin = recipe.data.crop_margin
+    shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)
+    train_rows = with_generated(accelerator, sets.train, recipe.data, scheme)
+    train_rows = add_soft_landmarks(train_rows, shape_model, margin)
+    measured = sets.measured
+    soft_nme = soft_landmarks_nme(add_soft_landmarks(measured, shape_model, margin), scheme)
+    if accelerator.is_main_process:
+        start_run(folder, recipe, shape_model)
+    accelerator.wait_for_everyone()
+    say(
+        f"{sets.describe()}; run folder {folder}\n"
+        f"shape model: {shape_model.num_components} components, Soft-landmarks against the ground "
+        f"truth {soft_nme:.2f} % NME"
+    )
+    identity = {"run": run_identity(folder), "data": sets.digest()}
+    accelerator.init_trackers(recipe.name, config={})
+
+    # The networks, one after another.
+    for stage in STAGES:
+        if stage not in recipe.stages:
+            continue
+        if stage_is_finished(folder, stage):
+            say(f"{stage} is finished already")
+            if accelerator.is_main_process:
+                drop_checkpoints(folder, stage)
+            continue
+        settings = getattr(recipe, stage)
+        if settings.init in STAGES:
+            settings = settings.model_copy(update={"init": str(folder / settings.init)})
+        set_seed(recipe.run.seed)
+        role = stage if stage.endswith("teacher") else "student"
+        model, processor = build_network(settings, scheme, role, margin)
+        if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
+            say(f"{stage} starts from {settings.init}, each landmark as the nearest one there")
+        rows, image_size = train_rows, settings.image_size
+        if stage == "student":
+            teachers = load_teachers(accelerator, sources, scheme, margin)
+            rows, image_size, step_loss = listen(recipe, teachers, scheme, rows)
+            if recipe.unlabeled.source or recipe.unlabeled.targets:
+                with accelerator.main_process_first():
+                    rows = add_unlabeled(
+                        rows,
+                        recipe.unlabeled,
+                        teachers,
+                        scheme,
+                        folder / "unlabeled",
+                        recipe.data.skip_bad_rows,
+                        recipe.data.allow_outside,
+                    )
+        else:
+            target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
+            step_loss = plain_step(settings, target)
+        crops = FaceCrops(
+            rows,
+            image_size,
+            margin,
+            augmentation=settings.augmentation,
+            flip_permutation=scheme.flip_permutation,
+            loose_margin=recipe.data.loose_margin,
+            keep=recipe.data.keep_crops and not recipe.data.streaming,
+            seed=recipe.run.seed,
+        )
+        examiner = None
+        if sets.validation is not None:
+            examiner = Examiner(
+                accelerator, sets.validation, scheme, settings.image_size, margin, keep=True
+            )
+        train_network(
+            accelerator,
+            stage,
+            model,
+            processor,
+            crops,
+            step_loss,
+            settings,
+            recipe.run,
+            examiner,
+            folder,
+            identity,
+        )
+
+    # Every finished network of the folder, measured and drawn.
+    networks = examine_networks(accelerator, folder, sets, scheme, margin)
+    if accelerator.is_main_process:
+        print(write_report(folder, recipe, sets, scheme, networks, soft_nme))
+    for tracker in accelerator.trackers:
+        tracker.finish()
+
+
+def share_cores(accelerator: Accelerator, threads: int | None) -> None:
+    """Use all cores: `accelerate launch` gives a process on a CPU one thread if not told more."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(threads or max(1, (cores or 1) // accelerator.num_processes))
+
+
+def listen(
+    recipe: Recipe, teachers: dict[str, FrozenTeacher], scheme: LandmarkScheme, rows: Dataset
+) -> tuple[Dataset, int, StepLoss]:
+    """The student's rows, crop size and loss: teachers asked now, at every step, or not at all."""
+    settings = recipe.student
+    if recipe.teachers.targets == "stored":
+        check_stored_targets(rows, settings.loss)
+        return rows, settings.image_size, student_step(settings, None)
+    if recipe.teachers.targets == "precomputed":
+        rows = precompute_targets(rows, teachers, scheme, recipe.teachers.views)
+        return rows, settings.image_size, student_step(settings, None)
+    sizes = [teacher.image_size for teacher in teachers.values()]
+    return rows, max([settings.image_size, *sizes]), student_step(settings, teachers)
