@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from kd_landmarks.inference.onnx import OnnxDetector
+from kd_landmarks.inference.backends.onnx import OnnxBackend
 
 ROUNDS, WARM_UP = 200, 20
 
 
 def milliseconds_a_face(files: Sequence[Path]) -> list[float]:
     """Median milliseconds of one face on one core in ONNX Runtime, all detectors in turns."""
-    detectors = [OnnxDetector(file, threads=1) for file in files]
-    sides = [detector.metadata["image_size"] for detector in detectors]
+    detectors = [OnnxBackend(file, threads=1) for file in files]
+    sides = [detector.description.image_size for detector in detectors]
     faces = [np.zeros((1, 3, side, side), np.float32) for side in sides]
     times: list[list[float]] = [[] for _ in files]
     for _ in range(ROUNDS):

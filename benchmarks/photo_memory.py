@@ -23,7 +23,6 @@ from PIL import Image
 import kd_landmarks
 from kd_landmarks import FaceLandmarkPipeline
 from kd_landmarks.imaging.formats import max_megapixels
-from kd_landmarks.inference.tables import draw_photo
 from kd_landmarks.schemes import get_scheme
 
 EXAMPLE = Path(kd_landmarks.__file__).parent / "demo" / "examples" / "astronaut.jpg"
@@ -145,7 +144,7 @@ def measure(path: Path) -> dict[str, Any]:
     detect(EXAMPLE)
     ways: dict[str, Callable[[], Any]] = {
         "detect": lambda: detect(path),
-        "draw": lambda: draw_photo(str(path), detect(path), SCHEME),
+        "draw": lambda: detect(path).plot(),
         "demo": lambda: _demo(detect, path),
     }
     told: dict[str, Any] = {"bytes": path.stat().st_size, "megabytes": {}, "seconds": {}}

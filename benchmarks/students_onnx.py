@@ -17,10 +17,12 @@ from record import print_table, record
 
 from kd_landmarks import default_checkpoint, load_rows
 from kd_landmarks.data.columns import box_array, point_array
+from kd_landmarks.data.crops import typical_pixels
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.evaluation.metrics import nme
-from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8
-from kd_landmarks.inference.onnx import OnnxDetector
+from kd_landmarks.inference.backends.torch import describe
+from kd_landmarks.inference.export import export_onnx, quantize_int8
+from kd_landmarks.inference.pipeline import FaceLandmarkPipeline
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 
@@ -48,12 +50,14 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
         for name, checkpoint in STUDENTS.items():
             model, processor = load_detector(checkpoint)
             exact, small = Path(folder, f"{name}.onnx"), Path(folder, f"{name}.int8.onnx")
+            whole = export_onnx(model, processor, Path(folder, "whole.onnx"), halve=False)
             export_onnx(model, processor, exact)
-            quantize_int8(exact, small, processed_crops(training, processor, CALIBRATION_FACES))
+            crops = typical_pixels(training, describe(model, processor), CALIBRATION_FACES)
+            quantize_int8(whole, small, crops)
             files |= {name: exact, f"{name}, int8": small}
         times = milliseconds_a_face(list(files.values()))
         for (name, file), milliseconds in zip(files.items(), times, strict=True):
-            detector = OnnxDetector(file)
+            detector = FaceLandmarkPipeline(file)
             measured[name] = {
                 "nme": {test: mean_error(detector, rows) for test, rows in tests.items()},
                 "milliseconds": milliseconds,
@@ -73,11 +77,11 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     print(record("students_onnx", measured, SEED))
 
 
-def mean_error(detector: OnnxDetector, rows: Any) -> float:
+def mean_error(detector: FaceLandmarkPipeline, rows: Any) -> float:
     """NME in percent over faces, each in its ground-truth box."""
     photos, boxes, truth = Photos(rows), box_array(rows), point_array(rows, "landmarks")
     found = [
-        detector(photos.open(index), boxes[index])[0]["keypoints"] for index in range(len(rows))
+        detector(photos.open(index), boxes=box)[0].keypoints for index, box in enumerate(boxes)
     ]
     return float(np.mean(nme(np.stack(found), truth, SCHEME)))
 

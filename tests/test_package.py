@@ -12,8 +12,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 USE_IT = """
 import numpy as np
 import kd_landmarks
-from kd_landmarks.data.generated import generate_face
-from kd_landmarks.recipes import load_recipe
+from kd_landmarks.synthetic import generate_face
+from kd_landmarks.training.recipe import load_recipe
 from kd_landmarks.schemes import SCHEMES, get_scheme
 from transformers import AutoConfig, AutoModelForKeypointDetection
 

@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from kd_landmarks import FaceLandmarkPipeline
+from kd_landmarks.inference.backends.onnx import METADATA, OnnxBackend
 from kd_landmarks.inference.export import export_onnx
-from kd_landmarks.inference.onnx import METADATA, OnnxDetector
 from kd_landmarks.models.loading import load_detector
 
 from . import Case, Try
@@ -49,7 +49,7 @@ def load(folder: Path) -> None:
 
 def load_onnx(file: Path) -> None:
     """Load an export and detect with it."""
-    _check(OnnxDetector(file, threads=1)(PHOTO, BOX))
+    _check(FaceLandmarkPipeline(OnnxBackend(file, threads=1))(PHOTO, boxes=BOX))
 
 
 def _check(faces: list[Any]) -> None:

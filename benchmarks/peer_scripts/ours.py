@@ -18,66 +18,29 @@ import numpy as np
 from harness import run
 from PIL import Image
 
-from kd_landmarks.imaging.detection import YuNet, detect_faces
-from kd_landmarks.inference.onnx import OnnxDetector
+from kd_landmarks import FaceLandmarkPipeline, default_checkpoint
+from kd_landmarks.imaging.detection import detect_faces
+from kd_landmarks.inference.backends.onnx import OnnxBackend
 
 PASSES, WARM_UP, BATCH = 120, 20, 32
 
 
 class Ours:
-    """YuNet, and the student on a runtime without torch."""
+    """The pipeline, on one of its backends."""
 
     points = 68
 
-    def __init__(self, file: Path, backend: str, threads: int) -> None:
+    def __init__(self, file: Path | None, backend: str, threads: int) -> None:
         import cv2
 
         cv2.setNumThreads(threads)
-        self.file = file
-        self.detector = OnnxDetector(file, threads=threads)
-        self.yunet = YuNet()
-        if backend == "openvino":
-            self.detector.run = openvino_run(file, threads)  # type: ignore[method-assign]
+        self.file = file or Path(default_checkpoint()) / "model.safetensors"
+        made = OnnxBackend(file, threads=threads) if backend == "onnxruntime" else file
+        self.pipeline = FaceLandmarkPipeline(made, backend=backend)
+        if backend == "torch":
+            import torch
 
-    def find(self, photo: np.ndarray) -> "np.ndarray | None":
-        """Detection and landmarks."""
-        face = self.face(photo)
-        return None if face is None else self.step(photo, face)
-
-    def face(self, photo: np.ndarray) -> "np.ndarray | None":
-        """The surest box."""
-        boxes, _ = detect_faces(Image.fromarray(photo), self.yunet)
-        return boxes[0] if len(boxes) else None
-
-    def step(self, photo: np.ndarray, face: np.ndarray) -> np.ndarray:
-        """Crop, network, and back to the photo."""
-        return self.detector(photo, face)[0]["keypoints"]
-
-    def disk(self) -> int:
-        """Bytes of the exported file."""
-        return self.file.stat().st_size
-
-    def network(self, crops: np.ndarray) -> Any:
-        """The network alone."""
-        return self.detector.run(crops)
-
-
-class OursInTorch:
-    """YuNet, and the pipeline as `FaceLandmarkPipeline()` makes it."""
-
-    points = 68
-
-    def __init__(self, threads: int) -> None:
-        import cv2
-        import torch
-
-        import kd_landmarks
-
-        cv2.setNumThreads(threads)
-        torch.set_num_threads(threads)
-        self.torch = torch
-        self.folder = Path(kd_landmarks.default_checkpoint())
-        self.pipeline = kd_landmarks.FaceLandmarkPipeline(device="cpu")
+            torch.set_num_threads(threads)
 
     def find(self, photo: np.ndarray) -> "np.ndarray | None":
         """Detection and landmarks."""
@@ -94,29 +57,15 @@ class OursInTorch:
         return self.pipeline(photo, boxes=face)[0]["keypoints"]
 
     def disk(self) -> int:
-        """Bytes of the weights."""
-        return (self.folder / "model.safetensors").stat().st_size
+        """Bytes of the network's file."""
+        return self.file.stat().st_size
 
     def network(self, crops: np.ndarray) -> Any:
         """The network alone."""
-        with self.torch.inference_mode():
-            return self.pipeline.model(pixel_values=self.torch.from_numpy(crops))
+        return self.pipeline.backend.run(crops)
 
 
-def openvino_run(file: Path, threads: int) -> Any:
-    """The network on OpenVINO, exact floats, as the package's backend has it."""
-    import openvino
-
-    wanted = {
-        "INFERENCE_PRECISION_HINT": "f32",
-        "PERFORMANCE_HINT": "LATENCY",
-        "INFERENCE_NUM_THREADS": threads,
-    }
-    compiled = openvino.Core().compile_model(str(file), "CPU", wanted)
-    return lambda crops: list(compiled(crops).values())
-
-
-def network_times(peer: "Ours | OursInTorch", size: int) -> dict[str, float]:
+def network_times(peer: Ours, size: int) -> dict[str, float]:
     """Median milliseconds per face of the network alone."""
     rng = np.random.default_rng(0)
     found = {}
@@ -141,11 +90,7 @@ def main() -> None:
     words.add_argument("--backend", default="onnxruntime")
     words.add_argument("--threads", type=int, default=1)
     given = words.parse_args()
-    peer: Ours | OursInTorch
-    if given.backend == "torch":
-        peer = OursInTorch(given.threads)
-    else:
-        peer = Ours(given.file, given.backend, given.threads)
+    peer = Ours(given.file, given.backend, given.threads)
     sys.argv[1:] = [given.folder, given.mode, str(given.out)]
     run(peer)
     if given.mode == "time":

@@ -16,19 +16,19 @@ from .options import AllowOutside, Model
 EXPORT_HELP = """Write a detector for ONNX Runtime or OpenVINO, in float32 or int8.
 
 \b
-kd-landmarks export --out student.onnx
-kd-landmarks export --out student.int8.onnx --int8 --calibration 300w --split train
-kd-landmarks export --out student.xml --model runs/300w/student
+kd-landmarks export --output student.onnx
+kd-landmarks export --output student.int8.onnx --int8 --calibration 300w --split train
+kd-landmarks export --output student.xml --model runs/300w/student
 
 The name's ending says which: .onnx, or .xml for OpenVINO. int8 sets the ranges of its numbers by
 looking at faces: training faces will do, and a hundred are enough. ONNX files know their crop,
-normalization and landmarks; kd_landmarks.inference.onnx runs them without torch.
+normalization and landmarks; FaceLandmarkPipeline runs them without torch.
 """
 
 
 @app.command(no_args_is_help=True, help=EXPORT_HELP)
 def export(
-    out: Annotated[Path, typer.Option(help="The new file: .onnx, or .xml for OpenVINO.")],
+    output: Annotated[Path, typer.Option(help="The new file: .onnx, or .xml for OpenVINO.")],
     model: Model = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit weights and activations; needs --calibration.")
@@ -41,20 +41,20 @@ def export(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Load, export and print."""
-    kind = ending("--out", out, EXPORTS)
+    kind = ending("--output", output, EXPORTS)
     if int8 != (calibration is not None):
         raise KDLandmarksError("--int8 and --calibration go together")
     set_up_logging()
     from ..inference.checkpoints import own_files
 
     # What cannot be written, or would replace something, is better known before the work.
-    outputs = {"--out": out}
+    outputs = {"--output": output}
     if kind == ".xml":
-        weights = out.with_suffix(".bin")
+        weights = output.with_suffix(".bin")
         outputs["the weights,"] = weights
-        if weights.exists() and not out.exists():
+        if weights.exists() and not output.exists():
             raise KDLandmarksError(
-                f"{weights} is there without {out}, and would be replaced: name another --out"
+                f"{weights} is there without {output}, and would be replaced: name another --output"
             )
     check_outputs(outputs, [*own_files(model), *([] if calibration is None else [calibration])])
     for path in outputs.values():
@@ -63,23 +63,26 @@ def export(
     import tempfile
 
     from .. import default_checkpoint
+    from ..data.crops import typical_pixels
     from ..data.loading import load_rows
-    from ..inference.export import export_onnx, export_openvino, processed_crops, quantize_int8
+    from ..inference.backends.torch import describe
+    from ..inference.export import export_onnx, export_openvino, quantize_int8
     from ..models.loading import detector_scheme, load_detector
 
     source = model or default_checkpoint()
     detector, processor = load_detector(source)
     with tempfile.TemporaryDirectory() as scratch:
-        made = export_onnx(detector, processor, Path(scratch) / "float32.onnx")
+        made = Path(scratch) / "float32.onnx"
+        export_onnx(detector, processor, made, halve=not int8)
         if calibration is not None:
             scheme = detector_scheme(detector, source)
             rows = load_rows(calibration, split, scheme=scheme, allow_outside=allow_outside)
-            crops = processed_crops(rows, processor, faces)
+            crops = typical_pixels(rows, describe(detector, processor), faces)
             made = quantize_int8(made, Path(scratch) / "int8.onnx", crops)
         if kind == ".xml":
-            export_openvino(made, out)
+            export_openvino(made, output)
         else:
-            with new_file(out) as partial:
+            with new_file(output) as partial:
                 shutil.copyfile(made, partial)
     for path in outputs.values():
         print(f"{path}: {path.stat().st_size / 1e6:.2f} MB")

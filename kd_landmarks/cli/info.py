@@ -1,6 +1,5 @@
 """`kd-landmarks info`."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -28,33 +27,34 @@ def info(
     ] = None,
 ) -> None:
     """Read and print."""
-    set_up_logging()
+    set_up_logging(light=True)
     from .. import __version__, default_checkpoint
-    from ..evaluation.report import SCORE_COLUMNS
-    from ..hub.card import read_checkpoint
-    from ..inference.checkpoints import CONFIG, PROCESSOR, WEIGHTS, find_checkpoint
+    from ..inference.checkpoints import find_checkpoint
+    from ..inference.facts import SCORE_COLUMNS, read_facts
     from ..utils.tables import text_table
 
-    source = model or default_checkpoint()
-    files = find_checkpoint(source)
-    folder = [Path(files.fetch(name)).parent for name in (WEIGHTS, PROCESSOR, CONFIG)][-1]
-    found = read_checkpoint(folder)
+    found = read_facts(find_checkpoint(model or default_checkpoint()))
     config = found.config
+    scheme = (config.get("scheme") or {}).get("name", "none")
     lines = [
-        ("name", found.name),
-        ("folder", str(folder)),
-        ("role", config.role),
-        ("landmarks", f"{config.num_landmarks}, scheme {found.scheme.name}"),
-        ("network", f"{config.backbone}, {config.head} head, {found.parameters / 1e6:.2f} M"),
+        ("folder", str(found.folder)),
+        ("role", config.get("role")),
+        ("landmarks", f"{config.get('num_landmarks')}, scheme {scheme}"),
+        (
+            "network",
+            f"{config.get('backbone')}, {config.get('head')} head, "
+            f"{found.parameters / 1e6:.2f} M parameters",
+        ),
         ("weights", f"{found.megabytes:.1f} MB, {found.precision}"),
-        ("input", f"{config.image_size} x {config.image_size} pixels"),
+        ("input", f"{config.get('image_size')} x {config.get('image_size')} pixels"),
         ("crop", f"{found.crop_margin:g} times the longer side of the box of the points"),
     ]
-    if found.milliseconds is not None:
-        lines.append(("time", f"{found.milliseconds:.1f} ms a face (PyTorch, one CPU thread)"))
+    time = found.metrics.get("milliseconds")
+    if isinstance(time, int | float):
+        lines.append(("time", f"{time:.1f} ms a face (PyTorch, one CPU thread)"))
     width = max(len(name) for name, _ in lines)
     print(f"kd-landmarks {__version__}\n")
     print("\n".join(f"{name.ljust(width)}  {value}" for name, value in lines))
-    if found.tests:
-        rows = [(test.name, test.normalizer, test.box, *test.cells()) for test in found.tests]
+    rows = found.rows()
+    if rows:
         print("\n" + text_table([("test", "normalizer", "box", "faces", *SCORE_COLUMNS), *rows]))

@@ -57,7 +57,7 @@ def video(
     """Read, follow, draw and write."""
     ending("OUT", out, CODECS)
     out = out.expanduser()
-    set_up_logging()
+    set_up_logging(light=True)
     from ..inference.checkpoints import own_files
 
     # What cannot be written, or would replace something, is better known before the work.
@@ -79,14 +79,13 @@ def video(
         frame_line,
         track_video,
     )
-    from ..models.loading import detector_scheme
 
     tracks: set[int] = set()
     frames = 0
     with ExitStack() as files:
         reader = files.enter_context(closing(VideoReader(source)))
         detect = FaceLandmarkPipeline(model, device=device)
-        scheme = detector_scheme(detect.model, model or "the package's detector")
+        scheme = detect.scheme
         tracker = FaceTracker(detect, Smoothing(steadiness, follow), detect_every)
         # Both are closed before either gets its name.
         table = None if json is None else files.enter_context(new_file(json, keep=True))

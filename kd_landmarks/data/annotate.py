@@ -26,7 +26,7 @@ from ..cli.options import AllowOutside, MinScore, Model
 from ..errors import KDLandmarksError, reason, shown
 from ..imaging.detection import YuNet
 from ..inference.pipeline import FaceLandmarkPipeline
-from ..inference.tables import detect_each, plain_face
+from ..inference.tables import detect_each
 from ..training.shutdown import one_ending
 from ..utils.files import check_new_folder, check_outside, new_file, write_json
 from ..utils.logging import set_up_logging
@@ -178,7 +178,7 @@ def _detected(
             if isinstance(faces, KDLandmarksError):
                 yield {**values, "faces": [], "error": str(faces)}
             else:
-                yield {**values, "faces": [plain_face(face) for face in faces], "error": None}
+                yield {**values, "faces": [face.to_dict() for face in faces], "error": None}
             bar.update()
 
 

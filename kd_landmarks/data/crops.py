@@ -17,8 +17,9 @@ from torchvision.transforms.v2 import functional as tvF
 from ..errors import KDLandmarksError
 from ..imaging.crop import check_crop_size, square_crop, to_crop_units
 from ..imaging.pixels import cut_square
+from ..inference.description import Description
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
-from .columns import box_array, point_array
+from .columns import box_array, point_array, spread
 from .photos import Photos
 
 logger = logging.getLogger(__name__)
@@ -169,6 +170,22 @@ class FaceCrops(Dataset):
         if weights is not None:
             weights = weights.as_subclass(Tensor)
         return image.as_subclass(Tensor), dict(zip(points, moved, strict=True)), weights
+
+
+def typical_pixels(rows: Rows, description: Description, count: int) -> np.ndarray:
+    """What a network sees of `count` faces evenly spread over rows, to calibrate 8 bits with.
+
+    Args:
+        rows: in the row format.
+        description: of the network.
+        count: at most this many.
+
+    Returns:
+        (faces, 3, size, size) float32.
+    """
+    chosen = rows.select(spread(len(rows), count))
+    faces = FaceCrops(chosen, description.image_size, description.crop_margin, keep=False)
+    return description.normalize(np.stack([face["image"].numpy() for face in faces]))  # type: ignore[union-attr]
 
 
 def crop_squares(rows: Rows, margin: float) -> list[tuple[int, int, int]]:

@@ -12,8 +12,8 @@ from typing import Any
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.pipeline import Face, FaceLandmarkPipeline
-from ..models.loading import detector_scheme
+from ..inference.pipeline import FaceLandmarkPipeline
+from ..inference.results import Face
 from ..schemes import LandmarkScheme
 from ..utils.environment import checked_device
 
@@ -102,7 +102,7 @@ class Networks:
     @cached_property
     def scheme(self) -> LandmarkScheme:
         """The landmarks of the package's own student."""
-        return detector_scheme(self.get().model, "the package's detector")
+        return self.get().scheme
 
     def timed(self, source: str | None, photo: Image.Image, boxes: Sequence[Any]) -> Answer:
         """Landmarks in given boxes, and the median time from photo and box to points.
@@ -120,8 +120,8 @@ class Networks:
         return Answer(
             faces=faces,
             milliseconds=statistics.median(times[1:]) if times else 0.0,
-            parameters=detect.model.num_parameters(),
-            input_side=detect.image_processor.size["height"],
+            parameters=detect.backend.description.parameters or 0,
+            input_side=detect.backend.description.image_size,
         )
 
 

@@ -11,8 +11,8 @@ import gradio as gr
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.pipeline import Face
-from ..inference.tables import PredictionWriter, plain_face
+from ..inference.results import Face
+from ..inference.tables import PredictionWriter
 from ..schemes import LandmarkScheme
 from .examples import examples
 from .networks import Networks
@@ -154,7 +154,7 @@ class PhotoTab:
             view = photo_view(photo, [], scheme) + notice(NO_FACE)
             return view, "", gr.Radio(visible=False), "", []
         names = [(_face_name(number, face), number) for number, face in enumerate(faces)]
-        plain = [plain_face(face) for face in faces]
+        plain = [face.to_dict() for face in faces]
         return (
             photo_view(photo, faces, scheme),
             _summary(faces, scheme, seconds) + _files(photo, faces, scheme),
@@ -206,7 +206,7 @@ def plain_result(photo: Image.Image, faces: Sequence[Face]) -> dict[str, Any]:
     return {
         "width": photo.width,
         "height": photo.height,
-        "faces": [plain_face(face) for face in faces],
+        "faces": [face.to_dict() for face in faces],
     }
 
 

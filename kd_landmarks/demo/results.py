@@ -28,7 +28,7 @@ def headline(detect: FaceLandmarkPipeline) -> str:
     released = results()["released"]["models"]
     student = released[STUDENT]
     common = student["tests"][COMMON]
-    size = detect.model.num_parameters() / 1e6
+    size = (detect.backend.description.parameters or 0) / 1e6
     facts = [
         f"<strong>{common['nme']:.2f} %</strong> error on 300W common",
         f"<strong>{common['failure_rate_10']:.1f} %</strong> failures at 10 %",

@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image
 
 from ..errors import KDLandmarksError
+from ..inference.results import SURENESS, Face, table_columns
 from ..inference.smoothing import Smoothing
-from ..inference.tables import CORNERS, plain_face, point_columns
-from ..inference.tracking import FaceTracker, TrackedFace
+from ..inference.tracking import FaceTracker
 from ..inference.video import (
     VideoReader,
     VideoWriter,
@@ -176,7 +176,7 @@ def _progress(done: int, total: int) -> str:
     )
 
 
-def _remember(seen: dict[int, Seen], now: float, faces: list[TrackedFace]) -> None:
+def _remember(seen: dict[int, Seen], now: float, faces: list[Face]) -> None:
     for face in faces:
         one = seen.setdefault(face["track"], Seen(first=now))
         one.frames, one.last = one.frames + 1, now
@@ -184,10 +184,10 @@ def _remember(seen: dict[int, Seen], now: float, faces: list[TrackedFace]) -> No
             one.sure.append(face["face_confidence"])
 
 
-def _rows(number: int, rate: float, faces: list[TrackedFace]) -> list[list[Any]]:
+def _rows(number: int, rate: float, faces: list[Face]) -> list[list[Any]]:
     rows = []
     for face in faces:
-        plain = plain_face(face)
+        plain = face.to_dict()
         told = [number, round(number / rate, 4), face["track"], plain["face_confidence"]]
         rows.append([*told, *plain["box"], *chain(*plain["keypoints"])])
     return rows
@@ -197,7 +197,8 @@ def _csv(rows: list[list[Any]], scheme: LandmarkScheme) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     told = ["frame", "time", "track", "face_confidence"]
-    writer.writerow([*told, *CORNERS, *point_columns(scheme)])
+    columns = [name for name in table_columns(scheme) if name not in SURENESS]
+    writer.writerow([*told, *columns])
     writer.writerows(rows)
     return text.getvalue().encode()
 

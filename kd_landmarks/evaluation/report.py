@@ -2,9 +2,8 @@
 
 import importlib.metadata
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from datasets import Dataset
@@ -16,12 +15,12 @@ from ..data.photos import Photos
 from ..imaging.crop import square_crop
 from ..imaging.drawing import BACKGROUND, contact_sheet, draw_landmarks
 from ..imaging.output import save_drawing
+from ..inference.facts import SCORE_COLUMNS, score_cells
 from ..schemes import LandmarkScheme
 from ..utils.tables import text_table
 from .evaluate import Evaluation
 from .plots import plot_ced
 
-SCORE_COLUMNS = ("NME %", "FR8 %", "FR10 %", "AUC8", "AUC10")
 # Faces that are listed, and drawn in the sheets.
 LISTED_FACES = 5
 WORST_FACES = 20
@@ -47,17 +46,6 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in names
     }
-
-
-def score_cells(scores: Mapping[str, Any]) -> tuple[str, ...]:
-    """The cells of `SCORE_COLUMNS`, from the fields of an `ErrorSummary`."""
-    return (
-        f"{scores['nme']:.2f}",
-        f"{scores['failure_rate_8']:.2f}",
-        f"{scores['failure_rate_10']:.2f}",
-        f"{scores['auc_8']:.3f}",
-        f"{scores['auc_10']:.3f}",
-    )
 
 
 def evaluation_text(evaluation: Evaluation, title: str) -> str:

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import KDLandmarksError, shown
 from ..evaluation.metrics import bootstrap_interval
-from ..evaluation.report import score_cells
+from ..inference.facts import score_cells
 
 MOST_ERRORS = 30_000
 """Faces of a file whose errors are drawn from at random, 10,000 times, for intervals."""

@@ -6,12 +6,14 @@ import shutil
 import tempfile
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
 from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..errors import KDLandmarksError, shown
-from ..inference.checkpoints import CONFIG, WEIGHTS, disk_errors
+from ..inference.checkpoints import CONFIG, INT8_FILE, ONNX_FILE, WEIGHTS, disk_errors
+from ..inference.export import export_onnx
 from ..models import KDLandmarksConfig
 from ..models.loading import AUTO_CLASSES, auto_maps, load_detector
 from ..utils.files import new_folder, write_text
@@ -109,6 +111,7 @@ def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None
             model.save_pretrained(partial)
             processor.save_pretrained(partial)
         _write_code(partial)
+        _write_onnx(source, model, processor, partial)
         # As they are, to the last bit: they may be float16 on disk.
         shutil.copyfile(source / WEIGHTS, partial / WEIGHTS)
         if can_be_drawn(checkpoint.scheme):
@@ -148,6 +151,19 @@ def _wording(card: str) -> str:
     """A card but for what depends on where it lies: the picture's link and the loaded folder."""
     card = re.sub(r"\]\([^()\s]*\.png\)", "](.png)", card)
     return re.sub(r"FaceLandmarkPipeline\(.*\)", "FaceLandmarkPipeline()", card)
+
+
+def _write_onnx(source: Path, model: Any, processor: Any, folder: Path) -> None:
+    """Write onnx/model.onnx, by which an installation without torch loads the repository.
+
+    Files that the checkpoint has already, the 8-bit one too, are taken as they are.
+    """
+    own = [name for name in (ONNX_FILE, INT8_FILE) if (source / name).is_file()]
+    (folder / ONNX_FILE).parent.mkdir()
+    for name in own:
+        shutil.copyfile(source / name, folder / name)
+    if ONNX_FILE not in own:
+        export_onnx(model, processor, folder / ONNX_FILE)
 
 
 def _write_code(folder: Path) -> None:

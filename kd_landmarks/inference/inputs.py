@@ -1,47 +1,70 @@
 """What people hand to the pipeline, as photos with or without boxes."""
 
+import io
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image
-from torch import Tensor
 
 from ..errors import KDLandmarksError
+from ..imaging.photos import is_stored_image, is_tensor
 
 
 @dataclass(frozen=True)
 class PhotoInput:
-    """A photo of any kind with its face boxes, or None; `where` starts messages about it."""
+    """A photo of any kind with its face boxes, or None.
+
+    Attributes:
+        image: as `load_photo` takes it.
+        boxes: of its faces; None to look for them.
+        where: starts messages about it.
+        kept: whether its result keeps the photo to draw on.
+    """
 
     image: Any
     boxes: Any
     where: str = ""
+    kept: bool = True
 
 
 def is_photo(image: Any) -> bool:
     """Whether it is one photo, and not several."""
-    return isinstance(image, str | os.PathLike | Image.Image | np.ndarray | Tensor)
+    if isinstance(image, np.ndarray) or is_tensor(image):
+        return image.ndim != 4
+    files = str | os.PathLike | Image.Image | bytes | bytearray | memoryview | io.IOBase
+    return isinstance(image, files) or is_stored_image(image)
 
 
-def as_photo(item: Any, where: str = "") -> PhotoInput:
+def as_photo(item: Any, where: str = "", kept: bool = True) -> PhotoInput:
     """A photo, or a dict `{"image": photo, "boxes": boxes}`.
 
     Raises:
         KDLandmarksError: for a dict without an image.
     """
-    if isinstance(item, PhotoInput):
-        return item
-    if not isinstance(item, Mapping):
-        return PhotoInput(item, None, where)
+    if not isinstance(item, Mapping) or is_stored_image(item):
+        return PhotoInput(item, None, where, kept)
     if "image" not in item:
         raise KDLandmarksError(
             f"{where}there is no image among {', '.join(map(str, item))}: a photo's dict is "
             '{"image": photo, "boxes": boxes}'
         )
-    return PhotoInput(item["image"], item.get("boxes"), where)
+    return PhotoInput(item["image"], item.get("boxes"), where, kept)
+
+
+def stream_photos(items: Any) -> Iterator[PhotoInput]:
+    """The photos of a generator or data set, one by one; results do not keep what is no file."""
+    if hasattr(items, "__len__") and hasattr(items, "__getitem__"):
+        # Of torch's data sets some have no iterator, and others one that never ends.
+        photos: Iterable[Any] = map(items.__getitem__, range(len(items)))
+    else:
+        photos = items
+    for index, item in enumerate(photos):
+        photo = as_photo(item, f"photo {index}: ")
+        lasting = isinstance(photo.image, str | os.PathLike)
+        yield PhotoInput(photo.image, photo.boxes, photo.where, kept=lasting)
 
 
 def with_boxes(photos: list | tuple, boxes: Any) -> list[PhotoInput]:
@@ -60,6 +83,6 @@ def with_boxes(photos: list | tuple, boxes: Any) -> list[PhotoInput]:
             f"{len(photos)} photos, but boxes {count}: give a list of the same length, each item "
             "the (faces, 4) boxes of its photo"
         )
-    if any(isinstance(photo, Mapping) for photo in photos):
+    if any(isinstance(photo, Mapping) and not is_stored_image(photo) for photo in photos):
         raise KDLandmarksError("dicts bring their own boxes: leave the list of boxes out")
     return [PhotoInput(*item) for item in zip(photos, boxes, places, strict=True)]

@@ -3,23 +3,16 @@
 import csv
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import islice, pairwise
 from typing import Any, TextIO
 
-from PIL import Image
-
 from ..errors import KDLandmarksError
-from ..imaging.drawing import draw_landmarks
-from ..imaging.photos import load_photo
-from ..imaging.pixels import as_rgb
 from ..schemes import LandmarkScheme
-from .pipeline import Face, FaceLandmarkPipeline
+from .pipeline import FaceLandmarkPipeline
+from .results import Faces, table_cells, table_columns
 
-Outcome = tuple[str, list[Face] | KDLandmarksError]
+Outcome = tuple[str, Faces | KDLandmarksError]
 """A photo's path or URL with its faces, or with what is wrong with it."""
-
-CORNERS = ("x0", "y0", "x1", "y1")
-"""What a table calls the corners of a box."""
 
 
 def predict_photos(
@@ -42,7 +35,7 @@ def predict_photos(
 
 def detect_each(
     detect: FaceLandmarkPipeline, photos: Sequence[Any], batch_size: int
-) -> list[list[Face] | KDLandmarksError]:
+) -> list[Faces | KDLandmarksError]:
     """Each photo's faces, or what is wrong with it: one that fails does not stop the others.
 
     Args:
@@ -62,66 +55,90 @@ def detect_each(
 
 
 class PredictionWriter:
-    """Writes faces as JSON lines, a photo each, or as CSV, a face each.
+    """Writes faces as JSON lines, a photo each; as CSV, a face each; or as COCO key points.
 
-    A JSON line has `image` and `faces`, each with `keypoints` (N pairs x, y), `scores`,
-    `confidence`, `face_confidence`, `box` and `detection_score`; or `image` and `error`. A CSV row
-    has image, face (from 0), x0, y0, x1, y1, detection_score, face_confidence, and x and y of each
-    landmark by its name; photos without faces have none.
+    A JSON line has `image` and `faces`, each as `Face.to_dict` gives it; or `image` and `error`. A
+    CSV row has image, face (from 0), x0, y0, x1, y1, detection_score, face_confidence, and x and y
+    of each landmark by its name; photos without faces have none. COCO's key points are those of a
+    `person_keypoints` file, of one category `face`; pixels count from the corner there, and photos
+    that failed are left out.
 
     Args:
         stream: to write to.
-        kind: ".jsonl" or ".csv".
+        kind: ".jsonl", ".csv" or ".json" (COCO).
         scheme: the landmarks.
     """
 
     def __init__(self, stream: TextIO, kind: str, scheme: LandmarkScheme) -> None:
         self._stream = stream
-        self._table = csv.writer(stream, lineterminator="\n") if kind == ".csv" else None
-        if self._table:
-            told = ["detection_score", "face_confidence"]
-            self._table.writerow(["image", "face", *CORNERS, *told, *point_columns(scheme)])
+        self._kind = kind
+        self._coco: dict[str, list[Any]] = {
+            "images": [],
+            "annotations": [],
+            "categories": [_coco_category(scheme)],
+        }
+        self._table = csv.writer(stream, lineterminator="\n")
+        if kind == ".csv":
+            self._table.writerow(["image", "face", *table_columns(scheme)])
 
-    def write(self, photo: str, found: list[Face] | KDLandmarksError) -> None:
+    def write(self, photo: str, found: Faces | KDLandmarksError) -> None:
         """Append a photo's faces, or its error."""
-        if self._table is None:
+        if self._kind == ".jsonl":
             told = (
                 {"error": str(found)}
                 if isinstance(found, KDLandmarksError)
-                else {"faces": [plain_face(face) for face in found]}
+                else {"faces": [face.to_dict() for face in found]}
             )
             self._stream.write(json.dumps({"image": photo, **told}) + "\n")
-        elif not isinstance(found, KDLandmarksError):
+        elif isinstance(found, KDLandmarksError):
+            return
+        elif self._kind == ".csv":
             for number, face in enumerate(found):
-                values = plain_face(face)
-                sure = [values["detection_score"], values["face_confidence"]]
-                self._table.writerow(
-                    [photo, number, *values["box"], *sure, *chain(*values["keypoints"])]
-                )
+                self._table.writerow([photo, number, *table_cells(face)])
+        else:
+            self._add_to_coco(photo, found)
+
+    def close(self) -> None:
+        """Finish the file: COCO's is one object, written now."""
+        if self._kind == ".json":
+            json.dump(self._coco, self._stream)
+            self._stream.write("\n")
+
+    def _add_to_coco(self, photo: str, found: Faces) -> None:
+        number = len(self._coco["images"]) + 1
+        width, height = found.size or (None, None)
+        image = {"id": number, "file_name": photo, "width": width, "height": height}
+        self._coco["images"].append(image)
+        for face in found:
+            told = face.to_dict()
+            x0, y0, x1, y1 = told["box"]
+            points = [[round(x + 0.5, 2), round(y + 0.5, 2), 2] for x, y in told["keypoints"]]
+            width, height = round(x1 - x0, 2), round(y1 - y0, 2)
+            self._coco["annotations"].append(
+                {
+                    "id": len(self._coco["annotations"]) + 1,
+                    "image_id": number,
+                    "category_id": 1,
+                    "keypoints": [value for point in points for value in point],
+                    "num_keypoints": len(points),
+                    "bbox": [round(x0 + 0.5, 2), round(y0 + 0.5, 2), width, height],
+                    "area": round(width * height, 2),
+                    "iscrowd": 0,
+                    "score": told["detection_score"],
+                }
+            )
 
 
-def point_columns(scheme: LandmarkScheme) -> list[str]:
-    """What a table calls the coordinates: each landmark's x and y, in their order."""
-    return [f"{name}_{axis}" for name in scheme.names for axis in "xy"]
-
-
-def plain_face(face: Face) -> dict[str, Any]:
-    """A face in plain JSON types, coordinates to a hundredth of a pixel."""
-    scores, confidence = face["scores"], face["confidence"]
+def _coco_category(scheme: LandmarkScheme) -> dict[str, Any]:
+    """COCO's words for a scheme: names, and the lines between them, which count from 1."""
+    lines = []
+    for outline in scheme.outlines:
+        ends = [*outline.indices, outline.indices[0]] if outline.closed else [*outline.indices]
+        lines += [[start + 1, end + 1] for start, end in pairwise(ends)]
     return {
-        "keypoints": [[round(x, 2), round(y, 2)] for x, y in face["keypoints"].tolist()],
-        "scores": None if scores is None else [round(score, 4) for score in scores.tolist()],
-        "confidence": None
-        if confidence is None
-        else [round(value, 4) for value in confidence.tolist()],
-        "face_confidence": face["face_confidence"],
-        "box": [round(value, 2) for value in face["box"]],
-        "detection_score": face["detection_score"],
+        "id": 1,
+        "name": "face",
+        "supercategory": "person",
+        "keypoints": list(scheme.names),
+        "skeleton": lines,
     }
-
-
-def draw_photo(photo: str, faces: list[Face], scheme: LandmarkScheme) -> Image.Image:
-    """A photo with the outlines and points of its faces, RGB."""
-    picture = as_rgb(load_photo(photo))
-    points = [face["keypoints"] for face in faces]
-    return draw_landmarks(picture, points, scheme, min_size=1) if points else picture

@@ -1,6 +1,6 @@
 """Faces from frame to frame: found now and then, followed in between, and held steady."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,8 @@ from PIL import Image
 from ..imaging.boxes import overlaps, tight_box
 from ..imaging.detection import detect_faces
 from ..utils.values import whole
-from .pipeline import Face, FaceLandmarkPipeline
+from .pipeline import FaceLandmarkPipeline
+from .results import Face
 from .smoothing import PointSmoother, Smoothing
 
 # A found box is a followed face's where they share this much of both together.
@@ -20,12 +21,6 @@ STRAYED = 0.6
 # and flashes of one shot stay below.
 CUT = 40.0
 THUMBNAIL = (32, 18)
-
-
-class TrackedFace(Face):
-    """A `Face` of a video: `keypoints` are smoothed, `track` is the same for the same face."""
-
-    track: int
 
 
 @dataclass
@@ -71,7 +66,7 @@ class FaceTracker:
         self._frames = 0
         self._thumbnail: NDArray[np.float64] | None = None
 
-    def __call__(self, frame: Image.Image | NDArray[np.uint8], time: float) -> list[TrackedFace]:
+    def __call__(self, frame: Image.Image | NDArray[np.uint8], time: float) -> list[Face]:
         """The faces of the next frame.
 
         Args:
@@ -79,7 +74,8 @@ class FaceTracker:
             time: in seconds, later than the frame before.
 
         Returns:
-            The faces, those that have been followed longest first.
+            The faces, those that have been followed longest first: `keypoints` are smoothed, and
+            `track` is the same for the same face.
 
         Raises:
             KDLandmarksError: for a frame that is no picture, or a time that does not move on.
@@ -102,12 +98,9 @@ class FaceTracker:
             # The next box comes from the points as they are: a smoothed box would trail behind.
             track.box = tight_box(face["keypoints"].astype(np.float64))
             faces.append(
-                TrackedFace(
+                replace(
+                    face,
                     keypoints=points.astype(np.float32),
-                    scores=face["scores"],
-                    confidence=face["confidence"],
-                    face_confidence=face["face_confidence"],
-                    box=face["box"],
                     detection_score=track.detection_score,
                     track=track.number,
                 )

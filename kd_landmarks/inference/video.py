@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -18,8 +17,8 @@ from ..imaging.drawing import draw_landmarks
 from ..imaging.formats import LIMIT_VARIABLE, max_megapixels
 from ..schemes import LandmarkScheme
 from ..utils.values import CODECS, ending
-from .tables import plain_face
-from .tracking import FaceTracker, TrackedFace
+from .results import Face
+from .tracking import FaceTracker
 
 # How files of the containers that are read begin: (at this byte, with this). FFmpeg would also take
 # texts that list other files (HLS, ffconcat, SDP), and open those.
@@ -186,14 +185,14 @@ def _without_stderr() -> Iterator[None]:
 
 def track_video(
     video: VideoReader, tracker: FaceTracker
-) -> Iterator[tuple[int, NDArray[np.uint8], list[TrackedFace]]]:
+) -> Iterator[tuple[int, NDArray[np.uint8], list[Face]]]:
     """Each frame of a video with its number, from 0, and its faces."""
     for number, frame in enumerate(video):
         yield number, frame, tracker(frame, number / video.info.rate)
 
 
 def draw_frame(
-    frame: NDArray[np.uint8], faces: list[TrackedFace], scheme: LandmarkScheme
+    frame: NDArray[np.uint8], faces: list[Face], scheme: LandmarkScheme
 ) -> NDArray[np.uint8]:
     """A frame with its faces drawn, of the same size."""
     if not faces:
@@ -202,7 +201,7 @@ def draw_frame(
     return np.asarray(draw_landmarks(frame, points, scheme, min_size=1))
 
 
-def frame_line(number: int, rate: float, faces: list[TrackedFace]) -> str:
+def frame_line(number: int, rate: float, faces: list[Face]) -> str:
     """A frame as a JSON line: `frame`, `time` in seconds, `faces` with their `track`."""
-    told: list[dict[str, Any]] = [{"track": face["track"], **plain_face(face)} for face in faces]
+    told = [face.to_dict() for face in faces]
     return json.dumps({"frame": number, "time": round(number / rate, 4), "faces": told}) + "\n"

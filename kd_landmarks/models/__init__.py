@@ -1,6 +1,6 @@
 """The detector as transformers knows it: configuration, model, image processor.
 
-Importing this room tells transformers' Auto classes about them.
+Importing this room tells transformers' Auto classes and pipelines about them.
 """
 
 from transformers import AutoConfig, AutoImageProcessor, AutoModelForKeypointDetection
@@ -8,6 +8,7 @@ from transformers import AutoConfig, AutoImageProcessor, AutoModelForKeypointDet
 from .configuration_kd_landmarks import KDLandmarksConfig
 from .image_processing_kd_landmarks import KDLandmarksImageProcessor
 from .modeling_kd_landmarks import KDLandmarksForKeypointDetection, KDLandmarksOutput
+from .transformers_pipeline import register_pipeline
 
 AutoConfig.register(KDLandmarksConfig.model_type, KDLandmarksConfig, exist_ok=True)
 AutoModelForKeypointDetection.register(
@@ -18,6 +19,7 @@ AutoImageProcessor.register(
     image_processor_classes={"torchvision": KDLandmarksImageProcessor},
     exist_ok=True,
 )
+register_pipeline()
 
 __all__ = [
     "KDLandmarksConfig",

@@ -19,8 +19,6 @@ from ..inference.checkpoints import (
     WEIGHTS,
     CheckpointFiles,
     HubDownError,
-    cached_checkpoint,
-    cached_or_reachable,
     find_checkpoint,
 )
 from ..inference.confidence import Calibration
@@ -29,7 +27,6 @@ from ..utils.parsing import MOST_JSON, parse_json, read_text
 from . import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 
 __all__ = [
-    "cached_or_reachable",
     "check_same_landmarks",
     "detector_scheme",
     "load_config",
@@ -69,6 +66,8 @@ def load_detector(
     try:
         return _load(files)
     except HubDownError as error:
+        from ..inference.hub_checkpoints import cached_checkpoint
+
         # All files of the commit before: some of each would not go together.
         earlier = cached_checkpoint(files.source, revision, error)
         if earlier is None:

@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from ..errors import KDLandmarksError
+from ..inference.hub_checkpoints import cached_or_reachable
 from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.loading import cached_or_reachable, load_detector
+from ..models.loading import load_detector
 from ..models.modeling_kd_landmarks import drop_unused_stages
 from ..schemes import LandmarkScheme
 from ..utils.hub_patience import patient_hub

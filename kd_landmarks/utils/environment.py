@@ -5,12 +5,30 @@ torch is imported where it is needed, so that the file can be read without it.
 
 import ctypes
 import os
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from ..errors import KDLandmarksError, shown
 
 if TYPE_CHECKING:
     import torch
+
+
+def need_packages(extra: str | None, *packages: str, why: str = "this") -> None:
+    """Refuse to go on without some packages, before anything of them is imported.
+
+    Args:
+        extra: of kd-landmarks that brings them, such as `train`; None for packages that none has.
+        packages: as they are imported.
+        why: what needs them.
+
+    Raises:
+        KDLandmarksError: naming the packages that are missing and how to install them.
+    """
+    missing = [name for name in packages if find_spec(name) is None]
+    if missing:
+        what = " ".join(missing) if extra is None else f"'kd-landmarks[{extra}]'"
+        raise KDLandmarksError(f"{why} needs {', '.join(missing)}: pip install {what}")
 
 
 def devices() -> list[str]:

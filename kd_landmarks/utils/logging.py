@@ -1,4 +1,4 @@
-"""What a program of ours says on stderr: its own messages, and of the libraries only errors."""
+"""Logging setup of the command line: our own messages, and errors alone of the libraries."""
 
 import logging
 
@@ -7,11 +7,16 @@ import logging
 _NOISY = ("accelerate", "datasets", "httpx", "httpx2", "timm", "torch")
 
 
-def set_up_logging() -> None:
-    """The package's own messages on stderr, and quiet libraries."""
-    from transformers.utils import logging as transformers_logging  # takes seconds to import
+def set_up_logging(light: bool = False) -> None:
+    """The package's own messages on stderr, and quiet libraries.
 
-    transformers_logging.disable_progress_bar()
+    Args:
+        light: for programs that do without transformers, which takes seconds to import.
+    """
+    if not light:
+        from transformers.utils import logging as transformers_logging
+
+        transformers_logging.disable_progress_bar()
     logging.basicConfig(level=logging.ERROR, format="%(message)s")
     logging.getLogger("kd_landmarks").setLevel(logging.INFO)
     for name in _NOISY:

@@ -7,8 +7,8 @@ from typing import Any
 
 from ..errors import KDLandmarksError, shown
 
-TABLES = (".jsonl", ".csv")
-"""Endings of files for points: a photo a line, or a face a row."""
+TABLES = (".jsonl", ".csv", ".json")
+"""Endings of files for points: a photo a line, a face a row, or COCO key points."""
 EXPORTS = (".onnx", ".xml")
 """Endings of exported detectors: ONNX, or OpenVINO."""
 CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}

@@ -63,8 +63,8 @@ def files_of(folder):
 
 
 COMMANDS = {
-    "predict --out jsonl": ("predict", "{photo}", "--out", "{out}/a.jsonl", "--model", "{model}"),
-    "predict --out csv": ("predict", "{photo}", "--out", "{out}/a.csv", "--model", "{model}"),
+    "predict --output": ("predict", "{photo}", "--output", "{out}/a.jsonl", "--model", "{model}"),
+    "predict --output csv": ("predict", "{photo}", "--output", "{out}/a.csv", "--model", "{model}"),
     "predict --draw": ("predict", "{photo}", "--draw", "{out}", "--model", "{model}"),
     "video mp4": ("video", "{clip}", "{out}/a.mp4", "--model", "{model}"),
     "video avi": ("video", "{clip}", "{out}/a.avi", "--model", "{model}"),
@@ -72,7 +72,7 @@ COMMANDS = {
     "video --json": (
         "video", "{clip}", "{scratch}/v.avi", "--json", "{out}/a.jsonl", "--model", "{model}",
     ),
-    "export onnx": ("export", "--out", "{out}/a.onnx", "--model", "{model}"),
+    "export onnx": ("export", "--output", "{out}/a.onnx", "--model", "{model}"),
     "card": ("card", "{model}", "--out", "{out}/README.md"),
     "evaluate --json": (
         "evaluate", "--data", "{faces}", "--json", "{out}/a.json", "--model", "{model}",
@@ -95,7 +95,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, model, faces, clip, name):
             path.write_bytes(EARLIER)
             earlier[path.name] = EARLIER
     # JSON of a video's frames fits where its pictures do not.
-    with full_disk(300 if "--json" in name or "--out" in name or name == "card" else 2000):
+    with full_disk(300 if "--json" in name or "--output" in name or name == "card" else 2000):
         result = run(*words)
     assert result.exit_code == 2, result.output
     assert result.output.count("error: ") == 1
@@ -142,13 +142,13 @@ def test_lost_frames_are_found(tmp_path, clip, ending):
     [
         ("predict {photo} --draw {dir}", "was not drawn by this command|replace the input"),
         ("predict {photo} --draw {link}", "was not drawn by this command|replace the input"),
-        ("predict {dir}/p.jsonl --out {dir}/./p.jsonl", "replace the input"),
+        ("predict {dir}/p.jsonl --output {dir}/./p.jsonl", "replace the input"),
         ("video {clip} {hard}", "replace the input"),
         ("video {clip} {dir}/b.mp4 --json {clip}", "replace the input"),
         ("video {clip} {dir}/b.mp4 --json {dir}/./b.mp4", "are one file"),
-        ("export --out {dir}/weights.xml --model {model}", "is there without"),
-        ("export --out {dir}/to-config.onnx --model {model}", "replace the input"),
-        ("predict {photo} --out {dir}/to-config.jsonl --model {model}", "replace the input"),
+        ("export --output {dir}/weights.xml --model {model}", "is there without"),
+        ("export --output {dir}/to-config.onnx --model {model}", "replace the input"),
+        ("predict {photo} --output {dir}/to-config.jsonl --model {model}", "replace the input"),
         ("card {model} --out {dir}/README.md", "was not drawn by this command"),
         ("evaluate --data {dir} --json {dir}/test.jsonl --model {model}", "file of the data in"),
         ("evaluate --data {dir} --json {model}/config.json --model {model}", "replace the input"),
@@ -264,7 +264,7 @@ def test_photos_that_were_done_when_somebody_stopped_are_kept(tmp_path, model, f
         raise KeyboardInterrupt
 
     monkeypatch.setattr(prediction, "predict_photos", some)
-    result = run("predict", faces, "--out", tmp_path / "a.jsonl", "--model", model)
+    result = run("predict", faces, "--output", tmp_path / "a.jsonl", "--model", model)
     assert result.exit_code not in (0, 2)
     assert list(files_of(tmp_path)) == ["a.partial.jsonl"]
     lines = (tmp_path / "a.partial.jsonl").read_text().splitlines()

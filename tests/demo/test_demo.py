@@ -183,7 +183,7 @@ def test_the_endpoint_says_what_the_pipeline_says(tabs, networks, upload):
     [face] = answer["faces"]
     assert (answer["width"], answer["height"]) == (512, 600)
     np.testing.assert_allclose(face["keypoints"], expected["keypoints"], atol=0.01)
-    assert face["face_confidence"] == pytest.approx(expected["face_confidence"])
+    assert face == expected.to_dict()
 
 
 def test_the_endpoint_refuses_in_words(tabs, upload):

@@ -225,7 +225,7 @@ TWO_PROCESSES = """
 import json, sys
 import numpy as np, torch
 from accelerate import Accelerator
-from kd_landmarks.metrics import LandmarkEvaluator
+from kd_landmarks.evaluation.metrics import LandmarkEvaluator
 from kd_landmarks.schemes import get_scheme
 
 torch.set_num_threads(1)

@@ -41,6 +41,7 @@ FILES = CODE | {
     "config.json",
     "ibug68.png",
     "model.safetensors",
+    "onnx/model.onnx",
     "preprocessor_config.json",
 }
 
@@ -107,6 +108,17 @@ def test_one_commit_has_everything_and_nothing_else(hub, student):
     assert str(student.parent) not in "".join(
         files[name].decode() for name in files if name.endswith((".json", ".md", ".py"))
     )
+
+
+def test_a_light_installation_loads_it_by_its_id(hub, student):
+    pushed(student)
+    detect = FaceLandmarkPipeline(REPO)
+    assert detect.backend.name == "onnxruntime"
+    photo, box = np.zeros((90, 90, 3), np.uint8), [10, 10, 60, 60]
+    [found], [expected] = (
+        made(photo, boxes=box) for made in (detect, FaceLandmarkPipeline(student))
+    )
+    np.testing.assert_allclose(found.keypoints, expected.keypoints, atol=0.02)
 
 
 def test_a_push_leaves_the_classes_as_they_were(hub, student, tmp_path):

@@ -24,7 +24,6 @@ from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.rows import check_rows
 from kd_landmarks.imaging.boxes import tight_box
 from kd_landmarks.imaging.detection import YuNet, detect_faces, find_faces, points_boxes
-from kd_landmarks.models.crops import crop_faces
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
 
@@ -170,13 +169,13 @@ def test_any_callable_may_find_the_faces(crowd, detect):
         seen.append(pixels)
         return boxes[:2]
 
-    mine = FaceLandmarkPipeline(detect.model, detect.image_processor, detector=oracle, device="cpu")
+    mine = FaceLandmarkPipeline(detect.backend, detector=oracle)
     faces = mine(photo.convert("RGBA"))
     np.testing.assert_array_equal(seen[0], np.asarray(photo))
     assert [face["box"] for face in faces] == boxes[:2].tolist()
     assert [face["detection_score"] for face in faces] == [None, None]
     with pytest.raises(KDLandmarksError, match="detector is a str: give a callable"):
-        FaceLandmarkPipeline(detect.model, detect.image_processor, detector="yunet", device="cpu")
+        FaceLandmarkPipeline(detect.backend, detector="yunet")
 
 
 @pytest.mark.parametrize(
@@ -186,16 +185,6 @@ def test_any_callable_may_find_the_faces(crowd, detect):
 def test_a_detector_that_answers_nonsense_is_refused(answer):
     with pytest.raises(KDLandmarksError, match="the face detector"):
         detect_faces(Image.new("RGB", (80, 80)), lambda photo: answer)
-
-
-def test_faces_are_cut_as_the_processor_cuts_them(crowd, detect):
-    photo, boxes = crowd
-    boxes = np.concatenate([boxes + 0.37, [[-40, -30, 90, 80], [600, 400, 700, 460]]])
-    for picture in (photo, photo.convert("L")):
-        expected = detect.image_processor(picture, boxes=boxes, return_tensors="pt").pixel_values
-        assert torch.equal(crop_faces(picture, boxes, detect.image_processor), expected)
-    none = crop_faces(photo, np.empty((0, 4)), detect.image_processor)
-    assert none.shape == (0, 3, 64, 64)
 
 
 def test_a_face_is_the_same_alone_and_in_a_batch(crowd, detect):

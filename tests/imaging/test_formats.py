@@ -71,9 +71,9 @@ def test_the_package_opens_pictures_in_one_place():
         (file.relative_to(PACKAGE).as_posix(), call)
         for file in PACKAGE.rglob("*.py")
         for call in _calls(ast.parse(file.read_text(encoding="utf-8")))
-        if call.endswith(openers) and not call.endswith("pictures.open_picture")
+        if call.endswith(openers) and not call.endswith("formats.open_picture")
     }
-    assert found == {("pictures.py", "Image.open")}
+    assert found == {("imaging/formats.py", "Image.open")}
 
 
 @pytest.fixture(scope="module", params=[*OTHER_FORMATS, *HEADERS])
@@ -275,9 +275,9 @@ def test_a_chip_is_the_same_in_any_mode(mode, rng):
 HEAVY = """
 import sys
 from pathlib import Path
-from kd_landmarks.inference.detection import detect_faces, YuNet
-from kd_landmarks.inference.photos import load_photo
-from kd_landmarks.inference.pixels import cut_square
+from kd_landmarks.imaging.detection import detect_faces, YuNet
+from kd_landmarks.imaging.photos import load_photo
+from kd_landmarks.imaging.pixels import cut_square
 
 def status(name):
     lines = Path("/proc/self/status").read_text().splitlines()

@@ -86,7 +86,7 @@ REFUSED = {
 LIMITED = """
 import resource, sys, time, warnings
 from kd_landmarks import KDLandmarksError
-from kd_landmarks.inference.photos import load_photo
+from kd_landmarks.imaging.photos import load_photo
 warnings.simplefilter("ignore")
 for name in sys.argv[1:]:
     start = time.perf_counter()

@@ -246,10 +246,28 @@ def test_more_pixels_than_pillow_allows_are_refused(tmp_path, rgb, monkeypatch):
         load_photo(path)
 
 
-@pytest.mark.parametrize("photo", [42, None, b"bytes", io.BytesIO(b""), [[1, 2], [3, 4]]])
+@pytest.mark.parametrize("photo", [42, None, [[1, 2], [3, 4]], {"bytes": b"x"}])
 def test_what_is_no_photo_at_all(photo):
     with pytest.raises(KDLandmarksError, match=r"a photo is a path, a URL, .* not "):
         load_photo(photo)
+
+
+@pytest.mark.parametrize(
+    "photo", [b"bytes", io.BytesIO(b""), {"bytes": b"x", "path": None}, io.StringIO("text")]
+)
+def test_what_holds_no_picture(photo):
+    with pytest.raises(KDLandmarksError, match=r"no picture of a format that is read|as text"):
+        load_photo(photo)
+
+
+def test_an_open_file_stays_open_and_is_read_from_where_it_is(tmp_path, rgb):
+    path = save(tmp_path / "photo.png", rgb)
+    whole = tmp_path / "archive"
+    whole.write_bytes(b"before" + path.read_bytes())
+    with whole.open("rb") as file:
+        file.seek(6)
+        assert load_photo(file).size == load_photo(path).size
+        assert not file.closed
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,24 @@
-"""The pipeline answers the same whatever computes."""
+"""The pipeline answers the same whatever computes, wherever it has got to."""
+
+import copy
+import io
+import json
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
-from kd_landmarks.inference import backends
+from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError, default_checkpoint
+from kd_landmarks.inference.backends import BACKENDS
+from kd_landmarks.inference.export import export_onnx
+from kd_landmarks.models.loading import load_detector
+from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
 
 BOXES = [[20.0, 30.0, 90.0, 110.0], [-20.0, 60.0, 70.0, 150.0]]
@@ -12,21 +26,36 @@ BOXES = [[20.0, 30.0, 90.0, 110.0], [-20.0, 60.0, 70.0, 150.0]]
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path, monkeypatch):
-    monkeypatch.setattr(backends, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HOME", str(tmp_path))
     return tmp_path / "kd-landmarks"
 
 
+@pytest.fixture(scope="module")
+def photo():
+    return generate_face(3, size=128).image
+
+
+@pytest.fixture(scope="module")
+def exported(noise_checkpoint, tmp_path_factory):
+    path = tmp_path_factory.mktemp("onnx") / "small.onnx"
+    return export_onnx(*load_detector(noise_checkpoint), path)
+
+
+def assert_same(found, expected, pixels=0.02):
+    assert len(found) == len(expected)
+    for face, other in zip(found, expected, strict=True):
+        np.testing.assert_allclose(face["keypoints"], other["keypoints"], atol=pixels)
+        np.testing.assert_allclose(face["scores"], other["scores"], atol=1e-3)
+
+
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
-def test_every_backend_finds_the_same_points(noise_checkpoint, own_cache, backend):
-    photo = generate_face(3, size=128).image
+def test_every_backend_finds_the_same_points(noise_checkpoint, own_cache, photo, backend):
     expected = FaceLandmarkPipeline(noise_checkpoint, device="cpu")
+    assert expected.backend.name == "torch"
     detect = FaceLandmarkPipeline(noise_checkpoint, backend=backend)
+    assert detect.backend.name == backend
     for boxes in (BOXES, BOXES[:1], []):
-        found, truth = (made(photo, boxes=boxes) for made in (detect, expected))
-        assert len(found) == len(boxes)
-        for face, other in zip(found, truth, strict=True):
-            np.testing.assert_allclose(face["keypoints"], other["keypoints"], atol=0.02)
-            np.testing.assert_allclose(face["scores"], other["scores"], atol=1e-3)
+        assert_same(detect(photo, boxes=boxes), expected(photo, boxes=boxes))
     pair = detect([photo, photo], boxes=[BOXES, BOXES[:1]], batch_size=2)
     assert [len(faces) for faces in pair] == [2, 1]
     (file,) = own_cache.iterdir()
@@ -35,6 +64,134 @@ def test_every_backend_finds_the_same_points(noise_checkpoint, own_cache, backen
     assert [other.stat().st_mtime_ns for other in own_cache.iterdir()] == [made]
 
 
-def test_an_unknown_backend_is_refused(noise_checkpoint):
-    with pytest.raises(KDLandmarksError, match="backend='tensorrt': give one of torch, onnxr"):
-        FaceLandmarkPipeline(noise_checkpoint, backend="tensorrt")
+def test_onnx_runtime_comes_first_where_there_is_a_file(noise_checkpoint, exported, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(noise_checkpoint, folder)
+    assert FaceLandmarkPipeline(folder).backend.name == "torch"
+    (folder / "onnx").mkdir()
+    shutil.copy(exported, folder / "onnx/model.onnx")
+    assert FaceLandmarkPipeline(folder).backend.name == "onnxruntime"
+    assert FaceLandmarkPipeline(folder, device="cpu").backend.name == "onnxruntime"
+    assert FaceLandmarkPipeline(folder, dtype="bfloat16").backend.name == "torch"
+    assert FaceLandmarkPipeline(folder, backend="torch").backend.name == "torch"
+    assert FaceLandmarkPipeline(exported).backend.name == "onnxruntime"
+    assert FaceLandmarkPipeline(str(exported), backend="openvino").backend.name == "openvino"
+    assert FaceLandmarkPipeline().backend.name == "onnxruntime"
+    assert FaceLandmarkPipeline(dtype="int8").backend.source.endswith("model_int8.onnx")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"backend": "tensorrt"}, "backend='tensorrt': give one of onnxruntime, openvino, torch"),
+        ({"backend": "onnxruntime", "dtype": "bfloat16"}, "dtype='bfloat16': onnxruntime computes"),
+        ({"backend": "openvino", "dtype": "int8"}, "dtype='int8' needs ONNX Runtime"),
+        ({"backend": "onnxruntime", "device": "cuda:7"}, "device='cuda:7': onnxruntime computes"),
+        ({"backend": "torch", "model": "x.onnx"}, r"x\.onnx is an ONNX file, which torch cannot"),
+        ({"model": "nowhere.onnx"}, r"there is no file nowhere\.onnx"),
+    ],
+)
+def test_what_a_backend_cannot_do_is_refused(options, message):
+    with pytest.raises(KDLandmarksError, match=message):
+        FaceLandmarkPipeline(**options)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_it_can_be_copied_shared_and_forked(photo, backend):
+    detect = FaceLandmarkPipeline(backend=backend)
+    expected = detect(photo, boxes=BOXES)
+    for other in (pickle.loads(pickle.dumps(detect)), copy.deepcopy(detect)):
+        assert_same(other(photo, boxes=BOXES), expected)
+    found = {}
+    threads = [
+        threading.Thread(target=lambda number: found.update({number: detect(photo)}), args=(n,))
+        for n in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 6
+    for faces in found.values():
+        assert_same(faces, found[0])
+    child = os.fork()
+    if child == 0:  # also finds faces, which OpenCV does
+        os._exit(0 if len(detect(photo)) == len(found[0]) else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+WITHOUT_TORCH = """
+import sys
+heavy = ["torch", "torchvision", "transformers", "timm", "datasets", "accelerate", "scipy",
+         "matplotlib", "pydantic", "safetensors", "pandas"]
+sys.modules |= dict.fromkeys(heavy)
+import json
+from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
+detect = FaceLandmarkPipeline(*sys.argv[2:])
+[face] = detect(sys.argv[1], boxes=[20, 30, 90, 110])
+detect(sys.argv[1]).plot()
+try:
+    FaceLandmarkPipeline(backend="torch")
+except KDLandmarksError as error:
+    print(json.dumps([face["keypoints"].tolist(), str(error)]))
+"""
+
+
+def test_it_runs_where_torch_and_transformers_cannot_be_imported(photo, tmp_path):
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path / "photo.png")],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    points, refusal = json.loads(done.stdout)
+    [expected] = FaceLandmarkPipeline()(photo, boxes=BOXES[0])
+    np.testing.assert_allclose(points, expected["keypoints"], atol=1e-3)
+    assert "torch" in refusal
+    assert "pip install 'kd-landmarks[train]'" in refusal
+
+
+def test_the_packages_onnx_file_is_its_checkpoint(data_root):
+    """To a hundredth of a pixel on real faces, and the 8-bit one to a pixel in the mean."""
+    from kd_landmarks.data.loading import load_rows
+
+    rows = load_rows(data_root / "300w", "common", scheme=get_scheme("ibug68"))
+    rows = rows.select(range(0, 500, 25))
+    onnx, small, torch = (
+        FaceLandmarkPipeline(**words)
+        for words in ({}, {"dtype": "int8"}, {"backend": "torch", "device": "cpu"})
+    )
+    assert onnx.backend.description == torch.backend.description
+    for row in rows:
+        [[face], [rough], [expected]] = (
+            detect(row["image"], boxes=row["box"]) for detect in (onnx, small, torch)
+        )
+        assert np.abs(face.keypoints - expected.keypoints).max() < 0.01
+        box = np.asarray(row["box"])
+        side = (box[2:] - box[:2]).max()
+        assert np.abs(rough.keypoints - expected.keypoints).mean() < 0.01 * side
+
+
+@pytest.mark.parametrize("form", ["bytes", "memory", "file", "stored", "stored path", "batch"])
+def test_new_forms_of_photos(photo, tmp_path, form):
+    detect = FaceLandmarkPipeline()
+    picture = tmp_path / "photo.png"
+    Image.fromarray(photo).save(picture)
+    data = picture.read_bytes()
+    forms = {
+        "bytes": data,
+        "memory": io.BytesIO(data),
+        "file": picture.open("rb"),
+        "stored": {"bytes": data, "path": "of the archive.png"},
+        "stored path": {"bytes": None, "path": str(picture)},
+        "batch": np.stack([photo, photo]),
+    }
+    expected = detect(photo, boxes=BOXES)
+    if form == "batch":
+        for faces in detect(forms[form], boxes=[BOXES, BOXES]):
+            assert_same(faces, expected)
+        return
+    assert_same(detect(forms[form], boxes=BOXES), expected)
+    assert default_checkpoint() == str(detect.backend.source).removesuffix("/onnx/model.onnx")

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -11,20 +9,18 @@ import torch
 from detectors import save_detector, write_faces
 from full_disk import full_disk
 from PIL import Image
-from small_networks import SIDE
+from small_networks import SIDE, save_small
 from typer.testing import CliRunner
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
 from kd_landmarks.cli import app
-from kd_landmarks.data.loading import load_rows
 from kd_landmarks.imaging.crop import square_crop
+from kd_landmarks.inference.backends.onnx import OnnxBackend
 from kd_landmarks.inference.export import (
     export_onnx,
     export_openvino,
-    processed_crops,
     quantize_int8,
 )
-from kd_landmarks.inference.onnx import OnnxDetector
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
@@ -40,6 +36,13 @@ def exported(noise_checkpoint, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def plain(noise_checkpoint, tmp_path_factory):
+    """With its weights as they are, to be quantized."""
+    path = tmp_path_factory.mktemp("plain") / "plain.onnx"
+    return export_onnx(*load_detector(noise_checkpoint), path, halve=False)
+
+
+@pytest.fixture(scope="module")
 def photo():
     return Image.fromarray(generate_face(3, size=128).image)
 
@@ -52,61 +55,62 @@ def run(*words):
 def test_any_number_of_faces_gets_the_same_answer(noise_checkpoint, exported, faces):
     crops = torch.randn(faces, 3, SIDE, SIDE)
     expected = load_detector(noise_checkpoint)[0](crops)
-    keypoints, scores = OnnxDetector(exported).run(crops.numpy())
+    keypoints, scores = OnnxBackend(exported).run(crops.numpy())
     np.testing.assert_allclose(keypoints, expected.keypoints.detach(), atol=1e-5)
     np.testing.assert_allclose(scores, expected.scores.detach(), atol=1e-4)
 
 
-def test_the_file_knows_its_crop_and_landmarks(exported):
-    told = OnnxDetector(exported).metadata
-    assert (told["crop_margin"], told["image_size"]) == (1.3, SIDE)
-    assert get_scheme(told["scheme"]) == SCHEME
+def test_the_file_knows_its_crop_and_landmarks(exported, noise_checkpoint):
+    told = OnnxBackend(exported).description
+    assert (told.crop_margin, told.image_size, told.scheme) == (1.3, SIDE, SCHEME)
+    assert told.parameters == load_detector(noise_checkpoint)[0].num_parameters()
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
 def test_the_crop_is_the_processors_to_one_gray_level(exported, noise_checkpoint, photo, mode):
     _, processor = load_detector(noise_checkpoint)
-    detector = OnnxDetector(exported)
+    told = OnnxBackend(exported).description
     for size in (128, 500):  # enlarged, and shrunk
         picture = photo.resize((size, size)).convert(mode)
         boxes = np.array(BOXES) * size / 128
         expected = processor(picture, boxes=boxes, return_tensors="pt").pixel_values.numpy()
         for box, crop in zip(boxes, expected, strict=True):
-            found = detector.crop(picture, square_crop(box, 1.3))
+            found = told.normalize(told.crop(picture, square_crop(box, 1.3)))
             levels = np.abs(found - crop) * np.reshape(processor.image_std, (3, 1, 1)) * 255
             assert levels.max() <= 1.001
 
 
-def test_photos_and_boxes_lead_to_the_pipelines_points(exported, noise_checkpoint, photo):
-    expected = FaceLandmarkPipeline(noise_checkpoint, device="cpu")(photo, boxes=BOXES)
-    found = OnnxDetector(exported)(photo, BOXES)
-    for face, other in zip(found, expected, strict=True):
-        assert face["keypoints"].dtype == np.float32
-        assert np.abs(face["keypoints"] - other["keypoints"]).max() < 0.5
-        assert face["box"] == other["box"]
-    assert OnnxDetector(exported)(photo, []) == []
+def test_weights_of_float16_take_half_the_room_and_lose_nothing(exported, plain, tmp_path):
+    folder = save_small(tmp_path / "half", spread=0.2, noise=30)
+    model, processor = load_detector(folder)
+    model.half().float()
+    files = [
+        export_onnx(model, processor, tmp_path / f"{halve}.onnx", halve=halve)
+        for halve in (False, True)
+    ]
+    crops = np.random.default_rng(0).normal(size=(3, 3, SIDE, SIDE)).astype(np.float32)
+    found, expected = (OnnxBackend(file).run(crops)[0] for file in reversed(files))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert files[1].stat().st_size < 0.8 * files[0].stat().st_size
 
 
-def test_int8_is_close_and_a_third_of_the_size(exported, noise_checkpoint, tmp_path):
-    write_faces(tmp_path / "faces", numbers=range(6))
-    _, processor = load_detector(noise_checkpoint)
-    crops = processed_crops(load_rows(tmp_path / "faces", scheme=SCHEME), processor, 4)
-    assert crops.shape == (4, 3, SIDE, SIDE)
-    small = quantize_int8(exported, tmp_path / "small.int8.onnx", crops)
-    keypoints = [OnnxDetector(path).run(crops)[0] for path in (exported, small)]
+def test_int8_is_close_and_a_third_of_the_size(plain, tmp_path):
+    crops = np.random.default_rng(0).normal(size=(4, 3, SIDE, SIDE)).astype(np.float32)
+    small = quantize_int8(plain, tmp_path / "small.int8.onnx", crops)
+    keypoints = [OnnxBackend(path).run(crops)[0] for path in (plain, small)]
     assert 0 < np.abs(keypoints[0] - keypoints[1]).mean() < 0.05
-    assert OnnxDetector(small).metadata == OnnxDetector(exported).metadata
+    assert OnnxBackend(small).description == OnnxBackend(plain).description
     with pytest.raises(KDLandmarksError, match="int8 needs faces to calibrate on"):
-        quantize_int8(exported, tmp_path / "none.onnx", crops[:0])
+        quantize_int8(plain, tmp_path / "none.onnx", crops[:0])
 
 
 @pytest.mark.parametrize("room", [1000, 20_000])
-def test_a_full_disk_leaves_the_earlier_files(exported, tmp_path, room):
+def test_a_full_disk_leaves_the_earlier_files(plain, tmp_path, room):
     earlier = {name: name.encode() for name in ("a.onnx", "a.xml", "a.bin")}
     for name, content in earlier.items():
         (tmp_path / name).write_bytes(content)
-    source = shutil.copy(exported, tmp_path / "source.onnx")
-    earlier["source.onnx"] = exported.read_bytes()
+    source = shutil.copy(plain, tmp_path / "source.onnx")
+    earlier["source.onnx"] = plain.read_bytes()
     crops = np.zeros((2, 3, SIDE, SIDE), np.float32)
     with full_disk(room):
         with pytest.raises(KDLandmarksError, match=r"cannot write .*a\.onnx"):
@@ -118,40 +122,17 @@ def test_a_full_disk_leaves_the_earlier_files(exported, tmp_path, room):
         quantize_int8(source, source, crops)
 
 
-WITHOUT_TORCH = """
-import sys
-sys.modules |= dict.fromkeys(["torch", "torchvision", "transformers", "timm", "datasets", "yaml"])
-import json
-from kd_landmarks.inference.onnx import OnnxDetector
-[face] = OnnxDetector(sys.argv[1])(sys.argv[2], [20, 30, 90, 110])
-print(json.dumps(face["keypoints"].tolist()))
-"""
-
-
-def test_it_runs_where_torch_and_transformers_cannot_be_imported(exported, photo, tmp_path):
-    photo.save(tmp_path / "photo.png")
-    done = subprocess.run(
-        [sys.executable, "-c", WITHOUT_TORCH, str(exported), str(tmp_path / "photo.png")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    [expected] = OnnxDetector(exported)(photo, BOXES[0])
-    np.testing.assert_allclose(json.loads(done.stdout), expected["keypoints"], atol=1e-3)
-
-
 # --- the command
 
 
 @pytest.mark.parametrize("name", ["small.onnx", "small.xml"])
 def test_the_command_writes_what_the_name_says(noise_checkpoint, exported, tmp_path, name):
-    result = run("--model", noise_checkpoint, "--out", tmp_path / "made" / name)
+    result = run("--model", noise_checkpoint, "--output", tmp_path / "made" / name)
     assert result.exit_code == 0, result.output
     crops = np.random.default_rng(0).normal(size=(3, 3, SIDE, SIDE)).astype(np.float32)
-    expected = OnnxDetector(exported).run(crops)[0]
+    expected = OnnxBackend(exported).run(crops)[0]
     if name.endswith(".onnx"):
-        found = OnnxDetector(tmp_path / "made" / name).run(crops)[0]
+        found = OnnxBackend(tmp_path / "made" / name).run(crops)[0]
     else:
         import openvino
 
@@ -164,18 +145,18 @@ def test_the_command_writes_what_the_name_says(noise_checkpoint, exported, tmp_p
 def test_the_command_calibrates_on_labeled_faces(noise_checkpoint, tmp_path):
     write_faces(tmp_path / "faces")
     words = ["--int8", "--calibration", tmp_path / "faces", "--split", "test", "--faces", 3]
-    result = run("--model", noise_checkpoint, "--out", tmp_path / "small.onnx", *words)
+    result = run("--model", noise_checkpoint, "--output", tmp_path / "small.onnx", *words)
     assert result.exit_code == 0, result.output
-    assert OnnxDetector(tmp_path / "small.onnx").metadata["crop_margin"] == 1.3
+    assert OnnxBackend(tmp_path / "small.onnx").description.crop_margin == 1.3
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--out", "a.pb"], "must end with .onnx"),
-        (["--out", "a.onnx", "--int8"], "--int8 and --calibration go together"),
-        (["--out", "/dev/null/a.onnx"], "cannot write"),
-        (["--out", "a.onnx", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
+        (["--output", "a.pb"], "must end with .onnx"),
+        (["--output", "a.onnx", "--int8"], "--int8 and --calibration go together"),
+        (["--output", "/dev/null/a.onnx"], "cannot write"),
+        (["--output", "a.onnx", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
     ],
 )
 def test_bad_words_end_with_one_clear_message(noise_checkpoint, words, message):
@@ -190,15 +171,15 @@ def test_files_that_are_not_ours_are_refused(exported, tmp_path):
     import onnx
 
     with pytest.raises(KDLandmarksError, match="there is no file"):
-        OnnxDetector(tmp_path / "nowhere.onnx")
+        OnnxBackend(tmp_path / "nowhere.onnx")
     (tmp_path / "text.onnx").write_text("no model")
     with pytest.raises(KDLandmarksError, match=r"cannot load .*text\.onnx"):
-        OnnxDetector(tmp_path / "text.onnx")
+        OnnxBackend(tmp_path / "text.onnx")
     other = onnx.load(str(exported))
     del other.metadata_props[:]
     onnx.save(other, str(tmp_path / "other.onnx"))
-    with pytest.raises(KDLandmarksError, match=r"other\.onnx is no detector of ours"):
-        OnnxDetector(tmp_path / "other.onnx")
+    with pytest.raises(KDLandmarksError, match=r"other\.onnx is not a kd-landmarks detector"):
+        OnnxBackend(tmp_path / "other.onnx")
 
 
 SURE = {"tolerance": 0.03, "slope": -7.0, "intercepts": [-17.0] * 68}
@@ -209,7 +190,7 @@ SURE = {"tolerance": 0.03, "slope": -7.0, "intercepts": [-17.0] * 68}
     [
         ("", "not JSON"),
         ("[" * 10**5, "nested too deeply"),
-        ("[1]", r"holds \[1\], no mapping"),
+        ("[1]", r"holds \[1\], not a mapping"),
         ({"crop_margin": None}, "lacks crop_margin"),
         ({"crop_margin": "1.3"}, "crop_margin='1.3' must lie"),
         ({"crop_margin": float("nan")}, "crop_margin=nan must lie"),
@@ -219,16 +200,17 @@ SURE = {"tolerance": 0.03, "slope": -7.0, "intercepts": [-17.0] * 68}
         ({"image_mean": [0.5]}, "image_mean=.* three numbers"),
         ({"image_std": [0, 1, 1]}, "image_std=0 must lie"),
         ({"scheme": None}, "lacks scheme"),
-        ({"scheme": []}, "names no landmarks"),
-        ({"scheme": {"names": 3}}, "names no landmarks"),
-        ({"scheme": {"names": ["x"] * 5}}, "it has .*keypoints"),
+        ({"scheme": []}, "a scheme is a mapping"),
+        ({"scheme": {"names": 3}}, "scheme"),
+        ({"scheme": get_scheme("cofw29").to_dict(), "confidence": None}, "it has .*keypoints"),
+        ({"parameters": -1}, "parameters=-1 must lie"),
         ({"confidence": 3}, "is no calibration"),
         ({"confidence": SURE | {"intercepts": []}}, "is no calibration"),
         ({"confidence": SURE | {"intercepts": [1.0]}}, "1 intercepts for 68 landmarks"),
     ],
-    ids=range(18),
+    ids=range(19),
 )
-def test_metadata_that_cannot_be_meant_are_refused(exported, tmp_path, values, message):
+def test_invalid_metadata_are_refused(exported, tmp_path, values, message):
     import onnx
 
     model = onnx.load(str(exported))
@@ -237,7 +219,7 @@ def test_metadata_that_cannot_be_meant_are_refused(exported, tmp_path, values, m
     path = tmp_path / "hostile.onnx"
     onnx.save(model, str(path))
     with pytest.raises(KDLandmarksError, match=message) as caught:
-        OnnxDetector(path)
+        OnnxBackend(path)
     assert str(path) in str(caught.value)
     assert len(str(caught.value)) <= 510
 
@@ -257,7 +239,7 @@ def test_a_model_reads_no_weights_outside_of_its_folder(exported, tmp_path, loca
     path = tmp_path / "model/hostile.onnx"
     path.write_bytes(model.SerializeToString())
     with pytest.raises(KDLandmarksError, match=r"cannot load .*hostile\.onnx"):
-        OnnxDetector(path)
+        OnnxBackend(path)
 
 
 def test_an_answer_that_is_not_finite_is_none(exported, photo, tmp_path):
@@ -270,12 +252,12 @@ def test_an_answer_that_is_not_finite_is_none(exported, photo, tmp_path):
             tensor.CopyFrom(onnx.numpy_helper.from_array(broken, tensor.name))
     onnx.save(network, str(tmp_path / "broken.onnx"))
     with pytest.raises(KDLandmarksError, match="answers with numbers that are not finite"):
-        OnnxDetector(tmp_path / "broken.onnx")(photo, BOXES)
+        FaceLandmarkPipeline(tmp_path / "broken.onnx")(photo, boxes=BOXES)
 
 
 def test_the_linear_head_has_no_scores(tmp_path):
     points = np.linspace(0.3, 0.7, 136).reshape(68, 2)
     model, processor = load_detector(save_detector(tmp_path / "line", SCHEME, points))
     path = export_onnx(model, processor, tmp_path / "line.onnx")
-    [face] = OnnxDetector(path)(Image.new("RGB", (90, 90)), [10, 10, 60, 60])
+    [face] = FaceLandmarkPipeline(path)(Image.new("RGB", (90, 90)), boxes=[10, 10, 60, 60])
     assert face["scores"] is None

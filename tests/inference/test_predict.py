@@ -47,7 +47,7 @@ def predict(model, *words):
 
 
 def test_a_line_of_json_for_each_photo_in_the_order_of_names(photos, model, tmp_path):
-    result = predict(model, photos, "--out", tmp_path / "out/points.jsonl")
+    result = predict(model, photos, "--output", tmp_path / "out/points.jsonl")
     assert result.exit_code == 1  # one is broken
     lines = [json.loads(line) for line in (tmp_path / "out/points.jsonl").open()]
     names = ["broken.jpg", "more/two.jpg", "none.png", "one.png"]
@@ -74,7 +74,7 @@ def test_lines_go_to_stdout_and_nothing_else_does(photos, model):
 
 
 def test_csv_has_a_row_for_each_face(photos, model, tmp_path):
-    assert predict(model, photos / "more", "--out", tmp_path / "points.CSV").exit_code == 0
+    assert predict(model, photos / "more", "--output", tmp_path / "points.CSV").exit_code == 0
     rows = list(csv.DictReader((tmp_path / "points.CSV").open()))
     assert [row["face"] for row in rows] == ["0", "1"]
     assert len(rows[0]) == 8 + 136
@@ -127,7 +127,7 @@ def test_a_higher_score_finds_fewer(photos, model):
     [
         (["./nowhere.jpg"], "there is no photo or folder ./nowhere.jpg"),
         (["{empty}"], "there are no photos in"),
-        (["{photo}", "--out", "points.txt"], "its name must end with .jsonl or .csv"),
+        (["{photo}", "--output", "points.txt"], "its name must end with .jsonl or .csv or .json"),
         (["{photo}", "--draw", "/dev/null/drawn"], "cannot write"),
         (["{photo}", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
     ],

@@ -69,9 +69,7 @@ def test_between_detections_nothing_is_searched(detect):
         calls.append(photo.shape)
         return detect.detector(photo)
 
-    counting = FaceLandmarkPipeline(
-        detect.model, detect.image_processor, detector=counted, device="cpu"
-    )
+    counting = FaceLandmarkPipeline(detect.backend, detector=counted)
     run(FaceTracker(counting, detect_every=4), moving(9))
     assert len(calls) == 3
 
@@ -101,9 +99,7 @@ def test_points_are_held_steady(detect):
     def trembling(photo):
         return np.array([[100.0, 80, 200, 200]]) + rng.normal(0, 3, 4)
 
-    shaky = FaceLandmarkPipeline(
-        detect.model, detect.image_processor, detector=trembling, device="cpu"
-    )
+    shaky = FaceLandmarkPipeline(detect.backend, detector=trembling)
     frames = [frame({0: (100, 60)})] * 40
     jitter = {}
     for steadiness in (0.0, 0.3):
@@ -147,7 +143,7 @@ def test_a_video_comes_back_as_it_was_written(clip):
 
 @pytest.mark.parametrize("name", ["drawn.mp4", "drawn.avi", "drawn.webm"])
 def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
-    model = detect.model.name_or_path
+    model = detect.backend.source
     words = ["video", clip, tmp_path / name, "--json", tmp_path / "table/points.jsonl"]
     result = CliRunner().invoke(app, [*map(str, words), "--model", str(model)])
     assert result.exit_code == 0, result.output
@@ -177,7 +173,7 @@ def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
 def test_bad_videos_end_with_one_clear_message(clip, detect, tmp_path, words, message):
     (tmp_path / "text.mp4").write_text("no video")
     places = {"clip": clip, "text": tmp_path / "text.mp4"}
-    model = str(detect.model.name_or_path)
+    model = str(detect.backend.source)
     result = CliRunner().invoke(
         app, ["video", *(word.format(**places) for word in words), "--model", model]
     )

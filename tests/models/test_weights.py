@@ -95,7 +95,8 @@ def test_a_missing_network_says_what_to_do(tmp_path, monkeypatch):
             fails()
     save_compact(small_network(noise=30), PROCESSOR, tmp_path / "student")
     assert weights.default_checkpoint() == str(tmp_path / "student")
-    assert FaceLandmarkPipeline(device="cpu").model.config.backbone == "test_efficientnet"
+    made = FaceLandmarkPipeline(backend="torch")
+    assert made.backend.model.config.backbone == "test_efficientnet"
     (tmp_path / "student/model.safetensors").unlink()
     with pytest.raises(KDLandmarksError, match=r"incomplete: no model.safetensors in .*student"):
         weights.default_checkpoint()
@@ -125,13 +126,20 @@ def test_the_packages_own_network_loads_offline_in_every_way(bundled):
 
 
 def test_the_packages_own_network_is_small_named_and_described(bundled):
-    files = {file.name: file.stat().st_size for file in weights.DEFAULT_FOLDER.iterdir()}
+    folder = weights.DEFAULT_FOLDER
+    files = {
+        file.relative_to(folder).as_posix(): file.stat().st_size
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
     assert files.keys() == {
         "config.json",
         "model.safetensors",
         "preprocessor_config.json",
         "README.md",
         "metrics.json",
+        "onnx/model.onnx",
+        "onnx/model_int8.onnx",
     }
     assert files["model.safetensors"] <= 8 * MEGABYTE
     model = KDLandmarksForKeypointDetection.from_pretrained(bundled)

@@ -14,7 +14,7 @@ from kd_landmarks.utils.environment import on_cpus
 SCRIPT = """
 from pathlib import Path
 from accelerate import PartialState
-from kd_landmarks.processes import on_cpus
+from kd_landmarks.utils.environment import on_cpus
 state = PartialState(cpu=on_cpus())
 Path(__file__).with_name(f"{state.process_index} of {state.num_processes}").touch()
 state.destroy_process_group()
@@ -49,7 +49,7 @@ def test_cpus_are_for_who_asks_or_has_nothing_else(monkeypatch, word, here, expe
 
 FAULTS = """
 import resource, sys, torch
-from kd_landmarks.processes import keep_freed_memory
+from kd_landmarks.utils.environment import keep_freed_memory
 if sys.argv[1] == "kept":
     keep_freed_memory()
 torch.zeros(1)

@@ -15,9 +15,9 @@ from kd_landmarks.demo.networks import Networks
 from kd_landmarks.evaluation.evaluate import evaluate_detector
 from kd_landmarks.evaluation.metrics import NORMALIZERS, nme
 from kd_landmarks.imaging.detection import YuNet
+from kd_landmarks.inference.backends import BACKENDS
+from kd_landmarks.inference.backends.onnx import OnnxBackend
 from kd_landmarks.inference.export import export_onnx
-from kd_landmarks.inference.onnx import OnnxDetector
-from kd_landmarks.inference.pipeline import BACKENDS
 from kd_landmarks.inference.smoothing import Smoothing
 from kd_landmarks.inference.tracking import FaceTracker
 from kd_landmarks.schemes import get_scheme
@@ -69,7 +69,7 @@ def test_counts_are_whole_and_positive(detect, value):
     ):
         refused("batch_size=.*: give a whole number, 1 or more", call)
     refused("detect_every=", lambda: FaceTracker(detect, detect_every=value))
-    refused("threads=", lambda: OnnxDetector("/nowhere.onnx", threads=value))
+    refused("threads=", lambda: OnnxBackend("/nowhere.onnx", threads=value))
     rows = list(range(3))
     scheme = get_scheme("ibug68")
     refused("batch_size=", lambda: evaluate_detector(0, 0, rows, scheme, batch_size=value))
@@ -92,7 +92,8 @@ def test_numbers_are_finite_and_in_range(detect, value):
 @pytest.mark.parametrize("value", ["x", 5, None, [], "x" * 10**6])
 def test_words_are_those_that_there_are(value, detect):
     backends = f"backend=.*: give one of {', '.join(BACKENDS)}"
-    refused(backends, lambda: FaceLandmarkPipeline("/nowhere", backend=value))
+    if value is not None:
+        refused(backends, lambda: FaceLandmarkPipeline("/nowhere", backend=value))
     normalizers = f"normalizer=.*: give one of {', '.join(NORMALIZERS)}"
     points, scheme = np.zeros((1, 68, 2)), get_scheme("ibug68")
     refused(normalizers, lambda: nme(points, points, scheme, value))
@@ -106,15 +107,20 @@ def test_words_are_those_that_there_are(value, detect):
 )
 def test_providers_are_a_list_of_what_there_is(providers, detect, tmp_path):
     message = "providers=.*: give a list of what there is, .*CPUExecutionProvider"
-    refused(message, lambda: OnnxDetector("/nowhere.onnx", providers=providers))
+    refused(message, lambda: OnnxBackend("/nowhere.onnx", providers=providers))
 
 
 def test_good_values_are_taken(detect, tmp_path):
     for options in ({"batch_size": np.int64(2)}, {"num_workers": 0}, {"timeout": 5}):
         assert detect([PHOTO, PHOTO], boxes=[[], []], **options) == [[], []]
-    file = export_onnx(detect.model, detect.image_processor, tmp_path / "small.onnx")
+    file = export_onnx(
+        detect.backend.model, detect.backend.image_processor, tmp_path / "small.onnx"
+    )
     for providers in (None, ["CPUExecutionProvider"], [("CPUExecutionProvider", {})]):
-        assert OnnxDetector(file, threads=1, providers=providers)(PHOTO, []) == []
+        assert (
+            FaceLandmarkPipeline(OnnxBackend(file, threads=1, providers=providers))(PHOTO, boxes=[])
+            == []
+        )
     assert (whole("x", np.int32(3)), number("x", np.float32(0.5)), one_of("x", "a", "ab")) == (
         3,
         0.5,
@@ -135,7 +141,7 @@ LIGHT_COMMANDS = [
     ("predict a.jpg --batch-size x", "'--batch-size'"),
     ("predict a.jpg --min-score nan", "'--min-score'"),
     ("predict a.jpg --min-score 7", "'--min-score'"),
-    ("predict a.jpg --out a.txt", "--out a.txt: its name must end with .jsonl or .csv"),
+    ("predict a.jpg --output a.txt", "--output a.txt: its name must end with .jsonl or .csv"),
     ("predict a.jpg --model ''", "'--model': it is empty"),
     ("video a.mp4 b.gif", "OUT b.gif: its name must end with .mp4 or .avi or .webm"),
     ("video a.mp4 b.mp4 --steadiness nan", "'--steadiness'"),
@@ -147,8 +153,8 @@ LIGHT_COMMANDS = [
     ("evaluate --data a --batch-size -3", "'--batch-size'"),
     ("evaluate", ""),
     ("evaluate --split a", "'--data'"),
-    ("export --out a.pt", "--out a.pt: its name must end with .onnx or .xml"),
-    ("export --out a.onnx --faces 0", "'--faces'"),
+    ("export --output a.pt", "--output a.pt: its name must end with .onnx or .xml"),
+    ("export --output a.onnx --faces 0", "'--faces'"),
     ("calibrate a --data b --faces nan", "'--faces'"),
     ("convert lfw a --out b", "='lfw': give one of 300w, wflw, cofw, own"),
     ("convert own a --out b --crop-margin inf", "'--crop-margin'"),
@@ -193,7 +199,7 @@ def test_commands_refuse_what_cannot_be_meant(line, message):
 
 
 def test_a_port_in_use_is_told_before_anything_is_loaded(monkeypatch):
-    monkeypatch.setattr("kd_landmarks.cli.demo.set_up_logging", lambda: pytest.fail("too late"))
+    monkeypatch.setattr("kd_landmarks.cli.demo.set_up_logging", lambda **_: pytest.fail("too late"))
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

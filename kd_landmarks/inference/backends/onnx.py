@@ -1,0 +1,160 @@
+"""An exported detector on ONNX Runtime."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ...errors import KDLandmarksError, shown
+from ...utils.parsing import MOST_JSON, parse_json
+from ...utils.values import whole
+from ..description import Description
+from . import PerProcess
+
+METADATA = "kd_landmarks"
+"""The key of an exported file's metadata that holds its `Description`, as JSON."""
+MEND = "export the detector anew with `kd-landmarks export`"
+
+Providers = Sequence[str | tuple[str, dict[str, Any]]]
+
+
+class OnnxBackend:
+    """See `Backend`.
+
+    Args:
+        path: of a file of `kd-landmarks export`.
+        threads: of one computation; None leaves it to ONNX Runtime.
+        providers: of ONNX Runtime, a list of names, or of names with options; None for the CPU.
+
+    Raises:
+        KDLandmarksError: for a file that is missing, broken or not a kd-landmarks detector, and for
+            providers that are not there.
+    """
+
+    name = "onnxruntime"
+
+    def __init__(
+        self, path: Path, threads: int | None = None, providers: Providers | None = None
+    ) -> None:
+        self.source = str(path)
+        self._threads = None if threads is None else whole("threads", threads)
+        self._providers = _checked_providers(providers)
+        session = self._open()
+        told = session.get_modelmeta().custom_metadata_map.get(METADATA)
+        self.description = _parsed(told, self.source)
+        _check_network(session, self.description, self.source)
+        self._session: PerProcess[Any] = PerProcess(self._open, session)
+
+    def run(
+        self, pixels: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """See `Backend.run`."""
+        try:
+            outputs = self._session.get().run(None, {"pixel_values": pixels})
+        except KDLandmarksError:
+            raise
+        except Exception as error:  # onnxruntime has a family of its own
+            raise KDLandmarksError(f"ONNX Runtime cannot compute {self.source}: {error}") from error
+        return checked_outputs(outputs, len(pixels), self.source)
+
+    def _open(self) -> Any:
+        return _session(self.source, self._threads, self._providers)
+
+
+def read_description(path: Path) -> Description:
+    """What an exported file tells of itself.
+
+    Raises:
+        KDLandmarksError: for a file that is missing, broken or not a kd-landmarks detector.
+    """
+    session = _session(str(path), 1, ["CPUExecutionProvider"])
+    description = _parsed(session.get_modelmeta().custom_metadata_map.get(METADATA), str(path))
+    _check_network(session, description, str(path))
+    return description
+
+
+def checked_outputs(
+    outputs: list[Any], faces: int, source: str
+) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    """Keypoints and scores, or None, of so many faces.
+
+    Raises:
+        KDLandmarksError: for another number of faces.
+    """
+    if any(len(output) != faces for output in outputs):
+        raise KDLandmarksError(
+            f"{source} gives {[output.shape for output in outputs]} for {faces} faces: {MEND}"
+        )
+    return outputs[0], outputs[1] if len(outputs) > 1 else None
+
+
+def _session(source: str, threads: int | None, providers: list[Any]) -> Any:
+    path = os.path.expanduser(source)
+    if not os.path.isfile(path):
+        raise KDLandmarksError(f"there is no file {source}: `kd-landmarks export` makes one")
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is raised: no lines of its own beside it
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=providers)
+    except Exception as error:  # onnxruntime has a family of its own
+        raise KDLandmarksError(f"cannot load {source}: {error}") from error
+
+
+def _parsed(told: str | None, path: str) -> Description:
+    if told is None:
+        raise KDLandmarksError(
+            f"{path} is not a kd-landmarks detector: its metadata have no {METADATA!r}; {MEND}"
+        )
+    where = f"{METADATA!r} in the metadata of {path}"
+    try:
+        values = parse_json(told, where) if len(told) <= MOST_JSON else None
+        return Description.from_dict(values)
+    except ValueError as error:
+        raise KDLandmarksError(f"{where} is invalid: {error}. Mend: {MEND}") from error
+
+
+def _check_network(session: Any, description: Description, path: str) -> None:
+    """Refuse a network that takes or gives something else than its metadata tell.
+
+    Raises:
+        KDLandmarksError: naming what it takes and gives.
+    """
+    assert description.scheme is not None, "metadata without a scheme are refused"
+    side, count = description.image_size, description.scheme.num_landmarks
+    wanted = {"pixel_values": [3, side, side], "keypoints": [count, 2], "scores": [count]}
+    there = {one.name: one for one in (*session.get_inputs(), *session.get_outputs())}
+    names = list(there)
+    sound = names in (list(wanted), list(wanted)[:2]) and all(
+        one.type == "tensor(float)" and list(one.shape[1:]) == wanted[name]
+        for name, one in there.items()
+    )
+    if not sound:
+        found = {name: (one.type, one.shape) for name, one in there.items()}
+        raise KDLandmarksError(
+            f"{path} is not a kd-landmarks detector: it has {shown(found, 200)}, where its "
+            f"metadata need {wanted}, floats of any number of faces"
+        )
+
+
+def _checked_providers(providers: Any) -> list[Any]:
+    """The providers to use.
+
+    Raises:
+        KDLandmarksError: for one that is not there, which ONNX Runtime would only warn of.
+    """
+    if providers is None:
+        return ["CPUExecutionProvider"]
+    there = onnxruntime.get_available_providers()
+    given = list(providers) if isinstance(providers, list | tuple) else []
+    names = [entry[0] if isinstance(entry, tuple) and entry else entry for entry in given]
+    if not given or not all(isinstance(name, str) and name in there for name in names):
+        raise KDLandmarksError(
+            f"providers={shown(providers)}: give a list of what there is, {', '.join(there)}"
+        )
+    return given
