@@ -1,8 +1,8 @@
 """Small, fast, accurate facial landmark detectors by knowledge distillation.
 
-Names load on first use, so that `import kd_landmarks` is quick. transformers' Auto classes know the
-detector, and its `pipeline` the task `keypoint-detection`, once the package is imported, whichever
-of the two comes first.
+Names load on first use, so that `import kd_landmarks` is quick, and what finds landmarks needs no
+torch. `import kd_landmarks.models`, or the use of one of its classes, tells transformers' Auto
+classes about the detector.
 """
 
 from importlib import import_module
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 __version__ = version("kd-landmarks")
 
 _ROOMS = {
+    "Face": "inference.results",
     "FaceLandmarkPipeline": "inference.pipeline",
+    "Faces": "inference.results",
     "KDLandmarksConfig": "models",
     "KDLandmarksForKeypointDetection": "models",
     "KDLandmarksImageProcessor": "models",
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from .evaluation.metrics import LandmarkEvaluator, nme
     from .inference.checkpoints import default_checkpoint
     from .inference.pipeline import FaceLandmarkPipeline
+    from .inference.results import Face, Faces
     from .losses.kd import KDLoss
     from .models import (
         KDLandmarksConfig,
@@ -45,7 +48,9 @@ if TYPE_CHECKING:
     from .training.shape_model import ShapeModel
 
 __all__ = [
+    "Face",
     "FaceLandmarkPipeline",
+    "Faces",
     "KDLandmarksConfig",
     "KDLandmarksError",
     "KDLandmarksForKeypointDetection",
@@ -65,7 +70,15 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _ROOMS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_ROOMS[name]}", __name__), name)
+    try:
+        return getattr(import_module(f".{_ROOMS[name]}", __name__), name)
+    except ModuleNotFoundError as error:
+        from .utils.environment import explain_missing
+
+        missing = explain_missing(error, f"kd_landmarks.{name}")
+        if missing is None:
+            raise
+        raise missing from None
 
 
 def __dir__() -> list[str]:

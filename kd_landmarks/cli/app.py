@@ -8,12 +8,14 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
+from .. import __version__
 from ..errors import KDLandmarksError, shown
+from ..utils.environment import explain_missing
 from ..utils.signals import exit_code, now_ending, stop_signals
 
 KEPT = "files that were finished stay, and none is left half-written; the same command starts again"
@@ -45,6 +47,11 @@ def _one_line() -> Iterator[None]:
         yield
     except KDLandmarksError as error:
         told = error
+    except ModuleNotFoundError as error:
+        missing = explain_missing(error, "this command")
+        if missing is None:
+            raise
+        told = missing
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
@@ -78,8 +85,21 @@ app = typer.Typer(
 )
 
 
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"kd-landmarks {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def commands() -> None:
+def commands(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
     """Small, fast, accurate facial landmark detectors."""
 
 

@@ -228,14 +228,20 @@ def requirements(wheel: Path) -> str:
             needs = BytesParser().parsebytes(archive.read(about)).get_all("Requires-Dist", [])
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise KDLandmarksError(f"cannot read the wheel {wheel}: {error}") from error
-    lines = []
+    extras, lines = {EXTRA}, set()
+    for need in needs:  # the package's own extras among them stand before what they bring
+        package, _, marker = need.partition(";")
+        extra = re.search(r"extra == ['\"](.*?)['\"]", marker)
+        own = re.fullmatch(r"kd-landmarks\[(.+)\]", package.strip())
+        if own and extra is not None and extra[1] in extras:
+            extras |= set(own[1].split(","))
     for need in needs:
         package, _, marker = need.partition(";")
         extra = re.search(r"extra == ['\"](.*?)['\"]", marker)
         if extra is None:
-            lines.append(need)
-        elif extra[1] == EXTRA:
-            lines.append(package)
+            lines.add(need)
+        elif extra[1] in extras and not package.startswith("kd-landmarks["):
+            lines.add(package.strip())
     return "".join(f"{line}\n" for line in sorted(lines, key=str.lower))
 
 

@@ -202,7 +202,7 @@ class Faces(list[Face]):
         known = None if any(one is None for one in sure) else np.stack(sure)  # type: ignore[arg-type]
         return supervision.KeyPoints(
             xy=np.stack([face.keypoints for face in self]),
-            confidence=known,
+            keypoint_confidence=known,
             class_id=np.zeros(len(self), dtype=int),
         )
 

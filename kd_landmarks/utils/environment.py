@@ -14,6 +14,35 @@ if TYPE_CHECKING:
     import torch
 
 
+class MissingPackageError(KDLandmarksError, ImportError):
+    """A package of one of the extras is not installed; the message says how to install it."""
+
+
+_EXTRAS = {
+    "space": ("gradio",),
+    "export": ("onnx", "onnxscript", "openvino"),
+    "train": (
+        *("accelerate", "datasets", "h5py", "jinja2", "matplotlib", "pandas", "pyarrow"),
+        *("pydantic", "pydantic_settings", "safetensors", "scipy", "timm", "torch"),
+        *("torchvision", "transformers"),
+    ),
+}
+
+
+def explain_missing(error: ModuleNotFoundError, what: str = "this") -> MissingPackageError | None:
+    """What to install where an import has failed; None if no extra of kd-landmarks brings it.
+
+    Args:
+        error: of the import.
+        what: needs the package.
+    """
+    name = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, names in _EXTRAS.items() if name in names), None)
+    if extra is None:
+        return None
+    return MissingPackageError(f"{what} needs {name}: pip install 'kd-landmarks[{extra}]'")
+
+
 def need_packages(extra: str | None, *packages: str, why: str = "this") -> None:
     """Refuse to go on without some packages, before anything of them is imported.
 
@@ -28,7 +57,7 @@ def need_packages(extra: str | None, *packages: str, why: str = "this") -> None:
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
         what = " ".join(missing) if extra is None else f"'kd-landmarks[{extra}]'"
-        raise KDLandmarksError(f"{why} needs {', '.join(missing)}: pip install {what}")
+        raise MissingPackageError(f"{why} needs {', '.join(missing)}: pip install {what}")
 
 
 def devices() -> list[str]:

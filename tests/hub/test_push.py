@@ -21,8 +21,13 @@ from small_networks import assert_same_network, save_small
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 from typer.testing import CliRunner
 
-from kd_landmarks import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from kd_landmarks import (
+    FaceLandmarkPipeline,
+    KDLandmarksForKeypointDetection,
+    KDLandmarksImageProcessor,
+)
 from kd_landmarks.cli import app
+from kd_landmarks.inference.export import export_onnx
 from kd_landmarks.models.loading import AUTO_CLASSES, load_detector
 from kd_landmarks.synthetic import generate_face
 
@@ -48,7 +53,11 @@ FILES = CODE | {
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    return save_run(tmp_path_factory.mktemp("saved") / "run")
+    """A run whose student has its ONNX file already: to export takes seconds."""
+    run = save_run(tmp_path_factory.mktemp("saved") / "run")
+    (run / "student/onnx").mkdir()
+    export_onnx(*load_detector(run / "student"), run / "student/onnx/model.onnx")
+    return run
 
 
 @pytest.fixture
@@ -111,6 +120,7 @@ def test_one_commit_has_everything_and_nothing_else(hub, student):
 
 
 def test_a_light_installation_loads_it_by_its_id(hub, student):
+    shutil.rmtree(student / "onnx")  # the push makes it
     pushed(student)
     detect = FaceLandmarkPipeline(REPO)
     assert detect.backend.name == "onnxruntime"

@@ -156,7 +156,10 @@ def test_out_writes_the_files_into_a_new_folder(hub, wheel, tmp_path, monkeypatc
 def test_the_requirements_are_the_wheels_and_the_folders_own(wheel):
     """Spaces install them before the wheel is there: they name what it needs, not the wheel."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["space"]
+    extras = project["optional-dependencies"]
+    own_extra, *gradio = extras["space"]
+    assert own_extra == "kd-landmarks[train]"
+    wanted = project["dependencies"] + extras["train"] + gradio
     own = (REPOSITORY / "spaces_app/requirements.txt").read_text()
     assert {Requirement(line) for line in own.splitlines()} == set(map(Requirement, wanted))
     assert requirements(wheel) == own
