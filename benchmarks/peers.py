@@ -32,10 +32,12 @@ from record import print_table, record
 
 from kd_landmarks import default_checkpoint, load_rows
 from kd_landmarks.data.columns import point_array
+from kd_landmarks.data.crops import typical_pixels
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.evaluation.metrics import bootstrap_interval, nme
 from kd_landmarks.imaging.boxes import overlaps
-from kd_landmarks.inference.export import export_onnx, processed_crops, quantize_int8
+from kd_landmarks.inference.backends.torch import describe
+from kd_landmarks.inference.export import export_onnx, quantize_int8
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 
@@ -119,7 +121,9 @@ def ours(data: Path) -> dict[str, list[str]]:
     exact, small = CACHE / "student.onnx", CACHE / "student.int8.onnx"
     export_onnx(model, processor, exact)
     rows = load_rows(data / "300w", "train", scheme=SCHEME)
-    quantize_int8(exact, small, processed_crops(rows, processor, CALIBRATION_FACES))
+    whole = export_onnx(model, processor, CACHE / "student.whole.onnx", halve=False)
+    crops = typical_pixels(rows, describe(model, processor), CALIBRATION_FACES)
+    quantize_int8(whole, small, crops)
     script = [sys.executable, "ours.py"]
     commands = {f"{OURS}torch": [*script, "--backend", "torch"]}
     for backend in ("onnxruntime", "openvino"):

@@ -21,6 +21,7 @@ from PIL import Image
 from kd_landmarks import FaceLandmarkPipeline, default_checkpoint
 from kd_landmarks.imaging.detection import detect_faces
 from kd_landmarks.inference.backends.onnx import OnnxBackend
+from kd_landmarks.inference.checkpoints import ONNX_FILE
 
 PASSES, WARM_UP, BATCH = 120, 20, 32
 
@@ -34,8 +35,9 @@ class Ours:
         import cv2
 
         cv2.setNumThreads(threads)
-        self.file = file or Path(default_checkpoint()) / "model.safetensors"
-        made = OnnxBackend(file, threads=threads) if backend == "onnxruntime" else file
+        network = "model.safetensors" if backend == "torch" else ONNX_FILE
+        self.file = file or Path(default_checkpoint()) / network
+        made = OnnxBackend(self.file, threads=threads) if backend == "onnxruntime" else file
         self.pipeline = FaceLandmarkPipeline(made, backend=backend)
         if backend == "torch":
             import torch
