@@ -17,7 +17,8 @@ import torch
 import yaml
 from accelerate import Accelerator
 
-from kd_landmarks.data import annotate as predict
+from kd_landmarks.cli.annotate import annotate as annotate_data
+from kd_landmarks.data.annotate import PLAN
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.rows import check_rows
@@ -86,8 +87,8 @@ def accelerator() -> Accelerator:
 
 
 def annotate(folder: Path) -> None:
-    """Annotate a folder's photos, or go on with it."""
-    predict.main(
+    """Annotate a folder's photos, or continue."""
+    annotate_data(
         data=str(folder / "photos"),
         output=folder / "out",
         model=str(folder / "small"),
@@ -189,7 +190,7 @@ def _file(what: str, damage: Any, folder: Path, rng: Random) -> Try:
     root = folder / "copy"
     shutil.copytree(sound(whole), root)
     if whole == "annotated":  # its plan names where it lies
-        plan = root / "out" / predict.PLAN
+        plan = root / "out" / PLAN
         plan.write_text(plan.read_text().replace(str(sound(whole)), str(root)))
     (root / name).write_bytes(damage((root / name).read_bytes(), rng))
     return partial(read, root)

@@ -3,9 +3,23 @@
 Each command imports the heavy libraries inside, so that `--help` answers at once.
 """
 
-# They register their commands.
 from ..utils.signals import quiet_start
-from . import calibrate, convert, demo, evaluate, export, hub, info, predict, space, train, video  # noqa: F401
+
+# They register their commands.
+from . import (  # noqa: F401
+    annotate,
+    calibrate,
+    convert,
+    demo,
+    evaluate,
+    export,
+    hub,
+    info,
+    predict,
+    space,
+    train,
+    video,
+)
 from .app import app
 
 

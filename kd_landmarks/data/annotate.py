@@ -1,40 +1,29 @@
-"""Landmarks for a whole data set, on as many processes and nodes as there are.
+"""Landmarks for every row of a data set, as Parquet: what `kd-landmarks annotate` does per process.
 
-    accelerate launch -m kd_landmarks.data.annotate --data NAMESPACE/PHOTOS --output faces
-
-Every row of the data set becomes one row of Parquet in the output folder, once: its columns but for
-the picture, `faces` with what was found, and `error` where the picture cannot be read. A run that
-was stopped goes on where it was with the same command.
+Each row is written once: its columns but for the picture, `faces` with what was found, and `error`
+where the picture cannot be read. A run that was stopped continues behind its last finished part.
 """
 
 import io
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import datasets
-import typer
 from datasets import Features, IterableDataset, List, Value
-from datasets.distributed import split_dataset_by_node
 from PIL import Image
 from pyarrow import ArrowException
 from pyarrow.parquet import ParquetFile
 from tqdm.auto import tqdm
 
-from ..cli.options import AllowOutside, MinScore, Model
 from ..errors import KDLandmarksError, reason, shown
-from ..imaging.detection import YuNet
 from ..inference.pipeline import FaceLandmarkPipeline
 from ..inference.tables import detect_each
-from ..training.shutdown import one_ending
-from ..utils.files import check_new_folder, check_outside, new_file, write_json
-from ..utils.logging import set_up_logging
-from ..utils.parsing import plain_name, read_json_object
-from ..utils.signals import quiet_start
+from ..utils.files import new_file, write_json
+from ..utils.parsing import read_json_object
 from .data_folder import DataFolder
 from .photos import open_photo
-from .undecoded import open_data
 
 FACES = List(
     {
@@ -51,7 +40,7 @@ MOST = 10**12
 """Of rows and the like: more are a damaged file's."""
 
 
-def annotate(
+def annotate_rows(
     rows: IterableDataset,
     pictures: DataFolder,
     detect: FaceLandmarkPipeline,
@@ -148,7 +137,7 @@ def _alike(own: Any, told: Any) -> bool:
 
 
 def _read(rows: IterableDataset, done: int) -> Iterator[dict[str, Any]]:
-    """Rows; what goes wrong with one is said by its number."""
+    """The rows; an error names the number of the last one that was read."""
     number = done
     try:
         for row in rows:
@@ -193,59 +182,17 @@ def _photo(stored: dict[str, Any] | None, pictures: DataFolder) -> Image.Image |
         return KDLandmarksError(f"the picture cannot be read: {reason(error)}")
 
 
-def main(
-    data: Annotated[
-        str, typer.Option(help="Data set id on the Hub, Parquet, or a folder of photos.")
-    ],
-    output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")],
-    split: Annotated[str, typer.Option(help="Part of the data.")] = "train",
-    revision: Annotated[str | None, typer.Option(help="Of a data set on the Hub.")] = None,
-    streaming: Annotated[
-        bool, typer.Option("--streaming", help="Fetch photos as they are needed.")
-    ] = False,
-    model: Model = None,
-    min_score: MinScore = 0.6,
-    batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 16,
-    part_rows: Annotated[int, typer.Option(min=1, help="Rows per Parquet file.")] = 1000,
-    allow_outside: AllowOutside = False,
-) -> None:
-    """Find faces and their landmarks in every photo of a data set; see the module's docstring."""
-    set_up_logging()
-    datasets.disable_progress_bars()
-    with one_ending(
-        lambda: f"{output} keeps the rows of its finished files; go on with the same command"
-    ) as state:
-        # A split may be a slice, such as train[:100]; PLAN keeps two of them apart.
-        label = plain_name(split.partition("[")[0], "the split")
-        if state.is_main_process and not (output / PLAN).is_file():
-            # Its files would be read as data the next time, or take the place of others.
-            check_outside("--output", output, data)
-            check_new_folder(output)
-        detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=state.device)
-        rows, pictures = open_data(
-            data, split, revision, streaming, state.num_processes, allow_outside
-        )
-        plan = {
-            "data": data,
-            "split": split,
-            "revision": revision,
-            "model": model or "the package's own",
-            "min_score": min_score,
-            "part_rows": part_rows,
-            "processes": state.num_processes,
-        }
-        with state.main_process_first():
-            _check_plan(output, plan, state.is_main_process)
-        rows = split_dataset_by_node(rows, state.process_index, state.num_processes)
-        name = f"{label}-{state.process_index:05d}-of-{state.num_processes:05d}"
-        with tqdm(unit="photo", disable=not state.is_main_process) as bar:
-            done = annotate(rows, pictures, detect, output, name, batch_size, part_rows, bar)
-        state.wait_for_everyone()
-        print(f"{done} rows in {output}/{name}-*.parquet")
+def check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
+    """Refuse to go on with other options than a run began with: rows would come twice, or never.
 
+    Args:
+        folder: of the parts.
+        plan: the options by name.
+        write: whether to write them down where the run is new.
 
-def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
-    """Refuse to go on with other words than a run began with: rows would come twice, or never."""
+    Raises:
+        KDLandmarksError: naming the first option that differs.
+    """
     path = folder / PLAN
     if path.is_file():
         before = read_json_object(path)
@@ -258,8 +205,3 @@ def _check_plan(folder: Path, plan: dict[str, Any], write: bool) -> None:
             )
     elif write:
         write_json(path, plan)
-
-
-if __name__ == "__main__":
-    quiet_start()
-    typer.run(main)

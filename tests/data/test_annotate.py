@@ -1,4 +1,4 @@
-"""`accelerate launch -m kd_landmarks.data.annotate`: each row once, whatever stops it."""
+"""`kd-landmarks annotate`: each row once, whatever stops it."""
 
 import io
 import json
@@ -11,20 +11,27 @@ from pathlib import Path
 import datasets
 import numpy as np
 import pytest
-import typer
 from detectors import save_detector
 from full_disk import full_disk
 from PIL import Image
 from tqdm.auto import tqdm
+from typer.testing import CliRunner
 
-from kd_landmarks.data import annotate as predict
+from kd_landmarks.cli import app
+from kd_landmarks.data import annotate
 from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
 
+pytestmark = pytest.mark.usefixtures("own_cache")
 REPOSITORY = Path(__file__).resolve().parents[2]
 ROWS = 11
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,7 @@ def command(model, data, output, *words, processes=1):
     return [
         sys.executable,
         *(launcher if processes > 1 else []),
-        *("-m", "kd_landmarks.data.annotate", "--model", str(model), "--data", str(data)),
+        *("-m", "kd_landmarks", "annotate", "--model", str(model), "--data", str(data)),
         *("--output", str(output), "--part-rows", "2", "--batch-size", "2", *words),
     ]
 
@@ -84,6 +91,21 @@ def run(words, cache):
     )
 
 
+def here(model, data, output, *words):
+    """The same in this process."""
+    words = [
+        "annotate",
+        "--model",
+        str(model),
+        "--data",
+        str(data),
+        "--output",
+        str(output),
+        *words,
+    ]
+    return CliRunner().invoke(app, [*words, "--part-rows", "2", "--batch-size", "2"])
+
+
 def read(output):
     rows = [
         row
@@ -93,11 +115,15 @@ def read(output):
     return sorted(rows, key=lambda row: row["id"])
 
 
-@pytest.mark.parametrize(("processes", "words"), [(1, []), (2, ["--streaming"])])
-def test_every_row_is_there_once(model, data, tmp_path, processes, words):
+@pytest.mark.parametrize("processes", [1, 2])
+def test_every_row_is_there_once(model, data, tmp_path, processes):
     output = tmp_path / "out"
-    done = run(command(model, data / "parquet", output, *words, processes=processes), tmp_path)
-    assert done.returncode == 0, done.stderr
+    if processes == 1:
+        done = here(model, data / "parquet", output)
+        assert done.exit_code == 0, done.stderr
+    else:
+        done = run(command(model, data / "parquet", output, "--streaming", processes=2), tmp_path)
+        assert done.returncode == 0, done.stderr
     shares = {file.name.rpartition("-")[0] for file in output.glob("*.parquet")}
     assert shares == {f"train-{rank:05d}-of-{processes:05d}" for rank in range(processes)}
     rows = read(output)
@@ -119,19 +145,19 @@ def test_a_stopped_run_goes_on_where_it_was(model, data, tmp_path):
     begun.wait()
     first = output / "train-00000-of-00001-00000.parquet"
     written = first.stat().st_mtime_ns
-    assert run(words, tmp_path).returncode == 0
+    assert here(model, data / "parquet", output).exit_code == 0
     assert [row["id"] for row in read(output)] == list(range(ROWS))
     assert first.stat().st_mtime_ns == written
     # And once more: there is nothing left to do.
     files = {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
-    assert run(words, tmp_path).returncode == 0
+    assert here(model, data / "parquet", output).exit_code == 0
     assert {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")} == files
 
 
 def test_a_folder_of_photos_will_do(model, data, tmp_path):
     (data / "photos/7.png").unlink()
-    done = run(command(model, data / "photos", tmp_path / "out"), tmp_path)
-    assert done.returncode == 0, done.stderr
+    done = here(model, data / "photos", tmp_path / "out")
+    assert done.exit_code == 0, done.stderr
     assert f"{ROWS - 1} rows in" in done.stdout
 
 
@@ -144,7 +170,7 @@ def test_a_folder_of_photos_will_do(model, data, tmp_path):
         (["--output", "{data}/parquet/new"], "is in {data}/parquet, which is read"),
     ],
 )
-def test_bad_words_end_with_one_clear_message(model, data, tmp_path, words, message):
+def test_bad_options_end_with_one_clear_message(model, data, tmp_path, words, message):
     (tmp_path / "out").mkdir()
     plan = {"min_score": 0.6}
     if "--min-score" in words:
@@ -154,8 +180,8 @@ def test_bad_words_end_with_one_clear_message(model, data, tmp_path, words, mess
         }  # fmt: skip
         (tmp_path / "out/plan.json").write_text(json.dumps(plan))
     words = [word.format(data=data) for word in words]
-    done = run(command(model, data / "parquet", tmp_path / "out", *words), tmp_path)
-    assert done.returncode == 2
+    done = here(model, data / "parquet", tmp_path / "out", *words)
+    assert done.exit_code == 2
     assert message.format(data=data) in done.stderr
 
 
@@ -167,7 +193,7 @@ NAME = "train-00000-of-00001"
 @pytest.fixture
 def begun(tmp_path, monkeypatch):
     """Progress of two finished parts of two rows each, and what goes on with them."""
-    monkeypatch.setattr(predict, "detect_each", lambda _, photos, __: [[] for _ in photos])
+    monkeypatch.setattr(annotate, "detect_each", lambda _, photos, __: [[] for _ in photos])
     photo = io.BytesIO()
     Image.new("RGB", (20, 20)).save(photo, "PNG")
     features = {"image": datasets.Image(decode=False), "id": datasets.Value("int64")}
@@ -180,19 +206,19 @@ def begun(tmp_path, monkeypatch):
         shards = rows.to_iterable_dataset(num_shards=3)
         with tqdm(disable=True) as bar:
             pictures = DataFolder(tmp_path)
-            return predict.annotate(shards, pictures, None, tmp_path, NAME, 2, 2, bar)
+            return annotate.annotate_rows(shards, pictures, None, tmp_path, NAME, 2, 2, bar)
 
-    write = predict.write_json
+    write = annotate.write_json
 
     def write_and_stop(path, values):
         write(path, values)
         if values["parts"] == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(predict, "write_json", write_and_stop)
+    monkeypatch.setattr(annotate, "write_json", write_and_stop)
     with pytest.raises(KeyboardInterrupt):
         go_on()
-    monkeypatch.setattr(predict, "write_json", write)
+    monkeypatch.setattr(annotate, "write_json", write)
     return tmp_path / f".{NAME}.json", go_on
 
 
@@ -283,14 +309,14 @@ def test_a_part_that_is_lost_or_damaged_is_told(begun, content):
 def test_a_plan_of_other_shape_is_told(tmp_path, content, message):
     (tmp_path / "plan.json").write_bytes(content)
     with pytest.raises(KDLandmarksError, match=message) as caught:
-        predict._check_plan(tmp_path, {"data": "x"}, write=True)
+        annotate.check_plan(tmp_path, {"data": "x"}, write=True)
     assert "plan.json" in str(caught.value)
     assert len(str(caught.value)) <= 510
 
 
 @pytest.mark.parametrize("split", ["../train", "a/b", "", ".", "x" * 300])
-def test_a_split_that_is_no_files_name_is_refused(tmp_path, split, capsys):
-    with pytest.raises(typer.Exit):
-        predict.main("nowhere", tmp_path / "out", split)
-    assert "error: the split" in capsys.readouterr().err
+def test_a_split_that_is_no_files_name_is_refused(tmp_path, split):
+    done = here("model", "nowhere", tmp_path / "out", "--split", split)
+    assert done.exit_code == 2
+    assert "error: the split" in done.stderr
     assert not list(tmp_path.iterdir())

@@ -1,6 +1,5 @@
 """Data sets that a stranger made: they open no files but their own, and stop with one line."""
 
-import inspect
 import json
 import os
 import time
@@ -28,13 +27,14 @@ from PIL import Image
 from typer.main import get_command
 
 from kd_landmarks.cli import app
-from kd_landmarks.data import annotate as predict
+from kd_landmarks.data import annotate
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.official import load_wflw
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.data.rows import check_rows
+from kd_landmarks.data.undecoded import open_data
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
@@ -254,7 +254,7 @@ def test_pictures_that_are_no_files_are_refused(own, make):
         ("a.parquet", lambda path: load_rows(path.parent, scheme=FIVE)),
         ("a.parquet", lambda path: load_rows(path, scheme=FIVE, streaming=True)),
         ("a.parquet", lambda path: load_rows(path.parent, scheme=FIVE, streaming=True)),
-        ("a.parquet", lambda path: predict.open_data(str(path), "train", None, True, 1)),
+        ("a.parquet", lambda path: open_data(str(path), "train", None, True, 1)),
     ],
 )
 def test_data_that_are_no_files_are_refused(tmp_path, make, name, load):
@@ -336,13 +336,13 @@ def test_a_link_to_outside_in_a_folder_of_photos_is_refused(own, secret, caplog,
     assert "is a link out of the data's folder" in message
     assert len(load_unlabeled(own / "images", skip_bad_rows=True)) == 5
     assert len(load_unlabeled(own / "images", allow_outside=True)) == 6
-    rows, pictures = predict.open_data(str(own / "images"), "train", None, False, 1)
-    outcomes = [predict._photo(row["image"], pictures) for row in rows]
+    rows, pictures = open_data(str(own / "images"), "train", None, False, 1)
+    outcomes = [annotate._photo(row["image"], pictures) for row in rows]
     (error,) = (found for found in outcomes if isinstance(found, KDLandmarksError))
     assert "link.png" in str(error)
     assert "--allow-outside" in str(error)
-    rows, pictures = predict.open_data(str(own / "images"), "train", None, False, 1, True)
-    assert all(isinstance(predict._photo(row["image"], pictures), Image.Image) for row in rows)
+    rows, pictures = open_data(str(own / "images"), "train", None, False, 1, True)
+    assert all(isinstance(annotate._photo(row["image"], pictures), Image.Image) for row in rows)
 
 
 @pytest.mark.parametrize("name", ["../secret.png", "../../secret.png", "{secret}"])
@@ -394,14 +394,12 @@ def test_what_is_converted_from_outside_is_counted(own, secret, tmp_path):
     assert str(tmp_path) not in card + (tmp_path / "with/missing.txt").read_text()
 
 
-@pytest.mark.parametrize("command", ["evaluate", "calibrate", "export", "convert", "train"])
+@pytest.mark.parametrize(
+    "command", ["annotate", "calibrate", "convert", "evaluate", "export", "train"]
+)
 def test_commands_have_the_option(command):
     options = [word for option in get_command(app).commands[command].params for word in option.opts]
     assert "--allow-outside" in options
-
-
-def test_annotation_has_the_option():
-    assert "allow_outside" in inspect.signature(predict.main).parameters
 
 
 def test_a_recipe_takes_pictures_from_outside(own, secret):
@@ -538,7 +536,7 @@ def test_a_column_that_would_open_files_is_not_opened(parquet, secret):
     for streaming in (False, True):
         message = refused(load_rows, parquet, scheme=FIVE, streaming=streaming)
         assert "the column 'landmarks' holds Image(" in message
-        rows, _ = predict.open_data(str(parquet), "train", None, streaming, 1)
+        rows, _ = open_data(str(parquet), "train", None, streaming, 1)
         assert not {"landmarks", "box", "photo", "other"} & set(rows.features)
         assert len(list(rows)) == 3
 
