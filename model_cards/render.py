@@ -1,4 +1,4 @@
-"""Write the cards of the released models, here and beside their weights.
+"""Write the cards of the released models, here and beside their weights, and the schemes' pictures.
 
     python model_cards/render.py
 
@@ -6,19 +6,36 @@ A card is made of the checkpoint's own files and of what people wrote about it, 
 `kd_landmarks/hub/released.yaml`. Models whose weights are not there are left out.
 """
 
+import math
 import os
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
 from kd_landmarks.hub.card import read_checkpoint, render_card
-from kd_landmarks.hub.picture import picture_name, save_scheme_picture
+from kd_landmarks.hub.picture import scheme_picture
 from kd_landmarks.hub.released import released_names
+from kd_landmarks.imaging.drawing import draw_landmarks
+from kd_landmarks.imaging.output import save_drawing
 from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER, WEIGHTS
-from kd_landmarks.schemes import SCHEMES, get_scheme
+from kd_landmarks.schemes import SCHEMES, LandmarkScheme, get_scheme
+from kd_landmarks.synthetic import generate_face
 from kd_landmarks.utils.files import write_text
 
 HERE = Path(__file__).resolve().parent
 CHECKPOINTS = HERE.parent / "checkpoints"
+
+# A face that looks straight ahead, eyes and mouth open, with nothing in front of it.
+FACE = 308
+SIDE = 720
+POINTS, NUMBERS, PAPER = (0, 110, 60), (176, 0, 72), (255, 255, 255)
+# The face is shown in grays, halfway to white, so that the numbers stand out.
+GRAYS, FADING = 12, 0.5
+FONT_SIZE, DISTANCE, DIRECTIONS = 12, 12.0, 16
 
 
 def folder_of(name: str) -> Path:
@@ -32,7 +49,8 @@ def render(name: str) -> dict[Path, str]:
     checkpoint = read_checkpoint(folder)
     if folder != DEFAULT_FOLDER:  # where this checkout lies is no part of a card
         checkpoint = replace(checkpoint, folder=Path(CHECKPOINTS.name, name))
-    picture = HERE / picture_name(checkpoint.scheme)
+    picture = scheme_picture(checkpoint.scheme)
+    assert picture is not None
     return {
         path: render_card(
             checkpoint, picture=Path(os.path.relpath(picture, path.parent)).as_posix()
@@ -41,11 +59,68 @@ def render(name: str) -> dict[Path, str]:
     }
 
 
+def save_scheme_picture(scheme: LandmarkScheme, path: Path) -> None:
+    """Write the picture of a built-in scheme as a small PNG."""
+    picture = draw_scheme(scheme)
+    grays = np.linspace(255 * FADING, 255, GRAYS).astype(int)
+    blends = [
+        tuple(round(share * a + (1 - share) * b) for a, b in zip(color, PAPER, strict=True))
+        for color in (POINTS, NUMBERS)
+        for share in (1.0, 0.5)
+    ]
+    colors = [(gray, gray, gray) for gray in grays] + blends
+    palette = Image.new("P", (1, 1))
+    palette.putpalette([value for color in colors for value in color])
+    few = picture.quantize(palette=palette, dither=Image.Dither.NONE)
+    save_drawing(few, path, "card", optimize=True)
+
+
+def draw_scheme(scheme: LandmarkScheme) -> Image.Image:
+    """The picture of a built-in scheme, RGB, 720 pixels a side."""
+    face = generate_face(FACE, scheme.name, size=320)
+    low, high = face.landmarks.min(0), face.landmarks.max(0)
+    half = 0.6 * float((high - low).max())
+    corner = (low + high) / 2 - half
+    area = (*corner, *(corner + 2 * half))
+    photo = Image.fromarray(face.image).convert("L")
+    photo = photo.transform((SIDE, SIDE), Image.Transform.EXTENT, area, Image.Resampling.BICUBIC)
+    paper = Image.new("RGB", photo.size, PAPER)
+    points = (face.landmarks + 0.5 - corner) * (SIDE / (2 * half)) - 0.5
+    picture = draw_landmarks(
+        Image.blend(photo.convert("RGB"), paper, FADING), points, scheme, color=POINTS
+    )
+    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(FONT_SIZE)
+    for index, (x, y) in enumerate(_free_places(points, scheme)):
+        draw.text((x, y), str(index), NUMBERS, font, anchor="mm", stroke_width=2, stroke_fill=PAPER)
+    return picture
+
+
+def _free_places(
+    points: NDArray[np.floating], scheme: LandmarkScheme
+) -> list[NDArray[np.floating]]:
+    """A place for each point's number: beside it, far from lines and from all before it."""
+    angles = np.arange(DIRECTIONS) * (2 * math.pi / DIRECTIONS)
+    around = DISTANCE * np.stack([np.cos(angles), np.sin(angles)], -1)
+    lines = [
+        (points[start] + points[end]) / 2
+        for outline in scheme.outlines
+        for start, end in pairwise(outline.indices)
+    ]
+    places: list[NDArray[np.floating]] = []
+    for index, point in enumerate(points):
+        taken = np.stack([*np.delete(points, index, axis=0), *lines, *places])
+        candidates = point + around
+        distances = np.linalg.norm(candidates[:, None] - taken, axis=-1)
+        places.append(candidates[distances.min(1).argmax()])
+    return places
+
+
 def main() -> None:
     """Draw the landmarks and write every card."""
-    for name in SCHEMES:
-        scheme = get_scheme(name)
-        save_scheme_picture(scheme, HERE / picture_name(scheme))
+    for scheme in map(get_scheme, SCHEMES):
+        picture = scheme_picture(scheme)
+        assert picture is not None
+        save_scheme_picture(scheme, picture)
     for name in released_names():
         if not (folder_of(name) / WEIGHTS).is_file():
             print(f"{name}: no weights")

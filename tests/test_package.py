@@ -45,7 +45,7 @@ def wheel(tmp_path_factory):
 @pytest.mark.slow
 def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    assert {"kd_landmarks/training/recipes/300w.yaml", "kd_landmarks/schemes/wflw98.yaml"} <= set(
+    assert {"kd_landmarks/training/recipes/300w.yaml", "kd_landmarks/schemes/wflw98.png"} <= set(
         names
     )
     assert "kd_landmarks/py.typed" in names

@@ -125,26 +125,26 @@ def card(
 
     from .. import default_checkpoint
     from ..hub.card import read_checkpoint, render_card
-    from ..hub.picture import can_be_drawn, picture_name, save_scheme_picture
+    from ..hub.picture import copy_picture, scheme_picture
     from ..hub.push import check_links
 
     links = _links(repo_id, base_model, dataset, student, license)
     check_links(links)
     found = read_checkpoint(checkpoint or default_checkpoint())
-    picture = picture_name(found.scheme) if can_be_drawn(found.scheme) else None
-    text = render_card(found, links, picture)
+    picture = scheme_picture(found.scheme)
+    text = render_card(found, links, None if picture is None else picture.name)
     if out is None:
         print(text, end="")
         return
     outputs = {"--out": out}
     if picture is not None:
-        outputs["the picture,"] = out.with_name(picture)
-        check_drawings([out.with_name(picture)], "card")
+        outputs["the picture,"] = out.with_name(picture.name)
+        check_drawings([out.with_name(picture.name)], "card")
     check_outputs(outputs, own_files(checkpoint))
     if picture is not None:
-        save_scheme_picture(found.scheme, out.with_name(picture))
+        copy_picture(picture, out.with_name(picture.name))
     write_text(out, text)
-    print(f"Written to {out}{f', with {picture} beside it' if picture else ''}")
+    print(f"Written to {out}{f', with {picture.name} beside it' if picture else ''}")
 
 
 def _links(

@@ -6,7 +6,7 @@ import datasets
 from huggingface_hub import DatasetCardData
 
 from .. import __version__
-from ..schemes import SCHEMES, LandmarkScheme, get_scheme
+from ..schemes import is_built_in
 from .conversion import MISSING_FILE, Conversion
 from .published import PublishedSet
 
@@ -14,11 +14,6 @@ SCHEME_FILE = "scheme.yaml"
 """Beside the card where the landmark scheme is none of the package's own."""
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-
-
-def is_built_in(scheme: LandmarkScheme) -> bool:
-    """Whether everyone who has the package has the scheme."""
-    return scheme.name in SCHEMES and scheme == get_scheme(scheme.name)
 
 
 def card_text(

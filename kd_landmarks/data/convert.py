@@ -32,9 +32,9 @@ import yaml
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
-from ..schemes import LandmarkScheme, get_scheme
+from ..schemes import LandmarkScheme, get_scheme, is_built_in
 from ..utils.files import check_new_folder, check_outside, new_folder, write_text
-from .card import SCHEME_FILE, card_text, is_built_in
+from .card import SCHEME_FILE, card_text
 from .conversion import MISSING_FILE, Conversion, Count
 from .data_folder import DataFolder
 from .official import official_rows

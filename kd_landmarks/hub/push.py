@@ -20,7 +20,7 @@ from ..utils.files import new_folder, write_text
 from ..utils.hub import check_repo_id, clear_hub_errors
 from ..utils.parsing import MOST_JSON, read_json_object, read_text
 from .card import Checkpoint, Links, check_figures, metadata_with, read_checkpoint, render_card
-from .picture import can_be_drawn, picture_name, save_scheme_picture
+from .picture import copy_picture, scheme_picture
 from .results import eval_results_files
 from .upload import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
 
@@ -114,8 +114,9 @@ def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None
         _write_onnx(source, model, processor, partial)
         # As they are, to the last bit: they may be float16 on disk.
         shutil.copyfile(source / WEIGHTS, partial / WEIGHTS)
-        if can_be_drawn(checkpoint.scheme):
-            save_scheme_picture(checkpoint.scheme, partial / picture_name(checkpoint.scheme))
+        picture = scheme_picture(checkpoint.scheme)
+        if picture is not None:
+            copy_picture(picture, partial / picture.name)
         texts = {CARD: card, **eval_results_files(checkpoint.tests, links.datasets)}
         for path, text in texts.items():
             write_text(partial / path, text)
@@ -127,7 +128,8 @@ def card_to_push(checkpoint: Checkpoint, links: Links) -> str:
     Raises:
         KDLandmarksError: if README.md says other figures than were measured, or nothing of the id.
     """
-    picture = picture_name(checkpoint.scheme) if can_be_drawn(checkpoint.scheme) else None
+    file = scheme_picture(checkpoint.scheme)
+    picture = None if file is None else file.name
     rendered = render_card(checkpoint, links, picture)
     own = checkpoint.folder / CARD
     if not own.is_file():

@@ -4,7 +4,7 @@ Left and right are those of the *image* everywhere, as the viewer sees a frontal
 the eye on the left side of the picture, which is the person's right eye.
 
 The built-in schemes are the YAML files beside this module, with their sources: patterns for a
-scheme of one's own.
+scheme of one's own. The PNG files show them; `model_cards/render.py` draws those.
 """
 
 from __future__ import annotations
@@ -265,6 +265,11 @@ def _outline(value: object) -> Outline:
 @cache
 def _built_in(name: str) -> LandmarkScheme:
     return LandmarkScheme.from_yaml(Path(__file__).with_name(f"{name}.yaml"))
+
+
+def is_built_in(scheme: LandmarkScheme) -> bool:
+    """Whether a scheme is one of `SCHEMES`, and not another of the same name."""
+    return scheme.name in SCHEMES and scheme == _built_in(scheme.name)
 
 
 def get_scheme(spec: str | Path | Mapping[str, Any] | LandmarkScheme) -> LandmarkScheme:

@@ -1,5 +1,6 @@
 """Model cards: they say what was measured and what is known, run as printed, and stay in step."""
 
+import importlib.util
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ from kd_landmarks.cli import app
 from kd_landmarks.hub import card as cards
 from kd_landmarks.hub import released as released_module
 from kd_landmarks.hub.card import Links, check_figures, read_checkpoint, render_card
-from kd_landmarks.hub.picture import save_scheme_picture, scheme_picture
+from kd_landmarks.hub.picture import scheme_picture
 from kd_landmarks.hub.released import ReleasedTexts, released_names
 from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER
 from kd_landmarks.schemes import SCHEMES, get_scheme
@@ -402,6 +403,15 @@ def test_figures_that_were_not_measured_stop_the_card(network, releases, figure)
         render_card(read_checkpoint(network))
 
 
+@pytest.fixture(scope="module")
+def rendering():
+    """`model_cards/render.py`."""
+    spec = importlib.util.spec_from_file_location("render", MODEL_CARDS / "render.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
 def released_folder(name):
     return DEFAULT_FOLDER if name == DEFAULT_FOLDER.name else REPOSITORY / "checkpoints" / name
 
@@ -411,14 +421,11 @@ def test_the_packages_own_network_is_among_the_released():
 
 
 @pytest.mark.parametrize("name", released_names())
-def test_released_cards_are_in_step_with_the_checkpoints(name, monkeypatch):
+def test_released_cards_are_in_step_with_the_checkpoints(name, rendering):
     folder = released_folder(name)
     if not (folder / "model.safetensors").is_file():
         pytest.skip(f"{folder} is not there: this checkout has no weights")
-    monkeypatch.syspath_prepend(str(MODEL_CARDS))
-    from render import render
-
-    for path, text in render(name).items():
+    for path, text in rendering.render(name).items():
         assert path.read_text(encoding="utf-8") == text, f"run python {MODEL_CARDS}/render.py"
 
 
@@ -431,20 +438,20 @@ def test_no_card_is_left_of_what_is_released_no_more():
 
 
 @pytest.mark.parametrize("name", SCHEMES)
-def test_the_landmarks_are_drawn_and_numbered(name, tmp_path):
-    save_scheme_picture(get_scheme(name), tmp_path / "new.png")
+def test_the_landmarks_are_drawn_and_numbered(name, rendering, tmp_path):
+    rendering.save_scheme_picture(get_scheme(name), tmp_path / "new.png")
     assert (tmp_path / "new.png").stat().st_size < 60_000
     new, committed = (
         np.asarray(Image.open(path).convert("RGB"), dtype=float)
-        for path in (tmp_path / "new.png", MODEL_CARDS / f"{name}.png")
+        for path in (tmp_path / "new.png", scheme_picture(get_scheme(name)))
     )
     assert new.shape == (720, 720, 3)
     assert np.abs(new - committed).mean() < 4  # fonts and resizing differ a little by version
 
 
-def test_a_point_is_where_the_picture_shows_it():
-    scheme = get_scheme("ibug68")
-    green = np.asarray(scheme_picture(scheme)).astype(int)
+def test_the_picture_has_the_points():
+    picture = Image.open(scheme_picture(get_scheme("ibug68"))).convert("RGB")
+    green = np.asarray(picture).astype(int)
     spots = (np.abs(green - (0, 110, 60)).sum(-1) < 30).sum()
     assert spots > 68 * 20
 
@@ -466,6 +473,8 @@ def test_the_command_prints_or_writes(run, tmp_path):
                    "--out", out)  # fmt: skip
     assert written.exit_code == 0, written.output
     assert out.read_text() == printed.stdout
+    picture = scheme_picture(get_scheme("ibug68"))
+    assert (out.parent / "ibug68.png").read_bytes() == picture.read_bytes()
     assert {file.name for file in out.parent.iterdir()} == {"README.md", "ibug68.png"}
 
 
