@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,31 @@ from .streaming import Place, RowGroups, groups_at_once
 # Rows that need no fetching, such as generated faces among streamed ones, come in groups of this
 # many, since streamed ones come in groups too.
 _LOCAL_GROUP = 100
+
+STORED_PHOTO = {"bytes": datasets.Value("binary"), "path": datasets.Value("string")}
+"""Column type of undecoded photos, for rows that are still to be written.
+
+`datasets.Image` takes the file that `path` names, where there is one, in place of `bytes`: a file
+of the working directory that happens to have the same name, or any file that foreign rows name.
+"""
+
+
+def rows_with_photos(
+    columns: Mapping[str, Sequence[Any]], features: datasets.Features
+) -> datasets.Dataset:
+    """Rows in memory whose photos are what the cells of `image` have as `bytes`, else as `path`.
+
+    Args:
+        columns: the cells by column; those of `image` are paths, or {"bytes", "path"}.
+        features: the column types, `image` among them.
+    """
+    photos = [
+        {"bytes": None, "path": photo} if isinstance(photo, str) else photo
+        for photo in columns["image"]
+    ]
+    undecoded = datasets.Features({**features, "image": STORED_PHOTO})
+    rows = datasets.Dataset.from_dict({**columns, "image": photos}, features=undecoded)
+    return rows.cast_column("image", features["image"])
 
 
 def open_photo(stored: Mapping[str, Any]) -> Image.Image:

@@ -32,7 +32,7 @@ from ..errors import KDLandmarksError, shown
 from ..imaging.boxes import tight_box
 from ..schemes import LandmarkScheme
 from .bad_rows import BadRows, box_problem, image_problem, points_problem, text_problem
-from .photos import Photos
+from .photos import Photos, rows_with_photos
 
 BOXES = ("gt", "dataset")
 """Boxes that a row can have: around its landmarks, or its data set's own."""
@@ -159,12 +159,11 @@ def build_rows(
             bad.add(str(error))
     bad.close(len(good))
     features = _features_of(good, scheme, origin)
-    if images is not None:
-        del features["image"]
+    if images is None:
+        return rows_with_photos({name: [row[name] for row in good] for name in features}, features)
+    del features["image"]
     columns = {name: [row[name] for row in good] for name in features}
     built = datasets.Dataset.from_dict(columns, features=features)
-    if images is None:
-        return built
     images = images.select_columns("image").cast_column("image", datasets.Image())
     if len(kept) < len(images):
         images = images.select(kept)

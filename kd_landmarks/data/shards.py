@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
+from .photos import rows_with_photos
 from .rows import COLUMNS, row_features
 
 SHARD_BYTES = 500_000_000
@@ -131,8 +132,7 @@ class ShardWriter:
                 write_page_index=True,
             )
         columns = {name: [cells[name] for cells in self._group] for name in self.features}
-        rows = datasets.Dataset.from_dict(columns, features=self.features)
-        table = rows.data.table.cast(self.features.arrow_schema)
+        table = rows_with_photos(columns, self.features).data.table.cast(self.features.arrow_schema)
         self.num_bytes += table.nbytes
         with _once(self._writer):
             self._writer.write_table(table, row_group_size=GROUP_FACES)

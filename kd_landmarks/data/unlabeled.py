@@ -20,7 +20,7 @@ from ..imaging.pixels import as_rgb
 from .bad_rows import BadRows, corners_problem, image_problem, text_problem
 from .data_folder import DataFolder
 from .json_lines import read_unlabeled_lines
-from .photos import open_photo
+from .photos import open_photo, rows_with_photos
 from .rows import RawRow
 from .stored import holds_parquet, load_stored
 from .stored_columns import StoredRows, holds_files
@@ -93,7 +93,7 @@ def load_unlabeled(
         faces += [{**known, "box": box.astype(np.float32)} for box in boxes]
     bad.close(len(faces))
     columns = {name: [face[name] for face in faces] for name in FEATURES}
-    return datasets.Dataset.from_dict(columns, features=FEATURES)
+    return rows_with_photos(columns, FEATURES)
 
 
 def _problem(row: Mapping[str, Any], stored: Mapping[str, Any]) -> str | None:

@@ -205,6 +205,21 @@ def test_shards_end_before_they_are_too_large(root_300w, tmp_path, monkeypatch):
     assert metadata.num_row_groups == 2
 
 
+def test_files_of_the_working_folder_are_not_taken_for_photos(own_lines, tmp_path, monkeypatch):
+    """`datasets` leaves bytes away where their name is that of a file."""
+    monkeypatch.chdir(own_lines / "images")
+    convert("own", own_lines, tmp_path / "out", scheme=FIVE)
+    rows = load_rows(tmp_path / "out", "train", scheme=FIVE)
+    assert_same_rows(rows, load_rows(own_lines, "train", scheme=FIVE))
+
+
+def test_pictures_of_cofw_are_its_own(root_cofw, tmp_path, monkeypatch):
+    expected = undecoded(load_rows(root_cofw, "train", scheme=COFW))
+    (tmp_path / expected[0]["path"]).write_bytes(b"no picture")
+    monkeypatch.chdir(tmp_path)
+    assert undecoded(load_rows(root_cofw, "train", scheme=COFW)) == expected
+
+
 # --- what is missing is said
 
 

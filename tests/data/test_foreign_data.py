@@ -500,6 +500,14 @@ def test_other_boxes_are_refused(parquet, box):
     assert len(load_rows(parquet, scheme=FIVE)) == 3
 
 
+def test_a_name_beside_stored_bytes_is_not_opened(parquet, secret):
+    """`datasets` takes the file that the name leads to, where it makes rows of such cells."""
+    rewrite(parquet, image=images(parquet, path=str(secret)))
+    stored = images(parquet)[1].as_py()["bytes"]
+    for rows in (load_rows(parquet, scheme=FIVE), load_unlabeled(parquet)):
+        assert Photos(rows)[1]["bytes"] == stored
+
+
 @pytest.mark.parametrize(
     "features",
     [
