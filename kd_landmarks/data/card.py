@@ -1,19 +1,127 @@
-"""The card of a converted data set: `README.md` with the front matter that the Hub reads."""
+"""A converted data set: what was written, what it lacks, and its card with what the Hub reads."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
 import datasets
-from huggingface_hub import DatasetCardData
+from huggingface_hub import DatasetCard, DatasetCardData
 
 from .. import __version__
-from ..schemes import is_built_in
-from .conversion import MISSING_FILE, Conversion
+from ..schemes import LandmarkScheme, is_built_in
+from ..utils.tables import text_table
 from .published import PublishedSet
 
 SCHEME_FILE = "scheme.yaml"
 """Beside the card where the landmark scheme is none of the package's own."""
+MISSING_FILE = "missing.txt"
+"""Has everything that is missing or odd, beside the card."""
 
+_TEMPLATE = Path(__file__).parent / "card_template.md"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
+# Names of a kind that are printed.
+_SHOWN = 10
+
+
+@dataclass(frozen=True)
+class Count:
+    """Faces of a split or of a part of it.
+
+    Attributes:
+        split: its name.
+        part: "" for the whole split.
+        faces: written ones.
+        official: how many there are officially; None where nobody says.
+    """
+
+    split: str
+    part: str
+    faces: int
+    official: int | None
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A converted data set.
+
+    Attributes:
+        title: what it is called.
+        scheme: of its landmarks.
+        info: column types, splits and sizes of what was written.
+        unions: splits that are others put together, with no files of their own.
+        counts: faces by split and part, those of absent splits too.
+        missing: folders and files that should be there and are not, as far as their names are
+            known.
+        left_out: faces that could not be taken, each with the reason.
+        unlabeled: photos without landmarks.
+        boxless: faces that are kept without their own box, each with what is wrong with it.
+        outside: faces whose pictures came from outside of the source's folder, each with the name
+            of its file.
+    """
+
+    title: str
+    scheme: LandmarkScheme
+    info: datasets.DatasetInfo
+    unions: Mapping[str, tuple[str, ...]]
+    counts: tuple[Count, ...]
+    missing: tuple[str, ...]
+    left_out: tuple[str, ...]
+    unlabeled: tuple[str, ...]
+    boxless: tuple[str, ...]
+    outside: tuple[str, ...] = ()
+
+    @property
+    def faces(self) -> int:
+        """All written faces."""
+        return sum(split.num_examples for split in self.info.splits.values())
+
+    @property
+    def whole(self) -> bool:
+        """Whether every official face is there, no others, and none was left out."""
+        as_official = all(count.official in (None, count.faces) for count in self.counts)
+        return as_official and not self.left_out
+
+    def text(self) -> str:
+        """All of it, to print; long lists of names cut short."""
+        title = f"{self.title}, {self.scheme.name}: {self.faces} faces"
+        lacks = self.lacks(_SHOWN)
+        return "\n\n".join([title, self.table(), *([lacks] if lacks else [])])
+
+    def table(self) -> str:
+        """The counts, a line each."""
+        parts = any(count.part for count in self.counts)
+        rows = [["split", *(["part"] if parts else []), "faces", "official"]]
+        for count in self.counts:
+            official = "" if count.official is None else f"{count.official}"
+            part = [count.part] if parts else []
+            rows.append([count.split, *part, f"{count.faces}", official])
+        return text_table(rows, names=len(rows[0]) - 2)
+
+    def lacks(self, limit: int | None = None) -> str:
+        """What is missing or odd, by name; "" where nothing is.
+
+        Args:
+            limit: so many names of each kind at most; None for all.
+        """
+        kinds = {
+            "Missing, as far as names are known": self.missing,
+            "Left out": self.left_out,
+            "Photos without landmarks": self.unlabeled,
+            "Kept without their own box": self.boxless,
+            "Pictures from outside of the source's folder": self.outside,
+        }
+        lines: list[str] = []
+        for kind, names in kinds.items():
+            if not names:
+                continue
+            shown = names if limit is None else names[:limit]
+            lines.append(f"{kind}: {len(names)}")
+            lines += [f"  {name}" for name in shown]
+            if len(shown) < len(names):
+                lines.append(f"  … and {len(names) - len(shown)} more in {MISSING_FILE}")
+        return "\n".join(lines)
 
 
 def card_text(
@@ -31,23 +139,27 @@ def card_text(
             research data set, and for none of one's own.
         crop_margin: of the crops; None where photos are whole.
     """
-    front = _front_matter(conversion, published, license_id)
-    parts = [
-        f"# {conversion.title}",
-        _introduction(conversion, published, crop_margin),
-        _use(conversion),
-        _splits(conversion),
-        _columns(conversion, published),
-        _license(published, license_id),
-    ]
-    if published is not None:
-        parts.append(f"## Citation\n\n```bibtex\n{published.citation}\n```")
-    return f"---\n{front}\n---\n\n" + "\n\n".join(parts) + "\n"
+    built_in = is_built_in(conversion.scheme)
+    card = DatasetCard.from_template(
+        _metadata(conversion, published, license_id),
+        template_path=str(_TEMPLATE),
+        conversion=conversion,
+        published=published,
+        license_id=license_id,
+        crop_margin=None if crop_margin is None else f"{crop_margin:g}",
+        built_in=built_in,
+        scheme=conversion.scheme.name if built_in else SCHEME_FILE,
+        split=next(iter(conversion.info.splits)),
+        version=__version__,
+        missing_file=MISSING_FILE,
+    )
+    return str(card).rstrip() + "\n"
 
 
-def _front_matter(
+def _metadata(
     conversion: Conversion, published: PublishedSet | None, license_id: str | None
-) -> str:
+) -> DatasetCardData:
+    """What the Hub reads: licenses, sizes, columns and which files are which split."""
     fields: dict[str, object] = {"license": license_id}
     if published is not None and license_id is None:
         fields = {
@@ -55,138 +167,32 @@ def _front_matter(
             "license_name": f"{published.title.lower()}-terms",
             "license_link": published.homepage,
         }
+    size = next((name for limit, name in _SIZES if conversion.faces < limit), "n>1M")
     data = DatasetCardData(
         pretty_name=conversion.title,
         task_categories=["keypoint-detection"],
-        size_categories=[_size_category(conversion.faces)],
+        size_categories=[size],
         tags=["face", "facial-landmarks", "face-alignment", "kd-landmarks"],
         **fields,  # type: ignore[arg-type]
     )
+    # `full` of 300W has no photos of its own: it is the files of the other two.
+    written = conversion.info.splits
+    members = {name: (name,) for name in written} | dict(conversion.unions)
     splits = datasets.SplitDict()
-    for name, stored in conversion.splits.items():
-        splits.add(datasets.SplitInfo(name, stored.num_bytes, stored.faces))
-    for name, members in conversion.unions.items():
-        size = sum(conversion.splits[member].num_bytes for member in members)
-        faces = sum(conversion.splits[member].faces for member in members)
-        splits.add(datasets.SplitInfo(name, size, faces))
+    for name, of in members.items():
+        num_bytes = sum(written[member].num_bytes for member in of)
+        faces = sum(written[member].num_examples for member in of)
+        splits.add(datasets.SplitInfo(name, num_bytes, faces))
     info = datasets.DatasetInfo(
-        features=conversion.features,
+        features=conversion.info.features,
         splits=splits,
-        download_size=sum(sum(split.files.values()) for split in conversion.splits.values()),
+        download_size=conversion.info.download_size,
         dataset_size=sum(split.num_bytes for split in splits.values()),
     )
     datasets.info.DatasetInfosDict(default=info).to_dataset_card_data(data)
-    # `full` of 300W has no photos of its own: it is the files of the other two.
-    files: dict[str, tuple[str, ...]] = {name: (name,) for name in conversion.splits}
-    files |= conversion.unions
-    data["configs"] = [
-        {
-            "config_name": "default",
-            "data_files": [
-                {"split": name, "path": [f"data/{member}-*" for member in of]}
-                for name, of in files.items()
-            ],
-        }
+    files = [
+        {"split": name, "path": [f"data/{member}-*" for member in of]}
+        for name, of in members.items()
     ]
-    return data.to_yaml(line_break="\n").rstrip()
-
-
-def _size_category(faces: int) -> str:
-    return next((name for limit, name in _SIZES if faces < limit), "n>1M")
-
-
-def _introduction(
-    conversion: Conversion, published: PublishedSet | None, crop_margin: float | None
-) -> str:
-    scheme = conversion.scheme
-    photos = "Photos are whole, their files as they were."
-    if crop_margin is not None:
-        photos = (
-            f"Photos are cut to the square of {crop_margin:g} sides of the face's box, as far as "
-            "they go; what was JPEG is compressed anew."
-        )
-    origin = "photos on disk"
-    if published is not None:
-        origin = f"the official download of [{published.title}]({published.homepage})"
-    if conversion.outside:
-        photos += (
-            f" The pictures of {len(conversion.outside)} faces came from outside of the folder "
-            f"that was converted: see `{MISSING_FILE}`."
-        )
-    return (
-        f"Faces with the {scheme.num_landmarks} landmarks of the scheme `{scheme.name}`, one face "
-        f"a row, made from {origin} by kd-landmarks {__version__}. {photos}"
-    )
-
-
-def _use(conversion: Conversion) -> str:
-    built_in = is_built_in(conversion.scheme)
-    scheme = conversion.scheme.name if built_in else SCHEME_FILE
-    split = next(iter(conversion.splits))
-    beside = "" if built_in else f"\n`{SCHEME_FILE}` lies beside this card.\n"
-    return f"""\
-## Use
-
-```python
-from kd_landmarks import get_scheme, load_rows
-
-data = "…"  # this folder, or the id of this data set on the Hub
-faces = load_rows(data, "{split}", scheme=get_scheme("{scheme}"))
-```
-{beside}
-`datasets.load_dataset(data, split="{split}")` needs no further package."""
-
-
-def _splits(conversion: Conversion) -> str:
-    lines = ["| split | part | faces | official |", "| --- | --- | --- | --- |"]
-    for count in conversion.counts:
-        official = "" if count.official is None else count.official
-        lines.append(f"| {count.split} | {count.part} | {count.faces} | {official} |")
-    text = "## Splits\n\n" + "\n".join(lines)
-    if not conversion.whole:
-        text += (
-            "\n\nSome faces could not be taken."
-            if all(count.official is None for count in conversion.counts)
-            else "\n\n**These are not exactly the official faces**: say so beside every figure "
-            "that comes from them."
-        )
-    if conversion.lacks():
-        text += f"\n\nWhat is missing or odd is listed in `{MISSING_FILE}`."
-    return text
-
-
-def _columns(conversion: Conversion, published: PublishedSet | None) -> str:
-    points = conversion.scheme.num_landmarks
-    about = {
-        "image": "the photo; its pixels as stored, before any EXIF rotation",
-        "landmarks": f"{points} points x, y in pixels of the photo, pixel centers at whole numbers",
-        "box": "x0, y0, x1, y1 of the face in the same pixels: "
-        + (published.boxes if published else "the data's own, null where it has none"),
-        "scheme": "name of the landmark scheme",
-        "subset": "part of the data set",
-        "photo": "which photo the face is in; several faces may share it",
-        "source": "where the face was read",
-        "visible": f"for each of the {points} landmarks 1, or 0 where it is hidden",
-    }
-    lines = ["| column | what it is |", "| --- | --- |"]
-    for name in conversion.features:
-        lines.append(f"| `{name}` | {about.get(name, 'a flag of the face')} |")
-    text = "## Columns\n\n" + "\n".join(lines)
-    if published is not None and published.flags:
-        text += f"\n\n{published.flags}."
-    if "box" not in conversion.features:
-        text += "\n\nThe data set has no boxes of its own."
-    return text
-
-
-def _license(published: PublishedSet | None, license_id: str | None) -> str:
-    if license_id is not None:
-        return f"## License\n\n`{license_id}`, as the one who converted it states."
-    if published is None:
-        return "## License\n\nNone is stated."
-    return (
-        f"## License\n\nThe photos belong to those who took them, the labels to the makers of "
-        f"{published.title}: for non-commercial research only, by the terms that stand on "
-        f"[its page]({published.homepage}). Neither this repository nor anything cut from it may "
-        "be made public without those rights."
-    )
+    data["configs"] = [{"config_name": "default", "data_files": files}]
+    return data

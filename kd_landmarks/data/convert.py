@@ -26,28 +26,26 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import datasets
 import yaml
-from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme, get_scheme, is_built_in
 from ..utils.files import check_new_folder, check_outside, new_folder, write_text
-from .card import SCHEME_FILE, card_text
-from .conversion import MISSING_FILE, Conversion, Count
+from .card import MISSING_FILE, SCHEME_FILE, Conversion, Count, card_text
+from .convert_rows import ConvertedFace, FaceConverter, write_split
 from .data_folder import DataFolder
 from .official import official_rows
 from .own_data import Faces, own_boxes, own_splits
 from .published import PUBLISHED, Part, PublishedSet, unlabeled_photos
 from .rows import RawRow
-from .shards import ShardWriter, StoredSplit
-from .stored_faces import FaceStorer, StoredFace
 
 OWN = "own"
 """The word for data that are none of `PUBLISHED`."""
 
-# Photos that are read ahead of the writer: what is in memory besides a row group.
+# Photos that are read ahead of the writer.
 _BATCH = 32
 
 
@@ -175,27 +173,30 @@ def _own(path: Path, scheme: LandmarkScheme | None, allow_outside: bool) -> _Sou
 
 def _write(source: _Source, folder: Path, crop_margin: float | None, strict: bool) -> Conversion:
     """Writes all splits, and says what became of them."""
-    stored: dict[str, StoredSplit] = {}
+    splits = datasets.SplitDict()
     counts: list[Count] = []
     odd = _Odd([], [], [])
     features: datasets.Features | None = None
-    storer = FaceStorer(source.scheme, crop_margin, DataFolder(source.root))
-    (folder / "data").mkdir()
-    for split in source.parts:
-        writer = ShardWriter(folder / "data", split, source.scheme, source.boxes, features)
-        found = _write_split(source, split, storer, writer, odd, strict)
-        counts += found
-        wrong = [count for count in found if count.official not in (None, count.faces)]
+    converter = FaceConverter(source.scheme, crop_margin, DataFolder(source.root))
+    data = folder / "data"
+    data.mkdir()
+    for split, parts in source.parts.items():
+        found: Counter[str] = Counter()
+        faces = _faces(source, split, converter, odd, found, strict)
+        written = write_split(faces, data, split, source.scheme, source.boxes, features)
+        if written is not None:
+            features, info = written
+            splits.add(info)
+        counted = _counts(split, parts, found)
+        counts += counted
+        wrong = [count for count in counted if count.official not in (None, count.faces)]
         if strict and wrong:
             where = f"{split}, {wrong[0].part}," if wrong[0].part else split
             raise KDLandmarksError(
                 f"{source.title}: {where} has {wrong[0].faces} faces, officially "
                 f"{wrong[0].official} (strict)"
             )
-        if writer.faces:
-            stored[split] = writer.close()
-            features = stored[split].features
-    if not stored:
+    if features is None:
         listed = "".join(f"\n  {problem}" for problem in odd.left_out)
         raise KDLandmarksError(f"{source.root}: no face could be taken:{listed or ' it has none'}")
 
@@ -204,8 +205,12 @@ def _write(source: _Source, folder: Path, crop_margin: float | None, strict: boo
     return Conversion(
         title=source.title,
         scheme=source.scheme,
-        splits=stored,
-        unions={name: of for name, of in unions.items() if set(of) <= set(stored)},
+        info=datasets.DatasetInfo(
+            features=features,
+            splits=splits,
+            download_size=sum(file.stat().st_size for file in data.iterdir()),
+        ),
+        unions={name: of for name, of in unions.items() if set(of) <= set(splits)},
         counts=tuple(counts),
         missing=tuple(_missing(source)),
         left_out=tuple(odd.left_out),
@@ -215,48 +220,49 @@ def _write(source: _Source, folder: Path, crop_margin: float | None, strict: boo
     )
 
 
-def _write_split(
-    source: _Source, split: str, storer: FaceStorer, writer: ShardWriter, odd: _Odd, strict: bool
-) -> list[Count]:
-    """Writes the faces of a split, if it is there, and counts them by part."""
-    parts = source.parts[split]
-    official = sum(part.faces for part in parts) or None
-    found: Counter[str] = Counter()
+def _faces(
+    source: _Source,
+    split: str,
+    converter: FaceConverter,
+    odd: _Odd,
+    found: Counter[str],
+    strict: bool,
+) -> Iterator[Mapping[str, Any]]:
+    """The cells of a split's faces, if it is there; counts them by part, and collects the odd."""
 
     def below_root(message: str) -> str:
         return message.replace(f"{source.root}{os.sep}", "")
 
-    rows = tqdm(
-        source.splits[split]() if split in source.splits else (),
-        f"{source.title} {split}",
-        total=official,
-        unit="face",
-        leave=False,
-        disable=None,  # where there is no terminal
-    )
-    for face in _stored(storer, rows):
+    rows = source.splits[split]() if split in source.splits else ()
+    for face in _converted(converter, rows):
         if isinstance(face, KDLandmarksError):
             odd.left_out.append(below_root(str(face)))
             if strict:
                 raise KDLandmarksError(f"{source.title}, {split}: {odd.left_out[-1]}")
             continue
-        writer.add(face.cells)
-        found[_part_of(face.cells["source"], parts)] += 1
+        found[_part_of(face.cells["source"], source.parts[split])] += 1
         if face.note:
             odd.boxless.append(below_root(face.note))
         if face.outside:
             odd.outside.append(f"{face.cells['source']}: {face.outside}")
-    if len(parts) > 1:
-        return [Count(split, part.path, found[part.path], part.faces) for part in parts]
-    return [Count(split, "", found.total(), official)]
+        yield face.cells
 
 
-def _stored(storer: FaceStorer, rows: Iterable[RawRow]) -> Iterator[StoredFace | KDLandmarksError]:
+def _converted(
+    converter: FaceConverter, rows: Iterable[RawRow]
+) -> Iterator[ConvertedFace | KDLandmarksError]:
     """The faces of rows in their order, a few photos at a time."""
     remaining = iter(rows)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         while batch := list(islice(remaining, _BATCH)):
-            yield from pool.map(storer, batch)
+            yield from pool.map(converter, batch)
+
+
+def _counts(split: str, parts: tuple[Part, ...], found: Counter[str]) -> list[Count]:
+    """The faces of a split by part, or all of them where it has but one."""
+    if len(parts) > 1:
+        return [Count(split, part.path, found[part.path], part.faces) for part in parts]
+    return [Count(split, "", found.total(), sum(part.faces for part in parts) or None)]
 
 
 def _part_of(source: str, parts: tuple[Part, ...]) -> str:

@@ -9,8 +9,7 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..errors import KDLandmarksError
 from ..utils.hub import check_repo_id, clear_hub_errors
-from .card import SCHEME_FILE
-from .conversion import MISSING_FILE
+from .card import MISSING_FILE, SCHEME_FILE
 
 # Files of an earlier conversion that a later one may have no file of the same name for.
 _STALE = ["data/*.parquet", MISSING_FILE, SCHEME_FILE]

@@ -25,10 +25,11 @@ from downloads import (
     write_own,
     write_wflw,
 )
+from full_disk import full_disk
 from huggingface_hub import DatasetCard
 from PIL import Image
 
-from kd_landmarks.data import published, shards
+from kd_landmarks.data import convert_rows, published
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.crops import cut_crop
 from kd_landmarks.data.loading import load_rows
@@ -120,7 +121,7 @@ def test_full_of_300w_is_common_and_challenging_stored_once(root_300w, tmp_path)
 
 def test_300w_has_no_box_to_be_taken_for_its_own(root_300w, tmp_path):
     conversion = convert("300w", root_300w, tmp_path / "out")
-    assert "box" not in conversion.features
+    assert "box" not in conversion.info.features
     with pytest.raises(KDLandmarksError, match=r"123456_1\.pts: the row has no box of its own"):
         load_rows(tmp_path / "out", "train", scheme=IBUG, box="dataset")
 
@@ -161,7 +162,7 @@ def test_real_downloads_convert_to_their_rows(data_root, tmp_path, name, scheme)
     conversion = convert(name.lower(), source, tmp_path / "out")
     assert not conversion.left_out
     assert not conversion.unlabeled
-    for split in conversion.splits:
+    for split in conversion.info.splits:
         rows = load_rows(tmp_path / "out", split, scheme=scheme)
         assert_same_rows(rows, load_rows(source, split, scheme=scheme))
         assert len(check_rows(rows, scheme)) == len(rows)
@@ -183,24 +184,24 @@ def test_the_same_input_gives_the_same_bytes_wherever_it_lies(root_300w, tmp_pat
 
 
 def test_shards_follow_from_the_faces_and_keep_their_order(root_300w, tmp_path, monkeypatch):
-    monkeypatch.setattr(shards, "SHARD_FACES", 3)
-    monkeypatch.setattr(shards, "GROUP_FACES", 2)
+    monkeypatch.setattr(convert_rows, "SHARD_FACES", 3)
+    monkeypatch.setattr(convert_rows, "GROUP_FACES", 2)
     conversion = convert("300w", root_300w, tmp_path / "out")
     files = sorted((tmp_path / "out" / "data").glob("train-*"))
     assert [file.name for file in files] == [f"train-0000{n}-of-00002.parquet" for n in (0, 1)]
     groups = pq.ParquetFile(files[0]).metadata
     assert [groups.row_group(n).num_rows for n in range(groups.num_row_groups)] == [2, 1]
-    assert conversion.splits["train"].faces == 4
+    assert conversion.info.splits["train"].num_examples == 4
     rows = load_rows(tmp_path / "out", "train", scheme=IBUG)
     assert_same_rows(rows, load_rows(root_300w, "train", scheme=IBUG))
 
 
 def test_shards_end_before_they_are_too_large(root_300w, tmp_path, monkeypatch):
     size = (root_300w / "afw" / "123456_1.jpg").stat().st_size  # of three photos; PNG is smaller
-    monkeypatch.setattr(shards, "SHARD_BYTES", 2 * size)
-    monkeypatch.setattr(shards, "GROUP_BYTES", size)
-    conversion = convert("300w", root_300w, tmp_path / "out")
-    assert len(conversion.splits["train"].files) == 2
+    monkeypatch.setattr(convert_rows, "SHARD_BYTES", 2 * size)
+    monkeypatch.setattr(convert_rows, "GROUP_BYTES", size)
+    convert("300w", root_300w, tmp_path / "out")
+    assert len(list((tmp_path / "out/data").glob("train-*"))) == 2
     metadata = pq.read_metadata(tmp_path / "out/data/train-00000-of-00002.parquet")
     assert metadata.num_row_groups == 2
 
@@ -280,7 +281,7 @@ def test_what_is_missing_is_counted_and_listed_by_name(root_300w, tmp_path):
     assert "Left out: 2\n  afw/123456_2.pts: there is no image 123456_2.jpg" in listed
     assert "  helen/testset/296814969_3.pts: the image 296814969_3.jpg cannot be decoded" in listed
     assert "Photos without landmarks: 1\n  helen/trainset/55555_1.jpg\n" in listed
-    assert "… and 1029 more in missing.txt" in conversion.lacks(most=4)
+    assert "… and 1029 more in missing.txt" in conversion.lacks(limit=4)
     card = (tmp_path / "out" / "README.md").read_text()
     assert "| train | afw | 1 | 337 |" in card
     assert "not exactly the official faces" in card
@@ -408,7 +409,7 @@ def test_a_face_outside_its_photo_cannot_be_cut(own_lines, tmp_path):
 
 def test_own_json_lines_convert_to_their_rows(own_lines, tmp_path):
     conversion = convert("own", own_lines, tmp_path / "out", scheme=FIVE)
-    assert list(conversion.splits) == ["train", "common"]
+    assert list(conversion.info.splits) == ["train", "common"]
     for split in ("train", "common"):
         rows = load_rows(tmp_path / "out", split, scheme=FIVE)
         assert rows.features == row_features(FIVE, visible=True, attributes=["beard"])
@@ -434,7 +435,7 @@ def test_splits_of_one_file_stand_in_its_lines(own_lines, tmp_path):
     write_lines(own_lines / "faces.jsonl", lines)
     for number, source in enumerate((own_lines, own_lines / "faces.jsonl")):
         conversion = convert("own", source, tmp_path / f"out{number}", scheme=FIVE)
-        assert {name: split.faces for name, split in conversion.splits.items()} == {
+        assert {name: split.num_examples for name, split in conversion.info.splits.items()} == {
             "train": 1,
             "val": 2,
         }
@@ -451,7 +452,7 @@ def test_own_photos_with_landmark_files_convert(tmp_path):
     (tmp_path / "own" / "unrelated").mkdir()
     conversion = convert("own", tmp_path / "own", tmp_path / "out", scheme=IBUG)
     assert conversion.unlabeled == ("test/4.jpg",)
-    assert "box" not in conversion.features
+    assert "box" not in conversion.info.features
     train = load_rows(tmp_path / "out", "train", scheme=IBUG)
     assert train["subset"][:] == ["", "lab"]
     assert train["source"][:] == ["train/1.pts", "train/lab/old/2.pts"]
@@ -546,6 +547,19 @@ def test_a_margin_that_cuts_into_the_face_is_refused(root_300w, tmp_path, margin
 def test_a_folder_that_cannot_be_written_is_named(root_300w):
     with pytest.raises(KDLandmarksError, match="cannot write /dev/null/out"):
         convert("300w", root_300w, "/dev/null/out")
+
+
+def test_nothing_is_left_of_what_finds_no_room_and_nothing_is_written_elsewhere(
+    own_lines, tmp_path, capsys
+):
+    for room in (100, 40_000):
+        with full_disk(room), pytest.raises(KDLandmarksError, match=r"cannot write .*out"):
+            convert("own", own_lines, tmp_path / "out", scheme=FIVE)
+    convert("own", own_lines, tmp_path / "out", scheme=FIVE)
+    assert {file.name for file in tmp_path.iterdir()} == {"own", "out"}
+    assert not any(".parquet" not in name for name in files_of(tmp_path / "out/data"))
+    assert not any(Path(datasets.config.HF_DATASETS_CACHE).iterdir())
+    assert "Traceback" not in capsys.readouterr().err
 
 
 # --- the card

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from kd_landmarks.data import shards
+from kd_landmarks.data import convert_rows
 from kd_landmarks.data.convert import convert
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
@@ -34,7 +34,7 @@ def write_lines(folder: Path) -> Path:
 def write_parquet(folder: Path) -> Path:
     """The same as Parquet: files of up to 10 faces, row groups of up to 3."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shards, "SHARD_FACES", 10)
-        patch.setattr(shards, "GROUP_FACES", 3)
+        patch.setattr(convert_rows, "SHARD_FACES", 10)
+        patch.setattr(convert_rows, "GROUP_FACES", 3)
         convert("own", write_lines(folder / "lines"), folder / "parquet", scheme=SCHEME)
     return folder / "parquet"

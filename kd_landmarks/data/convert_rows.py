@@ -1,13 +1,16 @@
-"""From a reader's row to what is stored: the photo's bytes, whole or cut, and the other cells."""
+"""The rows of a conversion: a reader's row becomes the cells to store, and those become Parquet."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 from PIL import Image
 
@@ -18,16 +21,26 @@ from ..imaging.pixels import as_rgb
 from ..schemes import LandmarkScheme
 from .bad_rows import box_problem, image_problem
 from .data_folder import DataFolder
-from .photos import open_photo
-from .rows import RawRow, row_cells
+from .photos import STORED_PHOTO, open_photo
+from .rows import COLUMNS, RawRow, row_cells, row_features
 
 JPEG_QUALITY = 95
 """Of cut JPEG photos; beyond, files grow much and pictures change little."""
+SHARD_BYTES = 100_000_000
+SHARD_FACES = 500
+"""A shard ends before the face that would take it beyond either. It is made in memory, and readers
+of a stream share out whole shards, so that even light data sets need several."""
+GROUP_BYTES = 32_000_000
+GROUP_FACES = 100
+"""The same for a row group, which is what readers hold in memory."""
+
+# Photos of up to 200 MB each that are written to the temporary Arrow file at once.
+_WRITE_BATCH = 8
 
 
 @dataclass(frozen=True)
-class StoredFace:
-    """A face as it is stored.
+class ConvertedFace:
+    """A face as it will be stored.
 
     Attributes:
         cells: by column; `image` is {"bytes", "path"}, `box` is None where the face has no box of
@@ -41,8 +54,8 @@ class StoredFace:
     outside: str = ""
 
 
-class FaceStorer:
-    """Makes raw rows storable; every photo is decoded once, to be sure that it can be.
+class FaceConverter:
+    """Makes of raw rows what is stored; every photo is decoded once, to be sure that it can be.
 
     Args:
         scheme: the landmarks' scheme.
@@ -60,16 +73,16 @@ class FaceStorer:
         self.scheme, self.crop_margin, self.folder = scheme, crop_margin, folder
         self._decoded: set[str] = set()
 
-    def __call__(self, row: RawRow) -> StoredFace | KDLandmarksError:
+    def __call__(self, row: RawRow) -> ConvertedFace | KDLandmarksError:
         """The face of a row, or what is wrong with it. Several threads may call at once."""
         try:
             if isinstance(row, KDLandmarksError):
                 return row
-            return self._stored(row)
+            return self._converted(row)
         except KDLandmarksError as error:
             return error
 
-    def _stored(self, row: Mapping[str, Any]) -> StoredFace:
+    def _converted(self, row: Mapping[str, Any]) -> ConvertedFace:
         cells, note = row_cells(row, self.scheme, "gt"), ""
         cells["image"] = self._photo(row)
         box = row.get("box")
@@ -82,7 +95,7 @@ class FaceStorer:
                 cells["box"] = np.asarray(box, np.float32)
         if self.crop_margin is not None:
             _cut(cells, row, self.crop_margin)
-        return StoredFace(cells, note, self._outside(row["image"]))
+        return ConvertedFace(cells, note, self._outside(row["image"]))
 
     def _outside(self, image: Any) -> str:
         """The name of a photo's file that is not in the data's folder, or ""."""
@@ -153,3 +166,99 @@ def _encoded(
     else:
         face.save(buffer, "PNG")
     return {"bytes": buffer.getvalue(), "path": f"{stem}{'.jpg' if jpeg else '.png'}"}
+
+
+def write_split(
+    faces: Iterator[Mapping[str, Any]],
+    folder: Path,
+    split: str,
+    scheme: LandmarkScheme,
+    boxes: bool,
+    features: datasets.Features | None = None,
+) -> tuple[datasets.Features, datasets.SplitInfo] | None:
+    """Writes the cells of faces to `folder`/SPLIT-00000-of-00003.parquet and so on.
+
+    How the faces are shared out follows from them alone. The bytes do too, for given versions of
+    pyarrow and datasets: nothing of paths or times is in them. Until the end, the faces are in a
+    temporary file in the folder.
+
+    Args:
+        faces: their cells (see `ConvertedFace`).
+        folder: where the files go.
+        split: name of the split.
+        scheme: the landmarks' scheme.
+        boxes: whether there is a column `box`.
+        features: column types of the splits before, which this one must have too.
+
+    Returns:
+        The column types, and the split's number of faces and bytes in memory; None for no faces.
+
+    Raises:
+        KDLandmarksError: a face has other columns than those before.
+    """
+    first = next(faces, None)
+    if first is None:
+        return None
+    features = features or _features(first, scheme, boxes)
+    sizes: list[int] = []
+
+    def generate() -> Iterator[dict[str, Any]]:
+        for cells in chain([first], faces):
+            _check_columns(cells, features)
+            sizes.append(len(cells["image"]["bytes"]))
+            yield {name: cells[name] for name in features}
+
+    scratch = folder / f".{split}"
+    try:
+        rows = datasets.Dataset.from_generator(
+            generate,
+            features=datasets.Features({**features, "image": STORED_PHOTO}),
+            cache_dir=str(scratch),
+            split=datasets.NamedSplit(split),
+            fingerprint=split,  # datasets could not tell one generator from another
+            writer_batch_size=_WRITE_BATCH,
+        )
+        rows = rows.cast_column("image", features["image"])
+        shards = _shards(sizes)
+        for number, shard in enumerate(shards):
+            largest = max(sizes[shard.start : shard.stop])
+            content = io.BytesIO()  # on a full disk pyarrow would print a traceback of its own
+            rows.select(shard).to_parquet(
+                content, batch_size=min(GROUP_FACES, max(1, GROUP_BYTES // largest))
+            )
+            name = f"{split}-{number:05d}-of-{len(shards):05d}.parquet"
+            (folder / name).write_bytes(content.getbuffer())
+        return features, datasets.SplitInfo(split, rows.data.nbytes, len(rows))
+    except datasets.exceptions.DatasetGenerationError as error:
+        raise error.__cause__ or error from None
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _shards(sizes: Sequence[int]) -> list[range]:
+    """Shares faces of so many bytes out to shards, in order."""
+    starts, held = [0], 0
+    for number, size in enumerate(sizes):
+        if number - starts[-1] == SHARD_FACES or (held and held + size > SHARD_BYTES):
+            starts.append(number)
+            held = 0
+        held += size
+    return [range(*ends) for ends in zip(starts, [*starts[1:], len(sizes)], strict=True)]
+
+
+def _features(cells: Mapping[str, Any], scheme: LandmarkScheme, boxes: bool) -> datasets.Features:
+    """The column types of faces like this one."""
+    attributes = [name for name in cells if name not in (*COLUMNS, "visible")]
+    features = row_features(scheme, visible="visible" in cells, attributes=attributes)
+    if not boxes:
+        del features["box"]
+    return features
+
+
+def _check_columns(cells: Mapping[str, Any], features: datasets.Features) -> None:
+    odd = (set(cells) | {"box"}).symmetric_difference({*features, "box"})
+    if odd:
+        raise KDLandmarksError(
+            f"{cells['source']} {'has' if min(odd) in cells else 'lacks'} {min(odd)!r}, unlike "
+            "the faces before it: give it to all faces or to none"
+        )
