@@ -86,7 +86,7 @@ def convert(
     import tempfile
 
     from ..data.convert import convert as convert_faces
-    from ..data.push import check_push, push_folder
+    from ..hub.push_data import check_push, push_folder
     from ..schemes import get_scheme
 
     private = not (public or i_have_the_rights)

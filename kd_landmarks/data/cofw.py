@@ -16,9 +16,10 @@ import h5py
 import numpy as np
 from PIL import Image
 
-from ..errors import KDLandmarksError, reason, shown
+from ..errors import KDLandmarksError, reason
 from ..imaging.formats import max_megapixels
 from .rows import RawRow
+from .splits import chosen_split
 
 COFW_SUFFIXES = {"train": "Tr", "test": "T"}
 """Of the variables' names: IsTr, phisTr, bboxesTr; IsT, phisT, bboxesT."""
@@ -44,11 +45,7 @@ def cofw_faces(path: Path, split: str | None) -> Iterator[RawRow]:
                     f"{path} has the variables {', '.join(islice(file, 20))}, not IsTr, phisTr, "
                     "bboxesTr or IsT, phisT, bboxesT"
                 )
-            wanted = split or held[0]
-            if wanted not in held:
-                raise KDLandmarksError(
-                    f"{path}: there is no split {shown(wanted)}; splits there: {', '.join(held)}"
-                )
+            wanted = chosen_split(held, split or held[0], path)
             yield from _faces(file, path, wanted)
     except KDLandmarksError:
         raise

@@ -20,6 +20,7 @@ from ..schemes import LandmarkScheme
 from ..utils.parsing import parse_json
 from .data_folder import DataFolder
 from .rows import RawRow, photo_id
+from .splits import chosen_split
 from .text_lines import text_lines
 
 logger = logging.getLogger("kd_landmarks")
@@ -163,10 +164,7 @@ def _file_of_split(folder: Path, split: str | None) -> Path:
                 return files[stem]
     if len(files) == 1:
         return next(iter(files.values()))
-    problem = "name a split" if split is None else f"there is no split {split!r}"
-    raise KDLandmarksError(
-        f"{folder}: {problem}; splits there: {', '.join(name for name in files)}"
-    )
+    return files[chosen_split(files, split, folder)]
 
 
 def _lines(file: Path) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]]:

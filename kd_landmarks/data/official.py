@@ -15,18 +15,18 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import datasets
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
-from ..schemes import LandmarkScheme, get_scheme
+from ..schemes import LandmarkScheme
 from ..utils.parsing import read_text
 from .cofw import COFW_SUFFIXES, cofw_faces
 from .data_folder import DataFolder
-from .rows import RawRow, build_rows, photo_id
+from .rows import RawRow, photo_id
+from .splits import chosen_split
 from .text_lines import text_lines
 
 logger = logging.getLogger("kd_landmarks")
@@ -46,69 +46,6 @@ _300W_PARTS = {
     "full": ("helen/testset", "lfpw/testset", "ibug"),
 }
 _WFLW_ATTRIBUTES = ("pose", "expression", "illumination", "make_up", "occlusion", "blur")
-
-
-def load_300w(
-    root: str | Path,
-    split: str,
-    *,
-    box: str = "gt",
-    skip_bad_rows: bool = False,
-    allow_outside: bool = False,
-) -> datasets.Dataset:
-    """Rows of 300W with iBUG's 68 points; it has no boxes of its own.
-
-    Args:
-        root: the folder that holds afw, helen, lfpw and ibug; absent ones are named in the log.
-        split: "train", "common", "challenging" or "full".
-        box: "gt".
-        skip_bad_rows: leave bad rows out and log them, rather than raise.
-        allow_outside: take files that links lead to outside of `root` too.
-
-    Raises:
-        KDLandmarksError: an unknown split, none of its folders, a bad or missing file.
-    """
-    return _load(_read_300w, "ibug68", root, split, box, skip_bad_rows, allow_outside)
-
-
-def load_wflw(
-    root: str | Path,
-    split: str,
-    *,
-    box: str = "gt",
-    skip_bad_rows: bool = False,
-    allow_outside: bool = False,
-) -> datasets.Dataset:
-    """Rows of WFLW with its 98 points and six attribute columns of 0 or 1.
-
-    Args:
-        root: the folder that holds WFLW_annotations and WFLW_images.
-        split: "train" or "test".
-        box: "gt" for the tight box of the points, "dataset" for WFLW's rectangle.
-        skip_bad_rows: leave bad rows out and log them, rather than raise.
-        allow_outside: take files that links lead to outside of `root` too.
-
-    Raises:
-        KDLandmarksError: an unknown split, a missing file, a bad line.
-    """
-    return _load(_read_wflw, "wflw98", root, split, box, skip_bad_rows, allow_outside)
-
-
-def load_cofw(
-    path: str | Path, split: str | None, *, box: str = "gt", skip_bad_rows: bool = False
-) -> datasets.Dataset:
-    """Rows of COFW with its 29 points and `visible`; the pictures are stored as PNG in the rows.
-
-    Args:
-        path: `COFW_train_color.mat`, `COFW_test_color.mat` or the folder of both.
-        split: "train" or "test"; None for the one that a file holds.
-        box: "gt" for the tight box of the points, "dataset" for COFW's face detections.
-        skip_bad_rows: leave bad rows out and log them, rather than raise.
-
-    Raises:
-        KDLandmarksError: an unknown split, a file that is not such a `.mat` file, a bad face.
-    """
-    return _load(_read_cofw, "cofw29", path, split, box, skip_bad_rows)
 
 
 def official_rows(
@@ -139,35 +76,11 @@ def official_rows(
     return reader(path, split, allow_outside)
 
 
-def _load(
-    reader: _Reader,
-    scheme: str,
-    root: str | Path,
-    split: str | None,
-    box: str,
-    skip_bad_rows: bool,
-    allow_outside: bool = False,
-) -> datasets.Dataset:
-    rows = reader(Path(os.path.expanduser(root)), split, allow_outside)
-    return build_rows(
-        rows, get_scheme(scheme), box=box, origin=str(root), skip_bad_rows=skip_bad_rows
-    )
-
-
-def _check_split(root: Path, split: str | None, splits: Collection[str]) -> str:
-    if split is None and len(splits) == 1:
-        return next(iter(splits))
-    if split is None or split not in splits:
-        problem = "name a split" if split is None else f"there is no split {split!r}"
-        raise KDLandmarksError(f"{root}: {problem}; splits there: {', '.join(splits) or 'none'}")
-    return split
-
-
 def _read_300w(root: Path, split: str | None, allow_outside: bool) -> Iterator[RawRow]:
     there = [
         name for name, parts in _300W_PARTS.items() if any((root / part).is_dir() for part in parts)
     ]
-    split = _check_split(root, split, there)
+    split = chosen_split(there, split, root)
     parts = _300W_PARTS[split]
     absent = [part for part in parts if not (root / part).is_dir()]
     if absent:
@@ -253,7 +166,7 @@ def read_pts(path: str | Path) -> np.ndarray:
 def _read_wflw(root: Path, split: str | None, allow_outside: bool) -> Iterator[RawRow]:
     folder = root / "WFLW_annotations" / "list_98pt_rect_attr_train_test"
     files = {name: folder / f"list_98pt_rect_attr_{name}.txt" for name in ("train", "test")}
-    split = _check_split(root, split, [name for name, file in files.items() if file.is_file()])
+    split = chosen_split([name for name, file in files.items() if file.is_file()], split, root)
     data = DataFolder(root, allow_outside)
     file = Path(data.file(os.path.abspath(files[split]), "list"))
     for number, line in text_lines(file):
@@ -292,6 +205,6 @@ def _read_cofw(path: Path, split: str | None, allow_outside: bool) -> Iterator[R
     data = DataFolder(path.parent, allow_outside=True)  # a file that the user names
     if path.is_dir():
         files = {name: path / f"COFW_{name}_color.mat" for name in COFW_SUFFIXES}
-        split = _check_split(path, split, [name for name, file in files.items() if file.is_file()])
+        split = chosen_split([name for name, file in files.items() if file.is_file()], split, path)
         path, data = files[split], DataFolder(path, allow_outside)
     yield from cofw_faces(Path(data.file(os.path.abspath(path), "data")), split)

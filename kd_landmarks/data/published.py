@@ -31,10 +31,6 @@ class Part:
         names = (f"{stem}.pts" for stem in self.stems)
         return [f"{self.path}/{name}" for name in names if not (place / name).is_file()]
 
-    def unlabeled(self, root: Path) -> list[str]:
-        """Photos of a folder that have no landmark file beside them."""
-        return unlabeled_photos(root / self.path, root)
-
 
 @dataclass(frozen=True)
 class PublishedSet:

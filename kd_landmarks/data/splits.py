@@ -1,11 +1,34 @@
-"""Training and validation faces out of one set."""
+"""Which split of a data set, and training and validation faces out of one."""
 
 from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 
 import datasets
 import numpy as np
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
+
+
+def chosen_split(splits: Iterable[str], split: str | None, origin: object) -> str:
+    """The split that is asked for, or the only one that there is.
+
+    Args:
+        splits: what there is.
+        split: the wanted one; None where there is only one.
+        origin: what messages call the data set.
+
+    Raises:
+        KDLandmarksError: there is no such split, or several and none is named.
+    """
+    names = list(map(str, splits))
+    if split is None and len(names) == 1:
+        return names[0]
+    if split is None or split not in names:
+        problem = "name a split" if split is None else f"there is no split {shown(split)}"
+        listed = ", ".join(islice(names, 20)) or "none"
+        raise KDLandmarksError(f"{origin}: {problem}; splits there: {listed}")
+    return split
 
 
 def split_by_photo(

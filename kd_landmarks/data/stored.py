@@ -6,11 +6,10 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import datasets
 import pyarrow.parquet as pq
@@ -22,10 +21,10 @@ from ..utils.hub import ask_the_hub
 from ..utils.hub_patience import patient_hub
 from ..utils.parsing import parse_yaml, read_text
 from .data_folder import DataFolder
+from .splits import chosen_split
 from .stored_columns import StoredRows, check_columns, with_own_pictures
 from .streaming import features_of, streamed_rows
 
-_Part = TypeVar("_Part")
 _logger = logging.getLogger(__name__)
 
 MOST_COLUMNS = 1000
@@ -56,7 +55,7 @@ def load_stored(
     with open_stored(source, revision, token, allow_outside) as (builder, folder):
         builder.download_and_prepare()
         parts = builder.as_dataset()
-    rows = _part(parts, split, str(source))
+    rows = parts[chosen_split(parts, split, source)]
     check_columns(rows.features, ("image",), str(source))
     with clear_errors(str(source), revision, folder):
         return with_own_pictures(rows, folder)
@@ -86,7 +85,8 @@ def stream_stored(
             f"{source} cannot be streamed, for it is not stored as Parquet: `kd-landmarks convert "
             "own` makes Parquet of a copy; or leave streaming out"
         )
-    files = _part(builder.config.data_files or {}, split, str(source))
+    splits = builder.config.data_files or {}
+    files = splits[chosen_split(splits, split, source)]
     features = builder.info.features or features_of(files[0])
     wanted = columns(features)
     return StoredRows(streamed_rows(files, features, wanted))
@@ -277,14 +277,3 @@ def _texts(values: Any) -> Iterator[str]:
     elif isinstance(values, dict | list):
         for value in values.values() if isinstance(values, dict) else values:
             yield from _texts(value)
-
-
-def _part(parts: Mapping[Any, _Part], split: str | None, origin: str) -> _Part:
-    if split is None and len(parts) == 1:
-        return next(iter(parts.values()))
-    if split is None or split not in parts:
-        problem = "name a split" if split is None else f"there is no split {split!r}"
-        raise KDLandmarksError(
-            f"{origin}: {problem}; splits there: {', '.join(map(str, islice(parts, 20)))}"
-        )
-    return parts[split]

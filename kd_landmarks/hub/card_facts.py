@@ -119,7 +119,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     """Everything there is to tell, without loading the weights.
 
     Raises:
-        KDLandmarksError: for what is no folder of a detector of ours, or has broken files.
+        KDLandmarksError: for what is not the folder of a kd-landmarks checkpoint, or broken files.
     """
     folder = Path(os.path.expanduser(folder))
     if not os.path.isdir(folder):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from huggingface_hub import HfApi, hf_hub_download
-from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..errors import KDLandmarksError, shown
 from ..inference.checkpoints import CONFIG, INT8_FILE, ONNX_FILE, WEIGHTS, disk_errors
@@ -22,7 +21,7 @@ from ..utils.parsing import MOST_JSON, read_json_object, read_text
 from .card import Checkpoint, Links, check_figures, metadata_with, read_checkpoint, render_card
 from .picture import copy_picture, scheme_picture
 from .results import eval_results_files
-from .upload import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
+from .upload import BARE, CARD, Push, check_access, file_sizes
 
 # What an earlier push may have left and this one may have no file of the same name for.
 _STALE = [".eval_results/*", "*_kd_landmarks.py"]
@@ -186,11 +185,7 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
         KDLandmarksError: for a token that may only read, a public repository that is to be
             private, and one that holds anything but a detector.
     """
-    try:
-        info = api.model_info(repo_id, timeout=INFO_PATIENCE)
-    except RepositoryNotFoundError:
-        info = None
-    check_access(api, repo_id, info, private)
+    info = check_access(api, repo_id, private)
     if info is None:
         return
     files = {file.rfilename for file in info.siblings or ()}
@@ -200,7 +195,7 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
         with suppress(KDLandmarksError):  # what cannot be read is no detector's
             kind = read_json_object(config).get("model_type")
     if files - BARE and kind != KDLandmarksConfig.model_type:
-        held = shown(kind) if kind else "something else"
+        held = shown(kind) if kind else "other files"
         raise KDLandmarksError(
-            f"{repo_id} is taken: it holds {held}, no detector of ours; give another name"
+            f"{repo_id} is taken: it holds {held}, not a kd-landmarks checkpoint; give another name"
         )

@@ -13,13 +13,12 @@ from email.parser import BytesParser
 from pathlib import Path
 
 from huggingface_hub import HfApi, SpaceCard
-from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..errors import KDLandmarksError
 from ..inference.checkpoints import CONFIG, PROCESSOR, WEIGHTS
 from ..utils.files import check_new_folder, new_folder, write_text
 from ..utils.hub import check_repo_id, clear_hub_errors
-from .upload import BARE, CARD, INFO_PATIENCE, Push, check_access, file_sizes
+from .upload import BARE, CARD, Push, check_access, file_sizes
 
 APP, REQUIREMENTS, CHECKPOINTS = "app.py", "requirements.txt", "checkpoints"
 COMPARED = ("mobilenetv2-300w-no-teachers", "tough-teacher-300w")
@@ -269,13 +268,9 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
         KDLandmarksError: for a token that may only read, a public Space that is to be private, and
             one that holds anything but the demo.
     """
-    try:
-        info = api.space_info(repo_id, timeout=INFO_PATIENCE)
-    except RepositoryNotFoundError:
-        info = None
-    check_access(api, repo_id, info, private)
+    info = check_access(api, repo_id, private, "space")
     files = {file.rfilename for file in (info.siblings if info else None) or ()}
     if files - BARE and not any(Path(name).match(_WHEELS) for name in files):
         raise KDLandmarksError(
-            f"{repo_id} is taken: it holds something else, no demo of ours; give another name"
+            f"{repo_id} is taken: it does not hold a kd-landmarks demo; give another name"
         )

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import HfApi, ModelInfo, SpaceInfo
+from huggingface_hub import DatasetInfo, HfApi, ModelInfo, SpaceInfo
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from ..errors import KDLandmarksError
 
@@ -37,15 +38,18 @@ def file_sizes(folder: Path) -> dict[str, int]:
 
 
 def check_access(
-    api: HfApi, repo_id: str, info: ModelInfo | SpaceInfo | None, private: bool
-) -> None:
+    api: HfApi, repo_id: str, private: bool, repo_type: str = "model"
+) -> DatasetInfo | ModelInfo | SpaceInfo | None:
     """Refuse early what would be refused late.
 
     Args:
         api: to ask whose token it is.
         repo_id: what is to be pushed to.
-        info: of it as it is now, None where it is not there.
         private: whether it is to be private.
+        repo_type: "model", "dataset" or "space".
+
+    Returns:
+        What the Hub tells of the repository; None where it is not there.
 
     Raises:
         KDLandmarksError: for a token that may only read, and for a public repository that is to be
@@ -54,7 +58,15 @@ def check_access(
     token = api.whoami().get("auth", {}).get("accessToken", {})
     if token.get("role") == "read":
         raise KDLandmarksError(f"the token may only read: pushing {repo_id} needs one that writes")
-    if info is not None and private and not info.private:
+    info: DatasetInfo | ModelInfo | SpaceInfo
+    try:
+        info = api.repo_info(  # type: ignore[assignment]
+            repo_id, repo_type=repo_type, timeout=INFO_PATIENCE
+        )
+    except RepositoryNotFoundError:
+        return None
+    if private and not info.private:
         raise KDLandmarksError(
             f"{repo_id} is there and public: make it private, or give another name"
         )
+    return info

@@ -31,7 +31,6 @@ from kd_landmarks.data import annotate
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.data.official import load_wflw
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.data.rows import check_rows
 from kd_landmarks.data.undecoded import open_data
@@ -352,12 +351,12 @@ def test_pictures_outside_of_wflw_are_refused(tmp_path, secret, name):
     file = next(root.rglob("*_train.txt"))
     file.write_text(file.read_text().rpartition(" ")[0] + " " + name.format(secret=secret))
     if name == "../secret.png":  # out of WFLW_images, but still in the data's folder
-        assert len(load_wflw(root, "train")) == 1
+        assert len(load_rows(root, "train", scheme=get_scheme("wflw98"))) == 1
         return
-    message = refused(load_wflw, root, "train")
+    message = refused(load_rows, root, "train", scheme=get_scheme("wflw98"))
     assert "list_98pt_rect_attr_train.txt:1: the image" in message
     assert "--allow-outside" in message
-    assert len(load_wflw(root, "train", allow_outside=True)) == 1
+    assert len(load_rows(root, "train", scheme=get_scheme("wflw98"), allow_outside=True)) == 1
 
 
 @pytest.mark.parametrize("suffix", [".png", ".pts"])

@@ -1,6 +1,7 @@
 """Official downloads: 300W's .pts, WFLW's lists and COFW's .mat files become the same rows."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import h5py
@@ -10,12 +11,15 @@ from downloads import WFLW_ATTRIBUTES, face, picture, pts, wflw_line, write_300w
 from PIL import Image
 
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.data.official import load_300w, load_cofw, load_wflw, read_pts
+from kd_landmarks.data.official import read_pts
 from kd_landmarks.data.rows import check_rows, row_features
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 
 IBUG, WFLW, COFW = (get_scheme(name) for name in ("ibug68", "wflw98", "cofw29"))
+load_300w, load_wflw, load_cofw = (
+    partial(load_rows, scheme=scheme) for scheme in (IBUG, WFLW, COFW)
+)
 
 
 # --- 300W

@@ -29,9 +29,9 @@ from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.crops import FaceCrops, crop_points
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.photos import Photos
-from kd_landmarks.data.push import push_folder
 from kd_landmarks.data.stream_order import training_order
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.hub.push_data import push_folder
 from kd_landmarks.synthetic import generated_dataset
 from kd_landmarks.training import distributed as shares
 from kd_landmarks.training import loop as trainer

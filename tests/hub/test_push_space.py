@@ -237,7 +237,7 @@ def put(hub, path, data, **options):
         (lambda hub: hub.use(HF_HUB_OFFLINE="1"), "HF_HUB_OFFLINE is set"),
         (lambda hub: hub.down(), f"cannot push {REPO}: "),
         (lambda hub: hub.fail_next("/commit/main", status=500), f"the Hub refuses {REPO} (500)"),
-        (lambda hub: put(hub, "thesis.pdf", b"%PDF", private=True), "holds something else, no"),
+        (lambda hub: put(hub, "thesis.pdf", b"%PDF", private=True), "is taken"),
         (lambda hub: put(hub, "README.md", b"mine"), "is there and public: make it private"),
     ],
 )

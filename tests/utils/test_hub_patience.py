@@ -15,7 +15,7 @@ from small_networks import save_small
 
 from kd_landmarks import KDLandmarksError
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.data.push import check_push, push_folder
+from kd_landmarks.hub.push_data import check_push, push_folder
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.utils import hub_patience
 from kd_landmarks.utils.hub_patience import HubWaitError, patient_hub

@@ -40,7 +40,7 @@ class FakeHub:
         self._called("whoami")
         return {"name": "me"}
 
-    def repo_info(self, repo_id: str, *, repo_type: str) -> SimpleNamespace:
+    def repo_info(self, repo_id: str, *, repo_type: str, timeout: float) -> SimpleNamespace:
         self._called("repo_info")
         assert repo_type == "dataset"
         if repo_id not in self.private:
@@ -78,7 +78,7 @@ def root_300w(tmp_path):
 def fake_hub(monkeypatch):
     """A Hub that this process reaches only in imagination."""
     fake = FakeHub()
-    monkeypatch.setattr("kd_landmarks.data.push.HfApi", lambda: fake)
+    monkeypatch.setattr("kd_landmarks.hub.push_data.HfApi", lambda: fake)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return fake
 
@@ -125,7 +125,7 @@ def test_a_public_data_set_gets_no_research_faces(root_300w, tmp_path, fake_hub)
     fake_hub.private["me/300w"] = False
     result = convert_command("300w", root_300w, "--push", "me/300w", "--out", tmp_path / "out")
     assert result.exit_code == 2
-    assert "error: the data set me/300w is there and public: make it private" in result.output
+    assert "error: me/300w is there and public: make it private" in result.output
     assert "upload_folder" not in fake_hub.calls
     assert not (tmp_path / "out").exists()  # found out before the work
 

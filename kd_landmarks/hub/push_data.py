@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from huggingface_hub import HfApi
-from huggingface_hub.errors import RepositoryNotFoundError
 
-from ..errors import KDLandmarksError
+from ..data.card import MISSING_FILE, SCHEME_FILE
 from ..utils.hub import check_repo_id, clear_hub_errors
-from .card import MISSING_FILE, SCHEME_FILE
+from .upload import check_access
 
 # Files of an earlier conversion that a later one may have no file of the same name for.
 _STALE = ["data/*.parquet", MISSING_FILE, SCHEME_FILE]
@@ -22,14 +21,8 @@ def check_push(repo_id: str, private: bool) -> None:
         KDLandmarksError: no such id, no token, no Hub, or what must be private would be public.
     """
     check_repo_id(repo_id)
-    api = HfApi()
     with clear_hub_errors(repo_id):
-        api.whoami()
-        try:
-            public = not api.repo_info(repo_id, repo_type="dataset").private
-        except RepositoryNotFoundError:
-            return
-    _refuse_public(repo_id, private, public)
+        check_access(HfApi(), repo_id, private, "dataset")
 
 
 def push_folder(folder: Path, repo_id: str, private: bool) -> str:
@@ -46,10 +39,7 @@ def push_folder(folder: Path, repo_id: str, private: bool) -> str:
     api = HfApi()
     with clear_hub_errors(repo_id):
         url = api.create_repo(repo_id, repo_type="dataset", private=private, exist_ok=True)
-        # What was there before keeps its visibility.
-        public = not api.repo_info(repo_id, repo_type="dataset").private
-    _refuse_public(repo_id, private, public)
-    with clear_hub_errors(repo_id):
+        check_access(api, repo_id, private, "dataset")  # what was there before keeps its visibility
         api.upload_folder(
             repo_id=repo_id,
             repo_type="dataset",
@@ -58,10 +48,3 @@ def push_folder(folder: Path, repo_id: str, private: bool) -> str:
             delete_patterns=_STALE,
         )
     return str(url)
-
-
-def _refuse_public(repo_id: str, private: bool, public: bool) -> None:
-    if private and public:
-        raise KDLandmarksError(
-            f"the data set {repo_id} is there and public: make it private or give another name"
-        )
