@@ -27,7 +27,7 @@ from kd_landmarks.imaging.crop import to_photo_pixels
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
 from kd_landmarks.synthetic import generated_dataset
-from kd_landmarks.training.data import GENERATED_SEEDS
+from kd_landmarks.training.data import GENERATED_SEEDS, GENERATED_SIZE
 from kd_landmarks.training.recipe import STAGES, load_recipe
 
 
@@ -39,7 +39,7 @@ def main(
     transformers_logging.disable_progress_bar()
     recipe = load_recipe(run / "recipe.yaml")
     margin, scheme = recipe.data.crop_margin, get_scheme(recipe.scheme)
-    size = recipe.data.generated_size
+    size = GENERATED_SIZE
     train, held_back = (
         generated_dataset(count, GENERATED_SEEDS[split], scheme.name, size)
         for split, count in (

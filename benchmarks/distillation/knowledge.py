@@ -29,7 +29,7 @@ from training import SCHEME, SEED, labeled_faces  # noqa: E402
 from kd_landmarks.data.columns import box_array, longer_sides, point_array  # noqa: E402
 from kd_landmarks.evaluation.metrics import nme  # noqa: E402
 from kd_landmarks.models.loading import load_detector  # noqa: E402
-from kd_landmarks.training.pseudo_label_views import draw_views, look  # noqa: E402
+from kd_landmarks.training.pseudo_labels import draw_views, predict_views  # noqa: E402
 from kd_landmarks.training.teachers import FrozenTeacher  # noqa: E402
 from kd_landmarks.utils.environment import on_cpus  # noqa: E402
 
@@ -84,7 +84,7 @@ def main(
 
 def answers(teacher: FrozenTeacher, rows: Dataset) -> NDArray[np.float64]:
     """(faces, N, 2) in photo pixels."""
-    return look(rows, box_array(rows), teacher, SCHEME, draw_views(2), "faces").mean(1)
+    return predict_views(rows, box_array(rows), teacher, SCHEME, draw_views(2), "faces").mean(1)
 
 
 def error(points: NDArray[np.float64], rows: Dataset) -> float:

@@ -112,7 +112,7 @@ class FaceCrops(Dataset):
             self.kept = torch.empty(len(rows), 3, self.cut_size, self.cut_size, dtype=torch.uint8)
             if self.kept.nbytes > NOTEWORTHY_BYTES:
                 logger.info(
-                    "keeping %d crops in memory: %.1f GB (data.keep_crops false decodes them anew)",
+                    "keeping %d crops in memory: %.1f GB (Parquet with --streaming keeps none)",
                     len(rows),
                     self.kept.nbytes / 1e9,
                 )

@@ -162,7 +162,7 @@ def _of_run(folder: Path) -> dict[str, Any]:
     run, stage = folder.parent, folder.name
     if stage not in STAGES or not (run / RECIPE).is_file():
         return {}
-    recipe = load_recipe(run / RECIPE)
+    recipe = load_recipe(run / RECIPE, ignore_unknown=True)
     told: dict[str, Any] = {"name": f"{run.name}-{stage.replace('_', '-')}"}
     settings = getattr(recipe, stage).model_dump(mode="json")
     training = Training(settings=settings, recipe=recipe)
@@ -210,7 +210,8 @@ def _beside_weights(folder: Path, training: Training | None) -> dict[str, Any]:
 
 def _checked(model: type[ModelT], values: dict[str, Any], path: Path) -> ModelT:
     try:
-        return model.model_validate(values)
+        # Settings of earlier versions are left out, too.
+        return model.model_validate(values, extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))

@@ -92,7 +92,7 @@ def _network(training: Training) -> list[str]:
         took = f"; {training.steps:,} steps in {training.seconds / 60:.3g} minutes"
     lines.append(
         f"{settings['epochs']:g} epochs, {settings['batch_size']} faces a step and process, AdamW "
-        f"with a learning rate of up to {settings['learning_rate']:g} ({settings['schedule']}), "
+        f"with a learning rate of up to {settings['learning_rate']:g} (one cycle), "
         f"loss {name}{took}."
     )
     return lines

@@ -25,6 +25,8 @@ from .teachers import add_points
 
 # Which generated faces: the splits share none.
 GENERATED_SEEDS = {"train": 1, "test": 2, "extra": 3}
+GENERATED_SIZE = 160
+"""Pixels of a generated picture's side."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,7 @@ def _generated(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Da
         getattr(settings, f"generated_{split}"),
         GENERATED_SEEDS[split],
         scheme.name,
-        settings.generated_size,
+        GENERATED_SIZE,
         num_proc=os.cpu_count(),
         heads_turned=split == "extra",
     )

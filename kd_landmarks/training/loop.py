@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from timm.utils import ModelEmaV3
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
@@ -84,8 +83,8 @@ def train_network(
     """Train a network to the end of its schedule and save it as `folder/STAGE`.
 
     Continues from the stage's latest checkpoint, where there is one, to the same weights as a
-    straight run: the order of faces, their augmentation, the optimizer, the schedule, the moving
-    average and the random numbers of the network are all restored.
+    straight run: the order of faces, their augmentation, the optimizer, the schedule
+    and the random numbers of the network are all restored.
 
     Args:
         accelerator: of the run; freed of earlier stages.
@@ -101,7 +100,7 @@ def train_network(
         identity: what a checkpoint of this run carries.
 
     Returns:
-        The finished network (the moving average, where the recipe has one) on the run's device.
+        The finished network on the run's device.
 
     Raises:
         KDLandmarksError: for numbers that are not finite, and as the checkpoints do.
@@ -110,9 +109,9 @@ def train_network(
     per_step = settings.batch_size * accelerator.num_processes * run.gradient_accumulation
     steps = max(1, math.ceil(settings.epochs * len(crops) / per_step))
     steps_per_epoch = len(crops) / per_step
-    parameters = decayed_parameters(model, settings.weight_decay)
+    parameters = decayed_parameters(model)
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, fused=True)
-    schedule = learning_rate_schedule(optimizer, settings, steps)
+    schedule = learning_rate_schedule(optimizer, settings.learning_rate, steps)
     progress = Progress()
     checkpoints = checkpoints_of(folder, stage)
     existing = finished_checkpoints(checkpoints)
@@ -120,11 +119,8 @@ def train_network(
     model.to(memory_format=torch.channels_last)
     # Model and optimizer first, since the loader starts where the checkpoint ends.
     network, optimizer = accelerator.prepare(model, optimizer)
-    ema = ModelEmaV3(model, decay=settings.ema, use_warmup=True) if settings.ema else None
     accelerator._custom_objects.clear()
     accelerator.register_for_checkpointing(progress, schedule)
-    if ema:
-        accelerator.register_for_checkpointing(ema)
     identity = {**identity, "stage": stage, "processes": accelerator.num_processes}
     if existing:
         load_checkpoint(accelerator, existing[-1], identity)
@@ -163,8 +159,6 @@ def train_network(
                     output = network(pixel_values=pixels, output_maps=with_maps)
                     parts = step_loss(output, batch)
                     accelerator.backward(parts["loss"])
-                    if settings.clip_norm and accelerator.sync_gradients:
-                        accelerator.clip_grad_norm_(network.parameters(), settings.clip_norm)
                     optimizer.step()
                     optimizer.zero_grad()
                 batches.append({name: value.detach() for name, value in parts.items()})
@@ -177,8 +171,6 @@ def train_network(
                     schedule.step()
                     losses += batches
                 batches = []
-                if ema:
-                    ema.update(model, step=progress.step)
                 progress.step += 1
                 progress.seconds = before + time.monotonic() - began
                 bar.update()
@@ -193,7 +185,7 @@ def train_network(
                     check_finite(accelerator)
                     _record(accelerator, progress, losses, steps_per_epoch, stage, bar)
                     if examiner:
-                        nme = examiner(ema.module if ema else model, processor).result.nme
+                        nme = examiner(model, processor).result.nme
                         progress.history[-1]["validation_nme"] = nme
                         accelerator.log({f"{stage}/validation_nme": nme}, step=progress.step)
                         bar.set_postfix_str(f"{bar.postfix}, validation NME {nme:.2f}")
@@ -201,7 +193,7 @@ def train_network(
                     save_checkpoint(accelerator, checkpoints, progress.step, identity, keep)
                     if stop:
                         raise Stopped(stop)
-        finished = ema.module if ema else accelerator.unwrap_model(network)
+        finished = accelerator.unwrap_model(network)
         if accelerator.is_main_process:
             try:
                 _save_network(finished, processor, folder / stage, settings, progress)
@@ -231,14 +223,13 @@ def _diverged(
     except NotFinite as error:
         kept = finished_checkpoints(checkpoints_of(folder, stage))
         rest = f"goes on from {kept[-1].name}" if kept else f"begins the {stage} anew"
-        clip = f" below {settings.clip_norm:g}" if settings.clip_norm else ", such as 1"
         half = accelerator.mixed_precision == "fp16"
         raise KDLandmarksError(
             f"{stage}: {error} after {progress.step} steps, of which no checkpoint was made. "
             f"--resume {rest}, with the same recipe and so most likely to the same end. Start a "
             f"new run (--recipe {folder}/recipe.yaml) with --{stage}.learning_rate below "
-            f"{settings.learning_rate:g}, or with --{stage}.clip_norm{clip}"
-            + (", or with --run.mixed_precision bf16 instead of fp16" if half else "")
+            f"{settings.learning_rate:g}"
+            + (" or --run.mixed_precision bf16 instead of fp16" if half else "")
         ) from error
 
 

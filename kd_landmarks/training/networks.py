@@ -35,7 +35,7 @@ def build_network(
         KDLandmarksError: for a backbone that timm does not know or that does not suit the head, and
             for weights that cannot be had or do not fit.
     """
-    fields = ("backbone", "head", "image_size", "head_channels", "head_range", "dropout")
+    fields = ("backbone", "head", "image_size", "head_channels")
     try:
         config = KDLandmarksConfig(
             role=role,

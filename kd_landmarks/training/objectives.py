@@ -8,7 +8,7 @@ from ..data.crops import WEIGHTS
 from ..losses.heatmap import map_divergence
 from ..losses.kd import KDLoss
 from ..losses.landmark import landmark_loss
-from ..models import KDLandmarksOutput
+from ..models import KDLandmarksConfig, KDLandmarksOutput
 from .loop import StepLoss
 from .recipe import NetworkSettings
 from .recipe_settings import LossSettings
@@ -70,7 +70,11 @@ def _with_maps(step: StepLoss, settings: NetworkSettings, target: str) -> StepLo
     def both(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         parts = step(output, batch)
         divergence = map_divergence(
-            output.maps, batch[target], settings.head_range, loss.map_sigma, batch.get(WEIGHTS)
+            output.maps,
+            batch[target],
+            KDLandmarksConfig.head_range,
+            loss.map_sigma,
+            batch.get(WEIGHTS),
         )
         maps = loss.map_weight * divergence
         return {**parts, "maps": maps, "loss": parts["loss"] + maps}
@@ -81,9 +85,7 @@ def _with_maps(step: StepLoss, settings: NetworkSettings, target: str) -> StepLo
 def _kd_loss(loss: LossSettings) -> KDLoss:
     return KDLoss(
         loss.variant,
-        loss.scale,
-        loss.main_weight,
-        loss.tough_weight,
-        loss.tolerant_weight,
-        loss.assist,
+        tough_weight=loss.tough_weight,
+        tolerant_weight=loss.tolerant_weight,
+        assist=loss.assist,
     )

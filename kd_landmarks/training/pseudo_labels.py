@@ -1,37 +1,54 @@
-"""What teachers say once, before a student's training: on labeled faces and on unlabeled ones."""
+"""Teachers' points as targets: asked once, before a student's training, in several views of a face.
+
+A view is a mirrored or slightly moved picture. The mean over views is better than one answer, and
+how far the answers lie apart tells how far they are to be trusted.
+"""
 
 import logging
-import os
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import datasets
 import numpy as np
+import torch
 from accelerate.utils import gather_object
 from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+from tqdm.auto import tqdm
 
-from ..data.columns import box_array, point_array
-from ..data.crops import WEIGHTS
+from ..data.columns import box_array
+from ..data.crops import WEIGHTS, cut_crop
 from ..data.photos import Photos
-from ..data.unlabeled import load_unlabeled
 from ..errors import KDLandmarksError
 from ..imaging.boxes import tight_box
+from ..imaging.crop import square_crop, to_photo_pixels
 from ..schemes import LandmarkScheme
-from ..utils.files import new_folder
 from .distributed import share_of
-from .pseudo_label_views import View, draw_views, look
-from .recipe_settings import UnlabeledSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 
 logger = logging.getLogger(__name__)
 
+VIEWS_OF_LABELED = 2
+"""The plain crop and its mirror image: more gain little on faces with ground truth."""
+VIEWS_OF_UNLABELED = 8
+"""Enough to tell by the spread which points are to be trusted."""
+TOLERANCE = 0.01
+"""Spread of a point over the views at which it counts half, in longer sides of the face box."""
+LEAST_AGREEMENT = 0.3
+"""Faces whose points count less in the mean are left out."""
+# How far the views go: within what every recipe's augmentation shows a network in training.
+VIEW_SCALE = 1.12
+VIEW_SHIFT = 0.04
+PICTURES_PER_BATCH = 32
 # A detector's box is not the points' box that networks learn with: the points found in it give the
 # next box. After this many rounds boxes move by less than the views do.
 BOX_ROUNDS = 3
 
 
 def precompute_targets(
-    rows: Dataset, teachers: Mapping[str, FrozenTeacher], scheme: LandmarkScheme, views: int = 2
+    rows: Dataset, teachers: Mapping[str, FrozenTeacher], scheme: LandmarkScheme
 ) -> Dataset:
     """Predict each labeled face once, averaged over views, and store the points as columns.
 
@@ -41,8 +58,6 @@ def precompute_targets(
         rows: in the package's row format.
         teachers: by KD-Loss's names, `tough` and `tolerant`.
         scheme: the landmarks.
-        views: how many views of a face are averaged: 1 for its plain crop, 2 for its mirror image
-            as well, more for slightly moved ones.
 
     Returns:
         `rows` with `tough_landmarks` and `tolerant_landmarks` (N, 2) in photo pixels: they ride
@@ -53,88 +68,24 @@ def precompute_targets(
         label = f"{name} teacher's targets"
         share = share_of(teacher.accelerator, len(rows))
         faces = rows.select(share)
-        found = look(faces, boxes[share], teacher, scheme, draw_views(views), label)
+        views = draw_views(VIEWS_OF_LABELED)
+        found = predict_views(faces, boxes[share], teacher, scheme, views, label)
         points = np.stack(gather_object(list(found.mean(1))))
         rows = add_point_column(rows, TEACHER_COLUMNS[name], points)
     return rows
 
 
-def add_unlabeled(
-    rows: Dataset,
-    settings: UnlabeledSettings,
-    teachers: Mapping[str, FrozenTeacher],
-    scheme: LandmarkScheme,
-    folder: Path,
-    skip_bad_rows: bool = False,
-    allow_outside: bool = False,
-) -> Dataset:
-    """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
-
-    The points are found once and kept in `folder`, for the run's continuation and for other runs
-    (`unlabeled.targets`).
-
-    Args:
-        rows: labeled, with the teachers' columns if they are precomputed.
-        settings: the recipe's section `unlabeled`, with a source or targets.
-        teachers: by KD-Loss's names; the Tough-Teacher's points are the targets, the
-            Tolerant-Teacher's where there is no other.
-        scheme: the landmarks.
-        folder: where the targets are, or are to be kept.
-        skip_bad_rows: as in `load_unlabeled`.
-        allow_outside: as in `load_unlabeled`.
-
-    Returns:
-        `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces, the
-        views' agreement times `settings.weight` for others.
-
-    Raises:
-        KDLandmarksError: without a teacher, for faces that cannot be read, if the teachers agree on
-            no face, and for stored targets of other landmarks or teachers.
-    """
-    stored = Path(settings.targets) if settings.targets else folder
-    if os.path.isdir(stored) or settings.targets:
-        labeled = _stored_targets(stored, scheme)
-    else:
-        faces = load_unlabeled(
-            settings.source or "",
-            settings.split,
-            revision=settings.revision,
-            skip_bad_rows=skip_bad_rows,
-            allow_outside=allow_outside,
-        )
-        labeled = label_faces(faces, settings, teachers, scheme)
-        with new_folder(folder) as partial:
-            labeled.save_to_disk(partial)
-    weights = settings.weight * np.asarray(labeled.with_format("numpy")[WEIGHTS])
-    labeled = _with_weights(labeled.remove_columns(WEIGHTS), weights)
-    rows = _with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))
-    # What a student's training reads, in both.
-    wanted = ["image", "landmarks", "box", WEIGHTS]
-    wanted += [name for name in TEACHER_COLUMNS.values() if name in rows.column_names]
-    missing = sorted(set(wanted) - set(labeled.column_names))
-    if missing:
-        raise KDLandmarksError(
-            f"the targets in {stored} have no {missing[0]}: they were made by other teachers; "
-            "leave unlabeled.targets out to make them anew"
-        )
-    return datasets.concatenate_datasets([part.select_columns(wanted) for part in (rows, labeled)])
-
-
 def label_faces(
-    faces: Dataset,
-    settings: UnlabeledSettings,
-    teachers: Mapping[str, FrozenTeacher],
-    scheme: LandmarkScheme,
+    faces: Dataset, teachers: Mapping[str, FrozenTeacher], scheme: LandmarkScheme
 ) -> Dataset:
     """Unlabeled faces with the teachers' points, weighted by how well the views agree.
 
     A point that stays where it is when the picture is mirrored, moved or scaled is trusted, one
     that wanders is not: with its spread s, the root mean square distance of the views' points from
-    their mean in longer sides of the face box, it counts 1 / (1 + (s / tolerance)^2).
+    their mean in longer sides of the face box, it counts 1 / (1 + (s / `TOLERANCE`)^2).
 
     Args:
         faces: as `load_unlabeled` gives them.
-        settings: views, tolerance, and the least agreement of a face that is kept.
         teachers: by KD-Loss's names.
         scheme: the landmarks.
 
@@ -146,21 +97,21 @@ def label_faces(
     if first is None:
         raise KDLandmarksError(
             "unlabeled faces need a teacher: give the student a KD-Loss (student.loss.name kd) "
-            "that listens to one, or leave unlabeled.source out"
+            "that uses one, or leave unlabeled.source out"
         )
     boxes = box_array(faces)
     for number in range(BOX_ROUNDS):
         label = f"boxes of unlabeled faces, round {number + 1}"
-        found = look(faces, boxes, teachers[first], scheme, [View()], label)
+        found = predict_views(faces, boxes, teachers[first], scheme, [View()], label)
         boxes = np.stack([tight_box(points) for points in found[:, 0]])
-    views = draw_views(settings.views)
+    views = draw_views(VIEWS_OF_UNLABELED)
     points = {
-        name: look(faces, boxes, teacher, scheme, views, f"{name} teacher on unlabeled faces")
+        name: predict_views(faces, boxes, teacher, scheme, views, f"{name} teacher's points")
         for name, teacher in teachers.items()
     }
-    weights = agreement(points[first], settings.tolerance)
+    weights = agreement(points[first], TOLERANCE)
     targets = points[first].mean(1)
-    kept = np.flatnonzero(weights.mean(1) >= settings.least_agreement)
+    kept = np.flatnonzero(weights.mean(1) >= LEAST_AGREEMENT)
     logger.info(
         "unlabeled faces: the teacher agrees with itself on %d of %d, whose points count %.2f",
         len(kept),
@@ -170,7 +121,7 @@ def label_faces(
     if not len(kept):
         raise KDLandmarksError(
             f"on none of {len(faces)} unlabeled faces do the teacher's views agree: train it "
-            "better, or raise unlabeled.tolerance"
+            "longer, or give faces more like those that it was trained on"
         )
     rows = faces.select(kept).remove_columns("box")
     corners = np.stack([tight_box(face) for face in targets[kept]]).astype(np.float32)
@@ -179,7 +130,7 @@ def label_faces(
     rows = add_point_column(rows, "landmarks", targets[kept])
     for name, found in points.items():
         rows = add_point_column(rows, TEACHER_COLUMNS[name], found[kept].mean(1))
-    return _with_weights(rows, weights[kept])
+    return with_weights(rows, weights[kept])
 
 
 def agreement(points: np.ndarray, tolerance: float) -> np.ndarray:
@@ -195,25 +146,110 @@ def agreement(points: np.ndarray, tolerance: float) -> np.ndarray:
     return 1 / (1 + (spread / (tolerance * side[:, None])) ** 2)
 
 
-def _with_weights(rows: Dataset, weights: np.ndarray) -> Dataset:
+def with_weights(rows: Dataset, weights: np.ndarray) -> Dataset:
+    """Rows with how much each landmark counts, (rows, N) of 0 or more, as a column."""
     kind = datasets.List(datasets.Value("float32"), length=weights.shape[1])
     return rows.add_column(WEIGHTS, weights.astype(np.float32).tolist(), feature=kind)
 
 
-def _stored_targets(folder: Path, scheme: LandmarkScheme) -> Dataset:
-    try:
-        rows = Dataset.load_from_disk(str(folder))
-        count = point_array(rows.select([0]), "landmarks").shape[1]
-        if Photos(rows).streamed:
-            raise ValueError("its photos are places in Parquet, which nobody stores")
-    except Exception as error:  # whatever Arrow, JSON or a missing file raise
-        raise KDLandmarksError(
-            f"no targets of unlabeled faces in {folder} ({error}): name the folder `unlabeled` of "
-            "an earlier run"
-        ) from error
-    if count != scheme.num_landmarks:
-        raise KDLandmarksError(
-            f"the targets in {folder} have {count} landmarks, {scheme.name} has "
-            f"{scheme.num_landmarks}"
-        )
-    return rows
+@dataclass(frozen=True)
+class View:
+    """One way to look at a face: a square `scale` times larger, moved by `shift` of its sides."""
+
+    scale: float = 1.0
+    shift: tuple[float, float] = (0.0, 0.0)
+    mirrored: bool = False
+
+
+def draw_views(count: int, seed: int = 0) -> list[View]:
+    """The plain view, its mirror image, and `count - 2` more in such pairs, moved at random."""
+    rng = np.random.default_rng(seed)
+    views = [View()]
+    while len(views) < count:
+        last = views[-1]
+        if last.mirrored:
+            scale = VIEW_SCALE ** rng.uniform(-1, 1)
+            shift = rng.uniform(-VIEW_SHIFT, VIEW_SHIFT, 2)
+            views.append(View(float(scale), (float(shift[0]), float(shift[1]))))
+        else:
+            views.append(View(last.scale, last.shift, mirrored=True))
+    return views[:count]
+
+
+def predict_views(
+    rows: Dataset,
+    boxes: np.ndarray,
+    teacher: FrozenTeacher,
+    scheme: LandmarkScheme,
+    views: Sequence[View],
+    description: str,
+) -> np.ndarray:
+    """A teacher's points in each view of each face.
+
+    Args:
+        rows: with a column `image`.
+        boxes: (rows, 4) in photo pixels, around which the squares are cut.
+        teacher: asked once per row and view.
+        scheme: its landmarks.
+        views: ways to look.
+        description: of the progress bar.
+
+    Returns:
+        (rows, views, N, 2) float64 in photo pixels, mirrored views turned back.
+    """
+    if not len(rows):  # a process's share, where there are more processes than faces
+        return np.zeros((0, len(views), scheme.num_landmarks, 2))
+    pictures = _Views(rows, boxes, teacher, views)
+    loader = DataLoader(pictures, max(1, PICTURES_PER_BATCH // len(views)))
+    main = teacher.accelerator.is_main_process
+    found = []
+    for batch in tqdm(loader, description, leave=False, disable=not main):
+        images = batch.flatten(0, 1).to(teacher.accelerator.device)
+        found.append(teacher(images).cpu().unflatten(0, batch.shape[:2]))
+    points = torch.cat(found).double().numpy()
+    for number, view in enumerate(views):
+        if view.mirrored:
+            points[:, number] = points[:, number][:, list(scheme.flip_permutation)]
+            points[:, number, :, 0] = 1 - points[:, number, :, 0]
+    return np.stack(
+        [
+            [to_photo_pixels(face, square) for face, square in zip(faces, squares, strict=True)]
+            for faces, squares in zip(points, pictures.squares, strict=True)
+        ]
+    )
+
+
+class _Views(TorchDataset):
+    """Every view of a face as one item, uint8 (views, 3, S, S)."""
+
+    def __init__(
+        self, rows: Dataset, boxes: np.ndarray, teacher: FrozenTeacher, views: Sequence[View]
+    ) -> None:
+        self.photos = Photos(rows)
+        self.size = teacher.image_size
+        self.views = views
+        self.squares = [
+            [_moved(square_crop(box, teacher.crop_margin), view) for view in views] for box in boxes
+        ]
+
+    def __len__(self) -> int:
+        return len(self.squares)
+
+    def __getitem__(self, index: int) -> Tensor:
+        photo = self.photos.open(index)
+        crops = []
+        for view, square in zip(self.views, self.squares[index], strict=True):
+            crop = cut_crop(photo, square, self.size)
+            crops.append(crop.flip(-1) if view.mirrored else crop)
+        return torch.stack(crops)
+
+
+def _moved(square: tuple[int, int, int], view: View) -> tuple[int, int, int]:
+    """A square of whole pixels as a view wants it."""
+    left, top, side = square
+    new = max(1, round(side * view.scale))
+    x, y = (
+        round(start + side / 2 + shift * side - new / 2)
+        for start, shift in zip((left, top), view.shift, strict=True)
+    )
+    return x, y, new

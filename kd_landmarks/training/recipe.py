@@ -37,7 +37,6 @@ HARMLESS = {
     "description",
     "stages",
     "data.allow_outside",
-    "data.keep_crops",
     "data.source",
     "run.threads",
     "run.workers",
@@ -48,12 +47,15 @@ HARMLESS = {
 }
 
 
-def load_recipe(spec: str | Path, overrides: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    spec: str | Path, overrides: Mapping[str, Any] | None = None, *, ignore_unknown: bool = False
+) -> Recipe:
     """A recipe by its built-in name or YAML file, with values overridden by dotted keys.
 
     Args:
         spec: `embedded`, `300w`, `wflw`, `cofw`, or the path of a YAML file.
         overrides: such as `{"student.epochs": 3}`.
+        ignore_unknown: leave unknown keys out, to read what an earlier version has finished.
 
     Raises:
         KDLandmarksError: for an unknown recipe, key or stage, and for bad values, each by name.
@@ -78,7 +80,7 @@ def load_recipe(spec: str | Path, overrides: Mapping[str, Any] | None = None) ->
         values[section] = _merged(values.get(base, {}), {} if own is None else own)
     values.setdefault("name", path.stem)
     try:
-        return Recipe.model_validate(values)
+        return Recipe.model_validate(values, extra="ignore" if ignore_unknown else None)
     except ValidationError as error:
         raise KDLandmarksError(f"the recipe {spec} has bad values:\n{_problems(error)}") from error
 

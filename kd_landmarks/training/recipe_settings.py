@@ -61,8 +61,10 @@ class DataSettings(Settings):
         None, description="`generated`, a folder, a file or a Hub data set id (also --data)"
     )
     revision: str | None = Field(None, description="of a Hub data set")
-    train_split: str = "train"
-    test_split: str | None = Field("test", description="null leaves the test faces alone")
+    train_split: str = Field("train", description="part of the data to train on")
+    test_split: str | None = Field(
+        "test", description="part of the data to measure on; null for none"
+    )
     validation_faces: int = Field(
         300,
         ge=0,
@@ -74,12 +76,6 @@ class DataSettings(Settings):
     )
     crop_margin: float = Field(
         1.25, ge=0.5, le=4, description="side of the crop in longer sides of the box"
-    )
-    loose_margin: float = Field(
-        1.8, ge=0.5, le=8, description="surroundings that augmentation sees, in the same unit"
-    )
-    keep_crops: bool = Field(
-        True, description="hold the training crops in memory, decoded; never those of a stream"
     )
     streaming: bool = Field(
         False,
@@ -103,29 +99,32 @@ class DataSettings(Settings):
     )
     generated_train: int = Field(1500, ge=8, le=MOST, description="training faces to generate")
     generated_test: int = Field(300, ge=8, le=MOST, description="test faces to generate")
-    generated_size: int = Field(160, ge=64, le=1024, description="pixels of a generated picture")
 
 
 class ShapeModelSettings(Settings):
     """The active shape model that makes the Soft-landmarks."""
 
-    retained_variance: float = Field(0.9, gt=0, le=1)
+    retained_variance: float = Field(
+        0.9, gt=0, le=1, description="share of the shapes' variance that Soft-landmarks keep"
+    )
     aligned: bool = Field(True, description="compare shapes after similarity Procrustes alignment")
 
 
 class LossSettings(Settings):
     """What a network is trained with."""
 
-    name: Literal["kd", "wing", "l1", "l2", "smooth_l1"] = "wing"
+    name: Literal["kd", "wing", "l1", "l2", "smooth_l1"] = Field(
+        "wing", description="kd is KD-Loss, the others know no teacher"
+    )
     variant: Literal["paper", "author_code", "ours", "wing"] = Field(
         "ours", description="of KD-Loss"
     )
-    scale: float = Field(
-        1.0, gt=0, le=MOST, description="multiplies all coordinates inside KD-Loss"
+    tough_weight: float = Field(
+        1.0, ge=0, le=MOST, description="of the Tough-Teacher's term of KD-Loss; 0 for none"
     )
-    main_weight: float = Field(2.0, ge=0, le=MOST)
-    tough_weight: float = Field(1.0, ge=0, le=MOST)
-    tolerant_weight: float = Field(1.0, ge=0, le=MOST)
+    tolerant_weight: float = Field(
+        1.0, ge=0, le=MOST, description="of the Tolerant-Teacher's term of KD-Loss; 0 for none"
+    )
     assist: Literal["assistive", "l1"] = Field(
         "assistive", description="KD-Loss's own, or for comparison plain L1 to a teacher's points"
     )
@@ -152,25 +151,21 @@ class NetworkSettings(Settings):
         description="start from this checkpoint, of these or of other landmarks: a folder, a Hub "
         "id, or the name of an earlier stage of the run (also --init)",
     )
-    head: Literal["integral", "linear"] = "integral"
-    image_size: int = Field(128, ge=32, le=1024)
-    head_channels: int = Field(96, ge=8, le=1024)
+    head: Literal["integral", "linear"] = Field(
+        "integral", description="`integral`: a map per landmark; `linear`: the paper's"
+    )
+    image_size: int = Field(128, ge=32, le=1024, description="side of the input, in pixels")
+    head_channels: int = Field(96, ge=8, le=1024, description="width of the integral head")
     head_strides: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
-        (8, 16, 32), min_length=1, max_length=8
+        (8, 16, 32),
+        min_length=1,
+        max_length=8,
+        description="of the backbone's feature maps that the integral head joins",
     )
-    head_range: float = Field(1.1, ge=0.5, le=4)
-    dropout: float = Field(0.0, ge=0, lt=1)
 
-    epochs: float = Field(30, gt=0, le=100_000)
+    epochs: float = Field(30, gt=0, le=100_000, description="passes over the training faces")
     batch_size: int = Field(32, ge=2, le=100_000, description="faces per process and step")
-    learning_rate: float = Field(1e-3, gt=0, le=10)
-    weight_decay: float = Field(1e-3, ge=0, le=100)
-    schedule: Literal["one_cycle", "cosine", "constant"] = "one_cycle"
-    warmup: float = Field(0.1, ge=0, lt=1, description="share of the steps")
-    clip_norm: float | None = Field(None, gt=0, le=MOST, description="largest norm of the gradient")
-    ema: float = Field(
-        0.0, ge=0, lt=1, description="decay of the weights' moving average; 0 for none"
-    )
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="the largest, of AdamW")
     loss: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
 
@@ -192,9 +187,6 @@ class TeacherSettings(Settings):
         description="ask the teachers on every augmented picture, or once per un-augmented face; "
         "or take what they said from the data: columns tough_landmarks, tolerant_landmarks",
     )
-    views: int = Field(
-        2, ge=1, le=64, description="pictures of a face that precomputed targets are averaged over"
-    )
     tough: str | None = Field(None, description="a finished Tough-Teacher: folder or Hub id")
     tolerant: str | None = Field(None, description="a finished Tolerant-Teacher: folder or Hub id")
 
@@ -206,23 +198,8 @@ class UnlabeledSettings(Settings):
         None,
         description="a folder of photos, JSON lines, Parquet or a Hub data set id; null for none",
     )
-    split: str | None = None
+    split: str | None = Field(None, description="part of the data; needed where there are several")
     revision: str | None = Field(None, description="of a Hub data set")
-    weight: float = Field(
-        1.0, ge=0, le=MOST, description="of such a face, where a labeled one counts 1"
-    )
-    views: int = Field(
-        8, ge=2, le=64, description="mirrored and slightly moved pictures that are averaged"
-    )
-    tolerance: float = Field(
-        0.01,
-        gt=0,
-        le=MOST,
-        description="spread of a point over the views at which it counts half, in box sides",
-    )
-    least_agreement: float = Field(
-        0.3, ge=0, le=1, description="faces whose points count less in the mean are left out"
-    )
     targets: str | None = Field(
         None, description="folder `unlabeled` of an earlier run: its targets, instead of source"
     )
@@ -231,7 +208,7 @@ class UnlabeledSettings(Settings):
 class RunSettings(Settings):
     """How the run goes, whatever it trains."""
 
-    seed: int = Field(0, ge=0, lt=2**32)
+    seed: int = Field(0, ge=0, lt=2**32, description="of everything that is drawn at random")
     mixed_precision: Literal["no", "fp16", "bf16"] | None = Field(
         None, description="None leaves it to `accelerate launch`"
     )
@@ -245,7 +222,9 @@ class RunSettings(Settings):
     workers: int = Field(1, ge=0, le=64, description="loader processes beside each process")
     evaluate_every: float = Field(5.0, gt=0, le=MOST, description="epochs between validations")
     checkpoint_every: float = Field(1.0, gt=0, le=MOST, description="epochs between checkpoints")
-    keep_checkpoints: int = Field(2, ge=1, le=MOST)
+    keep_checkpoints: int = Field(
+        2, ge=1, le=MOST, description="of the stage in training, the latest"
+    )
     trackers: tuple[str, ...] = Field(
         (), max_length=20, description="of Accelerate: tensorboard, trackio, wandb, …"
     )
@@ -263,9 +242,14 @@ class Recipe(Settings):
     name: Annotated[str, AfterValidator(partial(plain_name, what="this"))] = Field(
         description="of the run's folder in runs/"
     )
-    description: str = ""
+    description: str = Field("", description="for people")
     scheme: str = Field("ibug68", description="ibug68, wflw98, cofw29 or a YAML file")
-    stages: tuple[Stage, ...] = Field(STAGES, min_length=1, max_length=len(STAGES))
+    stages: tuple[Stage, ...] = Field(
+        STAGES,
+        min_length=1,
+        max_length=len(STAGES),
+        description="the networks to train",
+    )
     data: DataSettings = DataSettings()
     shape_model: ShapeModelSettings = ShapeModelSettings()
     teachers: TeacherSettings = TeacherSettings()

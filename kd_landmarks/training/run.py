@@ -26,12 +26,13 @@ from .data import (
 from .loop import StepLoss, train_network
 from .networks import build_network
 from .objectives import plain_step, student_step
-from .pseudo_labels import add_unlabeled, precompute_targets
+from .pseudo_labels import precompute_targets
 from .recipe import STAGES, Recipe
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run
 from .teachers import FrozenTeacher, check_stored_targets, find_teachers, load_teachers
 from .transfer import adopt_landmarks
+from .unlabeled import add_unlabeled
 
 
 def run_recipe(recipe: Recipe, folder: Path) -> None:
@@ -134,8 +135,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             margin,
             augmentation=settings.augmentation,
             flip_permutation=scheme.flip_permutation,
-            loose_margin=recipe.data.loose_margin,
-            keep=recipe.data.keep_crops and not recipe.data.streaming,
+            keep=not recipe.data.streaming,
             seed=recipe.run.seed,
         )
         examiner = None
@@ -180,7 +180,7 @@ def listen(
         check_stored_targets(rows, settings.loss)
         return rows, settings.image_size, student_step(settings, None)
     if recipe.teachers.targets == "precomputed":
-        rows = precompute_targets(rows, teachers, scheme, recipe.teachers.views)
+        rows = precompute_targets(rows, teachers, scheme)
         return rows, settings.image_size, student_step(settings, None)
     sizes = [teacher.image_size for teacher in teachers.values()]
     return rows, max([settings.image_size, *sizes]), student_step(settings, teachers)

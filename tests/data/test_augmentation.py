@@ -211,8 +211,8 @@ def test_low_resolution_moves_nothing():
 
 def test_a_tall_photo_of_a_face_from_the_whole_chain(faces):
     """Everything at once, strongly: sizes, types and finite points whatever is drawn."""
-    strong = AugmentationSettings(
-        rotation=180, scale=3, stretch=2, shift=1, brightness=1, gray=0.5, blur=1,
+    strong = settings(
+        flip=0.5, rotation=180, scale=3, stretch=2, shift=1, brightness=1, gray=0.5, blur=1,
         low_resolution=1, occlusion=1, occlusion_size=(0.01, 1.0),
     )  # fmt: skip
     crops = crops_of(faces, strong, image_size=40)

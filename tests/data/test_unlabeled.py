@@ -16,14 +16,17 @@ from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging import detection
 from kd_landmarks.imaging.detection import find_faces
-from kd_landmarks.training.pseudo_label_views import View, draw_views, look
+from kd_landmarks.training import pseudo_labels
 from kd_landmarks.training.pseudo_labels import (
-    add_unlabeled,
+    View,
     agreement,
+    draw_views,
     label_faces,
     precompute_targets,
+    predict_views,
 )
 from kd_landmarks.training.recipe_settings import UnlabeledSettings
+from kd_landmarks.training.unlabeled import add_unlabeled
 
 SPOT = (171.3, 202.6)
 ONE_POINT = SimpleNamespace(name="one", num_landmarks=1, flip_permutation=(0,))
@@ -63,9 +66,9 @@ def photo(tmp_path):
 def test_every_view_leads_back_to_the_photo(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     views = draw_views(9)
-    found = look(faces, np.asarray(faces["box"]), Teacher(), ONE_POINT, views, "")
+    found = predict_views(faces, np.asarray(faces["box"]), Teacher(), ONE_POINT, views, "")
     # A process may have no face in its share.
-    nobody = look(faces.select([]), np.zeros((0, 4)), Teacher(), ONE_POINT, views, "")
+    nobody = predict_views(faces.select([]), np.zeros((0, 4)), Teacher(), ONE_POINT, views, "")
     assert nobody.shape == (0, *found.shape[1:])
     assert found.shape == (1, 9, 1, 2)
     np.testing.assert_allclose(found[0, :, 0], np.tile(SPOT, (9, 1)), atol=0.1)
@@ -84,7 +87,7 @@ def test_mirrored_views_come_back_in_the_schemes_order(photo):
     """The teacher's points stand from left to right: mirrored, the scheme's last is its first."""
     faces = load_unlabeled(photo / "faces.jsonl")
     row = SimpleNamespace(flip_permutation=(2, 1, 0))
-    found = look(faces, np.asarray(faces["box"]), Teacher(3), row, draw_views(2), "")[0]
+    found = predict_views(faces, np.asarray(faces["box"]), Teacher(3), row, draw_views(2), "")[0]
     np.testing.assert_allclose(found[0], found[1], atol=0.2)
     assert found[1, 0, 0] < found[1, 1, 0] < found[1, 2, 0]
 
@@ -103,8 +106,7 @@ def test_points_count_by_how_well_the_views_agree():
 def test_the_points_make_the_box(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
-    settings = UnlabeledSettings(views=4)
-    rows = label_faces(faces, settings, {"tough": Teacher(3), "tolerant": Teacher(3)}, scheme)
+    rows = label_faces(faces, {"tough": Teacher(3), "tolerant": Teacher(3)}, scheme)
     points = np.asarray(rows["landmarks"][0])
     np.testing.assert_allclose(points[1], SPOT, atol=1.5)  # a blob as large as its face's crop
     np.testing.assert_allclose(rows["box"][0], [*points.min(0), *points.max(0)], atol=1e-4)
@@ -117,15 +119,15 @@ def test_a_face_on_which_the_views_disagree_is_left_out(photo):
     torch.manual_seed(0)
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
     with pytest.raises(KDLandmarksError, match=r"on none of 1 unlabeled faces"):
-        label_faces(faces, UnlabeledSettings(), {"tough": Teacher(3, wander=0.1)}, scheme)
+        label_faces(faces, {"tough": Teacher(3, wander=0.1)}, scheme)
 
 
 def test_targets_are_averaged_over_the_views(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     teachers = {"tough": Teacher(3), "tolerant": Teacher(3)}
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
-    rows = precompute_targets(faces, teachers, scheme, views=2)
-    views = look(faces, np.asarray(faces["box"]), Teacher(3), scheme, draw_views(2), "")
+    rows = precompute_targets(faces, teachers, scheme)
+    views = predict_views(faces, np.asarray(faces["box"]), Teacher(3), scheme, draw_views(2), "")
     for column in ("tough_landmarks", "tolerant_landmarks"):
         np.testing.assert_allclose(rows[column][0], views[0].mean(0), atol=1e-3)
 
@@ -145,7 +147,8 @@ def labeled():
     return face_rows().remove_columns(["soft_landmarks", "tolerant_landmarks"])
 
 
-def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path):
+def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monkeypatch):
+    monkeypatch.setattr(pseudo_labels, "TOLERANCE", 0.1)
     source = tmp_path / "photos"
     source.mkdir()
     lines = []
@@ -153,19 +156,19 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path):
         labeled[number]["image"].save(source / f"{number}.png")
         lines.append(json.dumps({"image": f"{number}.png", "box": labeled[number]["box"]}))
     (source / "faces.jsonl").write_text("\n".join(lines))
-    settings = UnlabeledSettings(source=str(source), weight=0.5, views=2)
+    settings = UnlabeledSettings(source=str(source))
     folder = tmp_path / "unlabeled"
     rows = add_unlabeled(labeled, settings, {"tough": Steady()}, SCHEME, folder)
     weights = np.asarray(rows[WEIGHTS])
     assert len(rows) == 9
     assert (weights[:6] == 1).all()
-    assert (weights[6:] <= 0.5).all()
-    assert weights[6:].max() > 0.4
+    assert ((weights[6:] > 0) & (weights[6:] <= 1)).all()
+    assert weights[6:].min() < 1
     np.testing.assert_array_equal(rows["landmarks"][:6], labeled["landmarks"])
     np.testing.assert_array_equal(rows["landmarks"][6:], rows["tough_landmarks"][6:])
 
     # kept for the run's continuation, and for other runs: nobody is asked again
-    other = UnlabeledSettings(targets=str(folder), weight=0.5)
+    other = UnlabeledSettings(targets=str(folder))
     for again in (settings, other):
         repeated = add_unlabeled(labeled, again, {}, SCHEME, folder)
         np.testing.assert_array_equal(repeated["landmarks"], rows["landmarks"])
@@ -189,7 +192,7 @@ def test_targets_that_are_none_are_refused(labeled, tmp_path):
 def test_without_a_teacher_nobody_labels(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     with pytest.raises(KDLandmarksError, match="unlabeled faces need a teacher"):
-        label_faces(faces, UnlabeledSettings(), {}, ONE_POINT)
+        label_faces(faces, {}, ONE_POINT)
 
 
 # --- where they come from

@@ -10,7 +10,6 @@ SCRIPT = REPOSITORY / "train_accelerate.py"
 TINY = {
     "data.generated_train": 40,
     "data.generated_test": 12,
-    "data.generated_size": 96,
     "data.validation_faces": 8,
     "tough_teacher.backbone": "mobilenetv2_035",
     "tough_teacher.head_strides": "[8, 16, 32]",
@@ -21,7 +20,6 @@ TINY = {
     "student.image_size": 32,
     "student.batch_size": 8,
     "student.epochs": 2,
-    "student.ema": 0.9,
     "student.learning_rate": 0.002,
     "run.workers": 0,
     "run.threads": 1,

@@ -262,6 +262,16 @@ def test_a_runs_figures_without_sense_are_refused(tmp_path, told):
     assert len(str(caught.value)) <= 510
 
 
+def test_settings_that_recipes_no_longer_have_are_left_out(tmp_path):
+    folder = save_run(tmp_path / "run", stages=("student",)) / "student"
+    recipe = folder.parent / "recipe.yaml"
+    recipe.write_text(recipe.read_text().replace("student:\n", "student:\n  ema: 0.9\n"))
+    change_json(folder / "training.json", settings={"epochs": 3, "ema": 0.9, "loss": {"scale": 1}})
+    text = render_card(read_checkpoint(folder))
+    assert "3 epochs" in text
+    assert "ema" not in text.split("```yaml")[-1]
+
+
 def test_what_old_settings_leave_unsaid_is_as_in_a_recipe(network):
     told = {"settings": {"epochs": 3, "loss": {"name": "l1"}}}
     (network / "training.json").write_text(json.dumps(told))

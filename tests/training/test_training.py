@@ -15,8 +15,9 @@ import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
 from kd_landmarks.cli import app
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.synthetic import generate_face, generated_dataset
+from kd_landmarks.training import pseudo_labels
 from kd_landmarks.training.optimization import learning_rate_schedule
-from kd_landmarks.training.recipe import STAGES, NetworkSettings, load_recipe
+from kd_landmarks.training.recipe import STAGES, load_recipe
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
 from kd_landmarks.training.teachers import add_point_column
@@ -60,7 +61,7 @@ def test_the_folder_holds_report_recipe_and_shape_model(finished):
         assert entry["parameters"] == sum(value.numel() for value in model.parameters())
     assert 0 < metrics["soft_landmarks_nme"] < 10
     recipe = load_recipe(folder / "recipe.yaml")
-    assert (recipe.student.epochs, recipe.student.ema) == (2, 0.9)
+    assert recipe.student.epochs == 2
     assert ShapeModel.from_pretrained(folder / "shape_model").num_components >= 1
     for name in ("ced.png", "predictions.png"):
         assert Image.open(folder / name).width > 500
@@ -104,7 +105,8 @@ def test_a_students_teacher_may_be_a_column_of_the_data(tmp_path):
     assert history[-1]["tough"] != 0
 
 
-def test_unlabeled_faces_join_a_students_training(finished, tmp_path):
+def test_unlabeled_faces_join_a_students_training(finished, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr(pseudo_labels, "TOLERANCE", 1)  # whatever the hardly trained teacher says
     folder, _ = finished
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -116,13 +118,14 @@ def test_unlabeled_faces_join_a_students_training(finished, tmp_path):
             lines.write(json.dumps({"image": f"{number}.png", "box": corners}) + "\n")
     words = tiny_arguments("--output", tmp_path / "run", "--stages", "student")
     words += ["--teachers.tough", folder / "tough_teacher", "--unlabeled.source", photos]
-    words += ["--teachers.tolerant", folder / "tolerant_teacher", "--unlabeled.tolerance", "1"]
+    words += ["--teachers.tolerant", folder / "tolerant_teacher"]
     # Nothing is held back, and twenty drawn faces join the forty.
     words += ["--data.generated_extra", "20", "--data.validation_faces", "0"]
-    status, output = run_training(*words)
-    assert status == 0, output
-    assert "40 train, no validation, 12 test faces" in output
-    assert "the teacher agrees with itself on 12 of 12" in output
+    with caplog.at_level("INFO", "kd_landmarks"):
+        result = CliRunner().invoke(app, ["train", *map(str, words)])
+    assert result.exit_code == 0, result.output
+    assert "40 train, no validation, 12 test faces" in result.output
+    assert "12 of 12" in caplog.text
     # (60 + 12) faces, 2 epochs, batches of 8
     training = json.loads((tmp_path / "run/student/training.json").read_text())
     assert training["steps"] == 18
@@ -223,7 +226,7 @@ def test_two_processes_measure_what_one_does(finished, tmp_path):
 def test_two_processes_train_together(tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     words = tiny_arguments("--output", tmp_path / "run", run__mixed_precision="bf16")
-    words += ["--run.gradient_accumulation", "2", "--student.clip_norm", "1"]
+    words += ["--run.gradient_accumulation", "2"]
     status, output = run_training(*words, launcher=launcher)
     assert status == 0, output
     # 32 faces, 2 epochs, 2 processes of batch 8, 2 batches a step
@@ -270,9 +273,8 @@ def test_bad_rows_stop_a_run_or_are_listed_and_left_out(own_faces, tmp_path, cap
 
 @pytest.mark.parametrize("steps", [1, 2, 8, 9, 10, 19, 200])
 def test_a_run_of_any_length_has_a_learning_rate(steps):
-    settings = NetworkSettings(learning_rate=0.1, warmup=0.1)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
-    schedule = learning_rate_schedule(optimizer, settings, steps)
+    schedule = learning_rate_schedule(optimizer, 0.1, steps)
     rates = []
     for _ in range(steps):
         rates += schedule.get_last_lr()
