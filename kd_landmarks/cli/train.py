@@ -2,9 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ..utils.logging import set_up_logging
 from .app import app
@@ -21,13 +22,30 @@ accelerate launch -m kd_landmarks train --recipe 300w …   on all accelerators 
 Four stages, each a network: tough_teacher learns the ground truth, tolerant_teacher the
 Soft-landmarks, student with both, baseline is the same student without them.
 
-Every value of a recipe can be given by its dotted name, such as --student.epochs 40 or --data.box
-dataset; kd_landmarks/training/recipe_settings.py explains them all.
+Every value of a recipe can be given by its dotted name, such as --student.epochs 40, and is listed
+below.
 """
 
 
+class _Train(TyperCommand):
+    """Its help lists the keys of a recipe, too."""
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        from ..training.recipe import recipe_keys
+
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for key, meaning in recipe_keys().items():
+            section = key.partition(".")[0] if "." in key else "recipe"
+            sections.setdefault(section, []).append((f"--{key}", meaning))
+        for section, keys in sections.items():
+            with formatter.section(f"Values of {section}"):
+                formatter.write_dl(keys)
+
+
 @app.command(
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True}, help=TRAIN_HELP
+    cls=_Train,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+    help=TRAIN_HELP,
 )
 def train(
     context: typer.Context,

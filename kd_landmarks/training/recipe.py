@@ -1,10 +1,11 @@
 """Recipes: YAML files that say how a run trains, their overrides and their checks."""
 
 import os
+from argparse import SUPPRESS, ArgumentParser
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NoReturn, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -100,31 +101,37 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
         KDLandmarksError: for an argument that is no known recipe key, or has no value.
     """
     known = recipe_keys()
-    overrides: dict[str, Any] = {}
-    rest = list(arguments)
-    while rest:
-        argument = rest.pop(0)
-        key, equals, text = argument.removeprefix("--").partition("=")
-        if not argument.startswith("--") or key not in known:
-            option = argument.partition("=")[0]
-            raise KDLandmarksError(f"unknown option {shown(option)}{_near(key, known)}")
-        if not equals:
-            if not rest or rest[0].startswith("--"):
-                raise KDLandmarksError(f"--{key} needs a value: --{key} VALUE")
-            text = rest.pop(0)
-        overrides[key] = _value(text)
-    return overrides
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=SUPPRESS)
+    for key in known:
+        parser.add_argument(f"--{key}", dest=key)
+    values, rest = parser.parse_known_args(arguments)
+    if rest:
+        option = rest[0].partition("=")[0]
+        raise KDLandmarksError(
+            f"unknown option {shown(option)}{_near(option.removeprefix('--'), known)}"
+        )
+    return {key: _value(text) for key, text in vars(values).items()}
+
+
+class _Parser(ArgumentParser):
+    """One that leaves it to the command line to print errors and to exit."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise what is wrong with an option."""
+        raise KDLandmarksError(message.removeprefix("argument "))
 
 
 def recipe_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, str]:
-    """Every dotted key of a recipe, with its meaning where it is not plain from the name."""
+    """Every dotted key of a recipe with its meaning, and the words that it takes."""
     keys: dict[str, str] = {}
     for name, field in model.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             keys.update(recipe_keys(kind, f"{prefix}{name}."))
         else:
-            keys[prefix + name] = field.description or ""
+            words = get_args(kind) if get_origin(kind) is Literal else ()
+            choices = f" ({', '.join(words)})" if words else ""
+            keys[prefix + name] = f"{field.description}{choices}"
     return keys
 
 

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from ..data.augmentation import AugmentationSettings
+from ..data.augmentation_settings import AugmentationSettings
 from ..errors import shown
 from ..utils.parsing import plain_name
 

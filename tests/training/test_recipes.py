@@ -154,8 +154,8 @@ def test_overrides_arrive_with_the_recipes_types(arguments, values):
         (["--student", "3"], "unknown option '--student'"),
         (["student.epochs", "3"], r"unknown option 'student.epochs' .*--student.epochs"),
         (["--zzz"], "unknown option '--zzz'$"),
-        (["--student.epochs"], "--student.epochs needs a value"),
-        (["--student.epochs", "--run.seed", "3"], "--student.epochs needs a value"),
+        (["--student.epochs"], "--student.epochs: expected one"),
+        (["--student.epochs", "--run.seed", "3"], "--student.epochs: expected one"),
     ],
 )
 def test_unknown_options_are_named_with_their_neighbors(arguments, complaint):

@@ -17,7 +17,7 @@ from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.synthetic import generate_face, generated_dataset
 from kd_landmarks.training import pseudo_labels
 from kd_landmarks.training.optimization import learning_rate_schedule
-from kd_landmarks.training.recipe import STAGES, load_recipe
+from kd_landmarks.training.recipe import STAGES, load_recipe, recipe_keys
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
 from kd_landmarks.training.teachers import add_point_column
@@ -177,6 +177,14 @@ def test_bad_input_ends_with_one_clear_message(words, message, tmp_path):
     assert result.output.count("error: ") == 1
     assert message in result.output.replace("\n", " ")
     assert not (tmp_path / "run/tough_teacher").exists()
+
+
+def test_the_help_tells_what_every_key_means():
+    result = CliRunner().invoke(app, ["train", "--help"])
+    assert result.exit_code == 0
+    words = result.output.split()
+    assert set(words) >= {f"--{key}" for key in recipe_keys()}
+    assert "faces per process and step" in " ".join(words)
 
 
 def test_a_folder_that_is_taken_is_not_touched(tmp_path):
