@@ -13,7 +13,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from accelerate import Accelerator
 from datasets import Dataset
 from record import print_table, record
 from transformers.utils import logging as transformers_logging
@@ -21,7 +20,7 @@ from transformers.utils import logging as transformers_logging
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.crops import crop_points, crop_squares
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.evaluation.examiner import Examiner
+from kd_landmarks.evaluation.evaluate import evaluate_detector
 from kd_landmarks.evaluation.metrics import nme
 from kd_landmarks.imaging.crop import to_photo_pixels
 from kd_landmarks.models.loading import load_detector
@@ -54,14 +53,11 @@ def main(
             name: _mean_shape_nme(rows, mean_shape, margin, scheme) for name, rows in sets.items()
         }
     }
-    accelerator = Accelerator(cpu=True)
     for stage in STAGES:
         if (run / stage).is_dir():
             model, processor = load_detector(run / stage)
             scores[stage] = {
-                name: Examiner(accelerator, rows, scheme, model.config.image_size, margin)(
-                    model, processor
-                ).result.nme
+                name: evaluate_detector(model, processor, rows, scheme).result.nme
                 for name, rows in sets.items()
             }
     print_table(

@@ -25,6 +25,7 @@ _ROOMS = {
     "LandmarkScheme": "schemes",
     "ShapeModel": "training.shape_model",
     "default_checkpoint": "inference.checkpoints",
+    "evaluate": "evaluation.evaluate",
     "get_scheme": "schemes",
     "load_rows": "data.loading",
     "nme": "evaluation.metrics",
@@ -33,6 +34,7 @@ _ROOMS = {
 if TYPE_CHECKING:
     from .data.loading import load_rows
     from .errors import KDLandmarksError
+    from .evaluation.evaluate import evaluate
     from .evaluation.metrics import LandmarkEvaluator, nme
     from .inference.checkpoints import default_checkpoint
     from .inference.pipeline import FaceLandmarkPipeline
@@ -61,6 +63,7 @@ __all__ = [
     "LandmarkScheme",
     "ShapeModel",
     "default_checkpoint",
+    "evaluate",
     "get_scheme",
     "load_rows",
     "nme",

@@ -20,7 +20,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import typer
-from accelerate import Accelerator
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
@@ -30,13 +29,12 @@ from training import REPOSITORY, finish  # noqa: E402
 from kd_landmarks import default_checkpoint, load_rows  # noqa: E402
 from kd_landmarks.data.columns import point_array  # noqa: E402
 from kd_landmarks.data.rows import photo_id  # noqa: E402
-from kd_landmarks.evaluation.examiner import Examiner  # noqa: E402
 from kd_landmarks.evaluation.metrics import nme  # noqa: E402
+from kd_landmarks.evaluation.predictions import predict_rows  # noqa: E402
 from kd_landmarks.models.loading import load_detector  # noqa: E402
 from kd_landmarks.schemes import get_scheme  # noqa: E402
 from kd_landmarks.training.recipe_settings import STAGE_LABELS  # noqa: E402
 from kd_landmarks.training.run_folder import METRICS  # noqa: E402
-from kd_landmarks.utils.environment import on_cpus  # noqa: E402
 
 FOLDS, SEED = 5, 0
 CHECKPOINTS = REPOSITORY / "checkpoints"
@@ -160,14 +158,10 @@ def of_visibility(folder: Path) -> dict[str, dict[str, dict[str, Any]]]:
     scheme = get_scheme("cofw29")
     rows = load_rows(folder / "data/test.jsonl", scheme=scheme, allow_outside=True)
     truth, seen = point_array(rows, "landmarks"), np.array(rows["visible"], bool)
-    accelerator = Accelerator(cpu=on_cpus())
     told: dict[str, dict[str, dict[str, Any]]] = {}
     for stage in STAGE_LABELS:
         model, processor = load_detector(folder / "run" / stage)
-        examiner = Examiner(
-            accelerator, rows, scheme, model.config.image_size, processor.crop_margin
-        )
-        found = examiner(model, processor).points
+        found = predict_rows(model, processor, rows).points
         told[stage] = {}
         for name, chosen in (("visible", seen), ("hidden", ~seen)):
             faces = chosen.any(axis=1)

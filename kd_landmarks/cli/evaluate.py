@@ -96,51 +96,30 @@ def evaluate(
     if plots is not None:
         check_writable(plots, folder=True)
 
-    import os
-    from dataclasses import replace
-
     from .. import default_checkpoint
-    from ..data.detected import with_detected_boxes
-    from ..data.loading import load_rows
-    from ..data.rows import check_rows
-    from ..evaluation.evaluate import evaluate_detector
+    from ..evaluation.evaluate import evaluate as measure
     from ..evaluation.report import evaluation_text, versions, write_pictures
-    from ..models.loading import detector_scheme, load_detector
 
-    source = model or default_checkpoint()
-    name = model or Path(source).name
-    detector, processor = load_detector(source)
-    scheme = detector_scheme(detector, source)
-    rows = load_rows(
+    name = model or Path(default_checkpoint()).name
+    found = measure(
+        model,
         data,
         split,
-        scheme=scheme,
-        box="gt" if box == "detector" else box,
+        box=box,
+        normalizer=normalizer,
+        batch_size=batch_size,
+        progress=True,
         revision=revision,
         skip_bad_rows=skip_bad_rows,
         allow_outside=allow_outside,
     )
-    rows = check_rows(rows, scheme, skip_bad_rows, num_proc=os.cpu_count())
-    missed: list[str] | None = None
-    if box == "detector":
-        rows, missed = with_detected_boxes(rows, progress=True)
-    evaluation = evaluate_detector(
-        detector,
-        processor,
-        rows,
-        scheme,
-        normalizer=normalizer,
-        batch_size=batch_size,
-        progress=True,
-    )
-    evaluation = replace(evaluation, missed=missed)
 
     where = data if split is None else f"{data}, {split}"
-    protocol = f"{scheme.name}, {normalizer}, box: {box}, crop margin {processor.crop_margin:g}"
-    print(evaluation_text(evaluation, f"{name} on {where}\n{protocol}"))
+    protocol = f"{found.scheme.name}, {normalizer}, box: {box}, crop margin {found.crop_margin:g}"
+    print(evaluation_text(found, f"{name} on {where}\n{protocol}"))
     if json is not None:
         asked = {"model": name, "data": data, "split": split, "revision": revision, "box": box}
-        write_json(json, {**asked, "versions": versions(), **evaluation.to_dict()})
+        write_json(json, {**asked, "versions": versions(), **found.to_dict()})
     if plots is not None:
-        title = f"{Path(name).name}, {len(rows)} faces, {normalizer}, box: {box}"
-        write_pictures(evaluation, rows, plots, title)
+        title = f"{Path(name).name}, {len(found.rows)} faces, {normalizer}, box: {box}"
+        write_pictures(found, found.rows, plots, title)

@@ -14,7 +14,7 @@ from ..inference.confidence import Calibration, log_spread, sigmoid
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..utils.files import check_writable, new_file
 from ..utils.parsing import read_json_object
-from .labeled import detect_rows
+from .predictions import predict_rows
 
 # A point counts as right within this share of the face box's longer side of the truth: about 6 % of
 # the distance between the eyes' outer corners, twice a good detector's mean error.
@@ -49,10 +49,10 @@ def scores_and_errors(
             f"a {model.config.head} head has no maps whose spread tells how sure a point is: "
             "calibrate a detector with an integral head"
         )
-    points, scores = detect_rows(model, processor, rows, progress)
-    away = np.linalg.norm(points - point_array(rows, "landmarks"), axis=-1)
-    assert scores is not None, "the integral head has scores"
-    return scores, away / longer_sides(box_array(rows))[:, None]
+    found = predict_rows(model, processor, rows, progress=progress)
+    away = np.linalg.norm(found.points - point_array(rows, "landmarks"), axis=-1)
+    assert found.scores is not None, "the integral head has scores"
+    return found.scores, away / longer_sides(box_array(rows))[:, None]
 
 
 def calibrate_checkpoint(

@@ -1,23 +1,35 @@
 """Measuring a finished detector on faces with ground truth, as `kd-landmarks evaluate` does."""
 
+import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
-from accelerate import Accelerator
 from datasets import Dataset
 from numpy.typing import NDArray
 
 from ..data.columns import point_array
+from ..data.detected import with_detected_boxes
+from ..data.loading import load_rows
+from ..data.rows import COLUMNS, TARGETS, check_rows
 from ..errors import KDLandmarksError
+from ..inference.checkpoints import default_checkpoint
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.loading import check_same_landmarks
+from ..models.loading import check_same_landmarks, detector_scheme, load_detector
 from ..schemes import LandmarkScheme
-from ..utils.environment import on_cpus
+from ..utils.environment import devices
 from ..utils.values import one_of, whole
-from .examiner import Examiner
-from .metrics import NORMALIZERS, ErrorSummary, EvaluationResult, bootstrap_interval, nme
+from .metrics import (
+    NORMALIZERS,
+    ErrorSummary,
+    EvaluationResult,
+    LandmarkEvaluator,
+    bootstrap_interval,
+    nme,
+)
+from .predictions import predict_rows
 
 # Of the bootstrap interval: the same errors always give the same interval.
 SEED = 0
@@ -28,11 +40,10 @@ class Evaluation:
     """What a detector scored on rows.
 
     Attributes:
+        rows: the faces.
         result: scores of all faces, each face's error in the order of the rows, and the scores of
             groups of faces.
         points: (rows, N, 2) the detector's landmarks in photo pixels.
-        sources: where each face's row was read.
-        subset_of: each face's subset, "" for none.
         interval: 95 % bootstrap interval, over faces, of the NME in percent.
         scheme: the landmarks.
         crop_margin: of the detector's crop.
@@ -41,15 +52,24 @@ class Evaluation:
             here; None where boxes were given.
     """
 
+    rows: Dataset
     result: EvaluationResult
     points: NDArray[np.float64]
-    sources: list[str]
-    subset_of: list[str]
     interval: tuple[float, float]
     scheme: LandmarkScheme
     crop_margin: float
     parameters: int
     missed: list[str] | None = None
+
+    @property
+    def sources(self) -> list[str]:
+        """Where each face's row was read."""
+        return list(self.rows["source"])
+
+    @property
+    def subset_of(self) -> list[str]:
+        """Each face's subset, "" for none."""
+        return list(self.rows["subset"])
 
     @property
     def subsets(self) -> dict[str, ErrorSummary]:
@@ -98,6 +118,58 @@ class Evaluation:
         }
 
 
+def evaluate(
+    model: str | Path | None,
+    data: str | Path,
+    split: str | None = None,
+    *,
+    box: str = "gt",
+    normalizer: str = "inter_ocular",
+    batch_size: int = 64,
+    progress: bool = False,
+    **loading: Any,
+) -> Evaluation:
+    """Measure a detector on faces with ground truth, as `kd-landmarks evaluate` does.
+
+    Args:
+        model: checkpoint folder or Hub id; None for the package's own detector.
+        data: JSON lines or Parquet (a file or a folder), the official folder of 300W, WFLW or COFW,
+            or the id of a data set on the Hub.
+        split: part of the data; needed where there are several.
+        box: around each face: `gt`, tight around the ground truth; `dataset`, the data's own; or
+            `detector`, the package's face detector's, whose misses are in no score.
+        normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
+        batch_size: faces per forward pass.
+        progress: show progress bars on stderr.
+        loading: `revision`, `skip_bad_rows` and `allow_outside` of `load_rows`.
+
+    Raises:
+        KDLandmarksError: for a model or data that cannot be read, bad rows, and as
+            `evaluate_detector`.
+    """
+    one_of("box", box, ("gt", "dataset", "detector"))
+    one_of("normalizer", normalizer, NORMALIZERS)
+    source = model or default_checkpoint()
+    detector, processor = load_detector(source)
+    scheme = detector_scheme(detector, source)
+    boxes = "gt" if box == "detector" else box
+    rows = load_rows(str(data), split, scheme=scheme, box=boxes, **loading)
+    rows = check_rows(rows, scheme, loading.get("skip_bad_rows", False), num_proc=os.cpu_count())
+    missed: list[str] | None = None
+    if box == "detector":
+        rows, missed = with_detected_boxes(rows, progress=progress)
+    found = evaluate_detector(
+        detector,
+        processor,
+        rows,
+        scheme,
+        normalizer=normalizer,
+        batch_size=batch_size,
+        progress=progress,
+    )
+    return replace(found, missed=missed)
+
+
 def evaluate_detector(
     model: KDLandmarksForKeypointDetection,
     processor: KDLandmarksImageProcessor,
@@ -106,20 +178,17 @@ def evaluate_detector(
     *,
     normalizer: str = "inter_ocular",
     batch_size: int = 64,
-    accelerator: Accelerator | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """Measure a detector on faces, in photo pixels, on the crop that it was trained on.
+    """Measure a loaded detector, in photo pixels, on the crop that it was trained on, in float32.
 
     Args:
-        model: the detector; it is moved to the accelerator's device.
+        model: the detector; it is moved to the GPU, where there is one.
         processor: its image processor.
         rows: checked faces in the row format (`load_rows`, then `check_rows`).
         scheme: the landmarks of the rows.
         normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
-        batch_size: faces per process and forward pass.
-        accelerator: where to compute; None for the GPU where there is one, in float32. All its
-            processes must call this and get the same.
+        batch_size: faces per forward pass.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -131,31 +200,56 @@ def evaluate_detector(
     if not len(rows):
         raise KDLandmarksError("there are no faces to evaluate on: give rows")
     check_same_landmarks(model, scheme, "the model")
-    sources = list(rows["source"])
-    _check_truth(point_array(rows, "landmarks"), sources, scheme, normalizer)
-    accelerator = accelerator or Accelerator(cpu=on_cpus(), mixed_precision="no")
-    examiner = Examiner(
-        accelerator,
-        rows,
-        scheme,
-        model.config.image_size,
-        processor.crop_margin,
-        batch_size=batch_size,
-        normalizer=normalizer,
-        progress="faces" if progress else "",
-    )
-    found = examiner(model.to(accelerator.device), processor)
-    _, low, high = bootstrap_interval(found.result.errors, seed=SEED)
+    _check_truth(point_array(rows, "landmarks"), list(rows["source"]), scheme, normalizer)
+    model = model.to(devices()[0])
+    points = predict_rows(model, processor, rows, batch_size=batch_size, progress=progress).points
+    result = measure(points, rows, scheme, normalizer)
+    _, low, high = bootstrap_interval(result.errors, seed=SEED)
     return Evaluation(
-        result=found.result,
-        points=found.points,
-        sources=sources,
-        subset_of=list(rows["subset"]),
+        rows=rows,
+        result=result,
+        points=points,
         interval=(low, high),
         scheme=scheme,
         crop_margin=processor.crop_margin,
         parameters=sum(value.numel() for value in model.parameters()),
     )
+
+
+def measure(
+    points: NDArray[np.float64],
+    rows: Dataset,
+    scheme: LandmarkScheme,
+    normalizer: str = "inter_ocular",
+) -> EvaluationResult:
+    """Compare points with the ground truth of rows.
+
+    Args:
+        points: (rows, N, 2) in photo pixels.
+        rows: in the row format.
+        scheme: the landmarks of both.
+        normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
+    """
+    evaluator = LandmarkEvaluator(scheme, normalizer)
+    groups = group_columns(rows)
+    evaluator.update(np.arange(len(rows)), points, point_array(rows, "landmarks"), groups)
+    return evaluator.compute(expected=len(rows))
+
+
+def group_columns(rows: Dataset) -> dict[str, list[str] | list[int]]:
+    """The columns by whose values faces are grouped: `subset`, and the attributes that are flags.
+
+    Attributes are the whole numbers that the row format does not know. Those with other values
+    than 0 and 1, such as an age or somebody's own id, make no groups.
+    """
+    groups = {"subset": list(rows["subset"])} if "subset" in rows.column_names else {}
+    for name, kind in rows.features.items():
+        whole = (getattr(kind, "dtype", None) or "").startswith(("int", "uint", "bool"))
+        if whole and name not in (*COLUMNS, *TARGETS, "visible"):
+            values = list(rows[name])
+            if set(values) <= {0, 1}:
+                groups[name] = [int(value) for value in values]
+    return groups
 
 
 def _check_truth(

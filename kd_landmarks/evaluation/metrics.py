@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.stats import bootstrap
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
@@ -135,10 +136,19 @@ def bootstrap_interval(
     values = _errors(errors)
     if not 0 < confidence < 1:
         raise KDLandmarksError(f"confidence is {confidence}: give a share between 0 and 1")
-    rng = np.random.default_rng(seed)
-    means = [rng.choice(values, len(values)).mean() for _ in range(resamples)]
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return float(values.mean()), float(low), float(high)
+    mean = float(values.mean())
+    if len(values) == 1:  # which has nothing to be drawn from
+        return mean, mean, mean
+    found = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=resamples,
+        batch=1000,
+        confidence_level=confidence,
+        method="percentile",
+        random_state=seed,
+    ).confidence_interval
+    return mean, float(found.low), float(found.high)
 
 
 @dataclass(frozen=True)

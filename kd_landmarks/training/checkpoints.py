@@ -9,7 +9,7 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -23,16 +23,22 @@ from ..utils.parsing import read_json_object
 from .health import NotFinite, check_finite
 
 MANIFEST = "manifest.json"
-_FORMAT = "kd-landmarks checkpoint 1"
+_FORMAT = "kd-landmarks checkpoint 2"
 
 
 def save_checkpoint(
-    accelerator: Accelerator, folder: Path, step: int, identity: Mapping[str, Any], keep: int
+    accelerator: Accelerator,
+    state: Iterable[Any],
+    folder: Path,
+    step: int,
+    identity: Mapping[str, Any],
+    keep: int,
 ) -> Path:
     """Write the training state as `folder/step_XXXXXXXX` and drop the oldest beyond `keep`.
 
     Args:
-        accelerator: holds model, optimizer, loader and everything registered for checkpointing.
+        accelerator: holds network, optimizer, schedule, and what is registered for checkpointing.
+        state: the network and its optimizer, which have to be finite.
         folder: of this stage's checkpoints.
         step: optimizer steps done.
         identity: what a run that continues from here must agree with; plain JSON types.
@@ -42,7 +48,7 @@ def save_checkpoint(
         NotFinite: if the state is none to go on from; on all processes, nothing is written.
         KDLandmarksError: if it cannot be written (a full disk); earlier checkpoints stay.
     """
-    check_finite(accelerator)
+    check_finite(accelerator, state)
     final = folder / f"step_{step:08d}"
     partial = folder / f".{final.name}.partial"
     try:
@@ -95,11 +101,13 @@ def drop_checkpoints(folder: Path, stage: str) -> None:
         checkpoints.parent.rmdir()
 
 
-def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str, Any]) -> int:
+def load_checkpoint(
+    accelerator: Accelerator, state: Iterable[Any], path: Path, identity: Mapping[str, Any]
+) -> int:
     """Restore everything that `save_checkpoint` stored and return its step.
 
     Raises:
-        KDLandmarksError: if a file is missing or altered, the folder is no checkpoint of ours, or
+        KDLandmarksError: if a file is missing or altered, the folder is no such checkpoint, or
             it belongs to another run (`identity` differs), or it is not finite. Nothing has been
             changed on disk then.
     """
@@ -123,7 +131,7 @@ def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str,
             )
     try:
         # Accelerate would unpickle these whatever they hold; what passes here runs no code.
-        for file in path.glob("custom_checkpoint_*.pkl"):
+        for file in (*path.glob("custom_checkpoint_*.pkl"), *path.glob("scheduler*.bin")):
             torch.load(file, map_location="cpu", weights_only=True)
         _quietly(accelerator.load_state, str(path))
     except Exception as error:
@@ -131,7 +139,7 @@ def load_checkpoint(accelerator: Accelerator, path: Path, identity: Mapping[str,
             f"the checkpoint {path} does not fit this run ({_reason(error)}); {remedy}"
         ) from error
     try:
-        check_finite(accelerator)
+        check_finite(accelerator, state)
     except NotFinite as error:
         raise KDLandmarksError(f"the checkpoint {path} is of no use: {error}; {remedy}") from error
     return int(manifest["step"])
@@ -159,7 +167,8 @@ def _manifest(path: Path, remedy: str) -> dict[str, Any]:
     )
     if not sound:
         raise KDLandmarksError(
-            f"{path} is no checkpoint of this program: {MANIFEST} says {shown(manifest)}; {remedy}"
+            f"{path} is not a checkpoint of this version: its {MANIFEST} says {shown(manifest)}; "
+            f"{remedy}"
         )
     return manifest
 

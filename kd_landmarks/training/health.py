@@ -1,6 +1,6 @@
 """Numbers that are not finite: found by all processes together, before a checkpoint keeps them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -62,7 +62,7 @@ class Watch:
         alone = self.accelerator.num_processes == 1 and stop_requested() > 0
         return alone or step % self.every == 0
 
-    def look(self) -> int:
+    def read(self) -> int:
         """Read the losses since the last look; the signal that asks any process to stop, or 0.
 
         Raises:
@@ -94,19 +94,18 @@ class Watch:
         return f"the loss is {loss.item()}"
 
 
-def check_finite(accelerator: Accelerator, *others: torch.nn.Module) -> None:
-    """Look at all that a checkpoint holds: networks, moving averages, states of optimizers.
+def check_finite(accelerator: Accelerator, state: Iterable[Any]) -> None:
+    """Look at what a checkpoint holds.
 
     Args:
-        accelerator: holds them.
-        others: further networks.
+        accelerator: of the run.
+        state: what has a `state_dict()`: the network and its optimizer.
 
     Raises:
         NotFinite: on all processes, naming a tensor.
     """
-    parts = [*accelerator._models, *others, *accelerator._optimizers, *accelerator._custom_objects]
     names, verdicts = [], []
-    for part in parts:
+    for part in state:
         for name, value in _tensors(part.state_dict(), type(part).__name__):
             names.append(name)
             verdicts.append(value.isfinite().all().to(accelerator.device))

@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from ..data.crops import FaceCrops, TrainingOrder
 from ..data.stream_order import training_order
 from ..errors import KDLandmarksError, shown
-from ..evaluation.examiner import Examiner
+from ..evaluation.predictions import to_pixel_values
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor, KDLandmarksOutput
 from ..utils.files import new_folder, write_json
 from ..utils.signals import Stopped, loader_worker, stopping_between_steps
@@ -30,7 +30,6 @@ from .checkpoints import (
     save_checkpoint,
 )
 from .health import NotFinite, Watch, check_finite
-from .networks import to_pixel_values
 from .optimization import decayed_parameters, learning_rate_schedule
 from .recipe import NetworkSettings
 from .recipe_settings import RunSettings
@@ -43,11 +42,15 @@ StepLoss = Callable[[KDLandmarksOutput, Mapping[str, Tensor]], Mapping[str, Tens
 
 @dataclass
 class Progress:
-    """How far a stage is; rides in its checkpoints."""
+    """How far the stage in training is; part of its checkpoints."""
 
     step: int = 0
     seconds: float = 0.0
     history: list[dict[str, float]] = field(default_factory=list)
+
+    def reset(self) -> None:
+        """Begin another stage."""
+        self.step, self.seconds, self.history = 0, 0.0, []
 
     def state_dict(self) -> dict[str, Any]:
         """Plain values, for Accelerate."""
@@ -61,33 +64,17 @@ class Progress:
         """
         step, seconds, history = (state.get(name) for name in ("step", "seconds", "history"))
         if type(step) is not int or step < 0 or not isinstance(seconds, int | float):
-            raise ValueError(f"step {shown(step)} after {shown(seconds)} seconds is no progress")
+            raise ValueError(f"invalid progress: step {shown(step)}, {shown(seconds)} seconds")
         if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
-            raise ValueError(f"{shown(history)} is no history")
+            raise ValueError(f"invalid history: {shown(history)}")
         self.step, self.seconds, self.history = step, seconds, list(history)
 
 
-def train_network(
-    accelerator: Accelerator,
-    stage: str,
-    model: KDLandmarksForKeypointDetection,
-    processor: KDLandmarksImageProcessor,
-    crops: FaceCrops,
-    step_loss: StepLoss,
-    settings: NetworkSettings,
-    run: RunSettings,
-    examiner: Examiner | None,
-    folder: Path,
-    identity: Mapping[str, Any],
-) -> KDLandmarksForKeypointDetection:
-    """Train a network to the end of its schedule and save it as `folder/STAGE`.
+@dataclass(frozen=True)
+class StageTraining:
+    """One network to be trained, and what its training takes.
 
-    Continues from the stage's latest checkpoint, where there is one, to the same weights as a
-    straight run: the order of faces, their augmentation, the optimizer, the schedule
-    and the random numbers of the network are all restored.
-
-    Args:
-        accelerator: of the run; freed of earlier stages.
+    Attributes:
         stage: name of the folder.
         model: the network, with its starting weights.
         processor: its image processor, saved beside it.
@@ -95,35 +82,64 @@ def train_network(
         step_loss: the network's output and the batch to the loss's parts.
         settings: the network's section of the recipe.
         run: the recipe's `run` section.
-        examiner: measures on validation faces, or None.
         folder: of the run.
         identity: what a checkpoint of this run carries.
+        progress: registered with the accelerator for its checkpoints; started anew here.
+        validate: NME in percent on the validation faces, on all processes; None without any.
+    """
 
-    Returns:
-        The finished network on the run's device.
+    stage: str
+    model: KDLandmarksForKeypointDetection
+    processor: KDLandmarksImageProcessor
+    crops: FaceCrops
+    step_loss: StepLoss
+    settings: NetworkSettings
+    run: RunSettings
+    folder: Path
+    identity: Mapping[str, Any]
+    progress: Progress
+    validate: Callable[[], float] | None = None
+
+    @property
+    def checkpoints(self) -> Path:
+        """Where its checkpoints are."""
+        return checkpoints_of(self.folder, self.stage)
+
+
+def train_network(accelerator: Accelerator, training: StageTraining) -> None:
+    """Train a network to the end of its schedule and save it as `folder/STAGE`.
+
+    Continues from the stage's latest checkpoint, where there is one, to the same weights as a
+    straight run: the order of faces, their augmentation, the optimizer, the schedule and the random
+    numbers of the network are all restored.
+
+    Args:
+        accelerator: of the run; freed of earlier stages.
+        training: the stage.
 
     Raises:
         KDLandmarksError: for numbers that are not finite, and as the checkpoints do.
         Stopped: by a signal (`kd_landmarks.utils.signals`), behind a checkpoint of that step.
     """
+    stage, model, processor = training.stage, training.model, training.processor
+    settings, run, progress = training.settings, training.run, training.progress
+    crops = training.crops
+    progress.reset()
     per_step = settings.batch_size * accelerator.num_processes * run.gradient_accumulation
     steps = max(1, math.ceil(settings.epochs * len(crops) / per_step))
     steps_per_epoch = len(crops) / per_step
     parameters = decayed_parameters(model)
     optimizer = torch.optim.AdamW(parameters, lr=settings.learning_rate, fused=True)
     schedule = learning_rate_schedule(optimizer, settings.learning_rate, steps)
-    progress = Progress()
-    checkpoints = checkpoints_of(folder, stage)
-    existing = finished_checkpoints(checkpoints)
+    existing = finished_checkpoints(training.checkpoints)
     # Channels last: convolutions on CPUs and GPUs alike are up to 1.4 times faster.
     model.to(memory_format=torch.channels_last)
     # Model and optimizer first, since the loader starts where the checkpoint ends.
-    network, optimizer = accelerator.prepare(model, optimizer)
-    accelerator._custom_objects.clear()
-    accelerator.register_for_checkpointing(progress, schedule)
-    identity = {**identity, "stage": stage, "processes": accelerator.num_processes}
+    network, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
+    state = (network, optimizer)
+    identity = {**training.identity, "stage": stage, "processes": accelerator.num_processes}
     if existing:
-        load_checkpoint(accelerator, existing[-1], identity)
+        load_checkpoint(accelerator, state, existing[-1], identity)
         if accelerator.is_main_process:
             logger.info("%s continues from %s", stage, existing[-1].name)
     order = training_order(
@@ -150,14 +166,14 @@ def train_network(
     batches: list[dict[str, Tensor]] = []
     keep = run.keep_checkpoints
     with stopping_between_steps():
-        with bar, _diverged(accelerator, stage, settings, folder, progress):
+        with bar, _diverged(accelerator, training):
             for batch in loader if progress.step < steps else ():
                 with accelerator.accumulate(network):
                     pixels = to_pixel_values(batch["image"], processor)
                     pixels = pixels.contiguous(memory_format=torch.channels_last)
                     with_maps = settings.loss.map_weight > 0
                     output = network(pixel_values=pixels, output_maps=with_maps)
-                    parts = step_loss(output, batch)
+                    parts = training.step_loss(output, batch)
                     accelerator.backward(parts["loss"])
                     optimizer.step()
                     optimizer.zero_grad()
@@ -180,55 +196,49 @@ def train_network(
                 )
                 stop = 0
                 if to_evaluate or to_save or watch.due(progress.step):
-                    stop = watch.look()
+                    stop = watch.read()
                 if to_evaluate:
-                    check_finite(accelerator)
-                    _record(accelerator, progress, losses, steps_per_epoch, stage, bar)
-                    if examiner:
-                        nme = examiner(model, processor).result.nme
+                    check_finite(accelerator, state)
+                    _record(accelerator, training, losses, steps_per_epoch, bar)
+                    if training.validate:
+                        nme = training.validate()
                         progress.history[-1]["validation_nme"] = nme
                         accelerator.log({f"{stage}/validation_nme": nme}, step=progress.step)
                         bar.set_postfix_str(f"{bar.postfix}, validation NME {nme:.2f}")
                 if progress.step < steps and (to_save or stop):
-                    save_checkpoint(accelerator, checkpoints, progress.step, identity, keep)
+                    place = training.checkpoints
+                    save_checkpoint(accelerator, state, place, progress.step, identity, keep)
                     if stop:
                         raise Stopped(stop)
-        finished = accelerator.unwrap_model(network)
         if accelerator.is_main_process:
             try:
-                _save_network(finished, processor, folder / stage, settings, progress)
+                _save_network(training)
             except Exception as error:
                 raise KDLandmarksError(
-                    f"could not write the finished {stage} to {folder / stage} ({error}): make "
+                    f"could not write the finished {stage} to {training.folder} ({error}): make "
                     "room, then run again with --resume, which repeats what came after its last "
                     "checkpoint"
                 ) from error
-            drop_checkpoints(folder, stage)
+            drop_checkpoints(training.folder, stage)
         accelerator.wait_for_everyone()
     accelerator.free_memory()
-    return finished.eval()
 
 
 @contextmanager
-def _diverged(
-    accelerator: Accelerator,
-    stage: str,
-    settings: NetworkSettings,
-    folder: Path,
-    progress: Progress,
-) -> Iterator[None]:
+def _diverged(accelerator: Accelerator, training: StageTraining) -> Iterator[None]:
     """Say of numbers that are not finite what is left of the stage, and what to change."""
     try:
         yield
     except NotFinite as error:
-        kept = finished_checkpoints(checkpoints_of(folder, stage))
+        stage, folder, progress = training.stage, training.folder, training.progress
+        kept = finished_checkpoints(training.checkpoints)
         rest = f"goes on from {kept[-1].name}" if kept else f"begins the {stage} anew"
         half = accelerator.mixed_precision == "fp16"
         raise KDLandmarksError(
             f"{stage}: {error} after {progress.step} steps, of which no checkpoint was made. "
             f"--resume {rest}, with the same recipe and so most likely to the same end. Start a "
             f"new run (--recipe {folder}/recipe.yaml) with --{stage}.learning_rate below "
-            f"{settings.learning_rate:g}"
+            f"{training.settings.learning_rate:g}"
             + (" or --run.mixed_precision bf16 instead of fp16" if half else "")
         ) from error
 
@@ -255,13 +265,13 @@ def _due(step: int, interval: float, steps: int) -> bool:
 
 def _record(
     accelerator: Accelerator,
-    progress: Progress,
+    training: StageTraining,
     losses: list[dict[str, Tensor]],
     steps_per_epoch: float,
-    stage: str,
     bar: tqdm,
 ) -> None:
     """Average the losses since the last record over steps and processes, and keep them."""
+    progress, stage = training.progress, training.stage
     if not losses:  # loss scaling left all steps out
         progress.history.append({"epoch": progress.step / steps_per_epoch})
         return
@@ -275,21 +285,17 @@ def _record(
     bar.postfix = f"loss {values['loss']:.4f}"
 
 
-def _save_network(
-    model: KDLandmarksForKeypointDetection,
-    processor: KDLandmarksImageProcessor,
-    final: Path,
-    settings: NetworkSettings,
-    progress: Progress,
-) -> None:
+def _save_network(training: StageTraining) -> None:
     """The `from_pretrained`-able folder: there whole, or not at all."""
-    training = {
-        "settings": settings.model_dump(mode="json"),
+    progress = training.progress
+    record = {
+        "settings": training.settings.model_dump(mode="json"),
         "steps": progress.step,
         "seconds": round(progress.seconds, 1),
         "history": progress.history,
     }
-    with new_folder(final) as folder:
+    model = training.model.eval()
+    with new_folder(training.folder / training.stage) as folder:
         model.to(memory_format=torch.contiguous_format).save_pretrained(folder)
-        processor.save_pretrained(folder)
-        write_json(folder / "training.json", training)
+        training.processor.save_pretrained(folder)
+        write_json(folder / "training.json", record)

@@ -7,7 +7,6 @@ import timm
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from torch.nn import functional as F
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from ..errors import KDLandmarksError
@@ -60,19 +59,6 @@ def build_network(
         crop_margin=crop_margin,
     )
     return model, processor
-
-
-def to_pixel_values(images: Tensor, processor: KDLandmarksImageProcessor) -> Tensor:
-    """uint8 crops (batch, 3, S, S) to a network's input, resized where its size is another."""
-    size = (processor.size["height"], processor.size["width"])
-    pixels = images.float()
-    if pixels.shape[-2:] != size:
-        pixels = F.interpolate(pixels, size, mode="bilinear", antialias=True)
-    mean, std = (
-        torch.tensor(values, device=images.device).view(3, 1, 1) * 255
-        for values in (processor.image_mean, processor.image_std)
-    )
-    return (pixels - mean) / std
 
 
 def _check_forward(model: KDLandmarksForKeypointDetection) -> None:

@@ -5,12 +5,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset
+from numpy.typing import NDArray
 
 from ..data.columns import spread
-from ..evaluation.examiner import Examiner, Predictions, milliseconds_per_face
+from ..evaluation.evaluate import measure
+from ..evaluation.metrics import EvaluationResult
 from ..evaluation.plots import plot_ced
+from ..evaluation.predictions import milliseconds_per_face, predict_rows
 from ..evaluation.report import SCORE_COLUMNS, face_pictures, score_cells, versions
 from ..imaging.drawing import contact_sheet
 from ..imaging.output import save_drawing
@@ -29,14 +33,21 @@ DRAWN_FACES = 6
 
 @dataclass(frozen=True)
 class ExaminedNetwork:
-    """A finished network: what metrics.json says of it, and its predictions on the measured set."""
+    """A finished network.
+
+    Attributes:
+        entry: what metrics.json says of it.
+        points: (rows, N, 2) its landmarks on the measured faces, in photo pixels.
+        result: their errors.
+    """
 
     entry: dict[str, Any]
-    predictions: Predictions
+    points: NDArray[np.float64]
+    result: EvaluationResult
 
 
 def examine_networks(
-    accelerator: Accelerator, folder: Path, sets: FaceSets, scheme: LandmarkScheme, margin: float
+    accelerator: Accelerator, folder: Path, sets: FaceSets, scheme: LandmarkScheme
 ) -> dict[str, ExaminedNetwork]:
     """Score every finished network of a run on its validation and test faces.
 
@@ -48,17 +59,17 @@ def examine_networks(
             continue
         model, processor = load_detector(folder / stage)
         model = model.to(accelerator.device)
-        size = model.config.image_size
         entry: dict[str, Any] = {}
         for name in ("validation", "test"):
             rows = getattr(sets, name)
             if rows is not None:
-                found = Examiner(accelerator, rows, scheme, size, margin)(model, processor)
-                entry[name] = found.result.to_dict()
+                points = predict_rows(model, processor, rows, accelerator=accelerator).points
+                result = measure(points, rows, scheme)
+                entry[name] = result.to_dict()
         entry["parameters"] = sum(value.numel() for value in model.parameters())
         if accelerator.is_main_process:
             entry["torch_ms_per_face"] = milliseconds_per_face(model)
-        examined[stage] = ExaminedNetwork(entry, found)
+        examined[stage] = ExaminedNetwork(entry, points, result)
     return examined
 
 
@@ -85,11 +96,10 @@ def write_report(
         "networks": entries,
     }
     write_json(folder / METRICS, metrics)
-    predictions = {stage: network.predictions for stage, network in networks.items()}
     title = f"{recipe.name}, {len(rows)} {split} faces, inter-ocular, box: {data.box}"
-    draw_ced(predictions, title, folder / "ced.png")
-    drawn = folder / "predictions.png"
-    draw_predictions(rows, predictions, scheme, data.crop_margin, drawn)
+    draw_ced(networks, title, folder / "ced.png")
+    points = {stage: network.points for stage, network in networks.items()}
+    draw_predictions(rows, points, scheme, data.crop_margin, folder / "predictions.png")
     return (
         f"\n{title}\n{results_table(entries)}\n"
         f"Soft-landmarks against the ground truth: {soft_nme:.2f} % NME\n"
@@ -120,7 +130,7 @@ def results_table(networks: Mapping[str, Mapping[str, Any]]) -> str:
 
 def draw_predictions(
     rows: Dataset,
-    predictions: Mapping[str, Predictions],
+    points: Mapping[str, NDArray[np.float64]],
     scheme: LandmarkScheme,
     margin: float,
     path: Path,
@@ -129,7 +139,7 @@ def draw_predictions(
 
     Args:
         rows: the faces measured.
-        predictions: stage to its points on them.
+        points: stage to its points on them, (rows, N, 2).
         scheme: of the points.
         margin: of the networks' crop.
         path: of the PNG to write.
@@ -137,13 +147,13 @@ def draw_predictions(
     chosen = spread(len(rows), DRAWN_FACES)
     pictures = [
         picture
-        for found in predictions.values()
-        for picture in face_pictures(rows, found.points, chosen, scheme, margin)
+        for found in points.values()
+        for picture in face_pictures(rows, found, chosen, scheme, margin)
     ]
     save_drawing(contact_sheet(pictures, columns=len(chosen)), path, "plots")
 
 
-def draw_ced(predictions: Mapping[str, Predictions], title: str, path: Path) -> None:
+def draw_ced(networks: Mapping[str, ExaminedNetwork], title: str, path: Path) -> None:
     """Cumulative error curves of the run's networks."""
-    curves = {STAGE_LABELS[stage]: found.result.errors for stage, found in predictions.items()}
+    curves = {STAGE_LABELS[stage]: network.result.errors for stage, network in networks.items()}
     plot_ced(curves, path, title=title)

@@ -3,6 +3,7 @@
 import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,9 +11,12 @@ from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration, broadcast_object_list, set_seed
 from datasets import Dataset
 
+from ..data.columns import point_array
 from ..data.crops import FaceCrops
 from ..errors import KDLandmarksError
-from ..evaluation.examiner import Examiner
+from ..evaluation.metrics import nme
+from ..evaluation.predictions import predict_rows
+from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..schemes import LandmarkScheme, get_scheme
 from ..utils.environment import on_cpus
 from .checkpoints import drop_checkpoints
@@ -23,7 +27,7 @@ from .data import (
     soft_landmarks_nme,
     with_generated,
 )
-from .loop import StepLoss, train_network
+from .loop import Progress, StageTraining, StepLoss, train_network
 from .networks import build_network
 from .objectives import plain_step, student_step
 from .pseudo_labels import precompute_targets
@@ -93,6 +97,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     )
     identity = {"run": run_identity(folder), "data": sets.digest()}
     accelerator.init_trackers(recipe.name, config={})
+    progress = Progress()
+    accelerator.register_for_checkpointing(progress)
 
     # The networks, one after another.
     for stage in STAGES:
@@ -114,7 +120,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         rows, image_size = train_rows, settings.image_size
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
-            rows, image_size, step_loss = listen(recipe, teachers, scheme, rows)
+            rows, image_size, step_loss = student_targets(recipe, teachers, scheme, rows)
             if recipe.unlabeled.source or recipe.unlabeled.targets:
                 with accelerator.main_process_first():
                     rows = add_unlabeled(
@@ -138,27 +144,23 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             keep=not recipe.data.streaming,
             seed=recipe.run.seed,
         )
-        examiner = None
-        if sets.validation is not None:
-            examiner = Examiner(
-                accelerator, sets.validation, scheme, settings.image_size, margin, keep=True
-            )
-        train_network(
-            accelerator,
-            stage,
-            model,
-            processor,
-            crops,
-            step_loss,
-            settings,
-            recipe.run,
-            examiner,
-            folder,
-            identity,
+        training = StageTraining(
+            stage=stage,
+            model=model,
+            processor=processor,
+            crops=crops,
+            step_loss=step_loss,
+            settings=settings,
+            run=recipe.run,
+            folder=folder,
+            identity=identity,
+            progress=progress,
+            validate=validation(accelerator, model, processor, sets.validation, scheme),
         )
+        train_network(accelerator, training)
 
     # Every finished network of the folder, measured and drawn.
-    networks = examine_networks(accelerator, folder, sets, scheme, margin)
+    networks = examine_networks(accelerator, folder, sets, scheme)
     if accelerator.is_main_process:
         print(write_report(folder, recipe, sets, scheme, networks, soft_nme))
     for tracker in accelerator.trackers:
@@ -171,7 +173,27 @@ def share_cores(accelerator: Accelerator, threads: int | None) -> None:
     torch.set_num_threads(threads or max(1, (cores or 1) // accelerator.num_processes))
 
 
-def listen(
+def validation(
+    accelerator: Accelerator,
+    model: KDLandmarksForKeypointDetection,
+    processor: KDLandmarksImageProcessor,
+    rows: Dataset | None,
+    scheme: LandmarkScheme,
+) -> Callable[[], float] | None:
+    """What measures a network in training: NME in percent on rows, whose crops stay in memory."""
+    if rows is None:
+        return None
+    crops = FaceCrops(rows, model.config.image_size, processor.crop_margin, keep=True)
+    truth = point_array(rows, "landmarks")
+
+    def measure() -> float:
+        found = predict_rows(model, processor, crops, accelerator=accelerator)
+        return float(nme(found.points, truth, scheme).mean())
+
+    return measure
+
+
+def student_targets(
     recipe: Recipe, teachers: dict[str, FrozenTeacher], scheme: LandmarkScheme, rows: Dataset
 ) -> tuple[Dataset, int, StepLoss]:
     """The student's rows, crop size and loss: teachers asked now, at every step, or not at all."""

@@ -10,11 +10,11 @@ from torch import Tensor
 
 from ..data.crops import crop_squares
 from ..errors import KDLandmarksError
+from ..evaluation.predictions import to_pixel_values
 from ..imaging.crop import to_photo_pixels
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import check_same_landmarks, load_detector
 from ..schemes import LandmarkScheme, get_scheme
-from .networks import to_pixel_values
 from .recipe import Recipe
 from .recipe_settings import STAGE_LABELS, LossSettings
 from .run_folder import stage_is_finished
@@ -24,7 +24,7 @@ TEACHER_COLUMNS = {"tough": "tough_landmarks", "tolerant": "tolerant_landmarks"}
 
 
 class FrozenTeacher:
-    """A teacher that only speaks: evaluation mode, no gradient, any crop size in."""
+    """A finished teacher: evaluation mode, no gradient, crops of any size."""
 
     def __init__(
         self,
@@ -37,9 +37,8 @@ class FrozenTeacher:
         self.crop_margin = processor.crop_margin
         self.processor = processor
         self.accelerator = accelerator
-        self.model = accelerator.prepare_model(model, evaluation_mode=True)
-        # Teachers are no part of a checkpoint: they come from where they were given.
-        accelerator._models.pop()
+        # Not by `prepare`, which would make it a part of the checkpoints.
+        self.model = model.to(accelerator.device)
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from datasets import Dataset
 from torch import nn
 
 from ..data.columns import box_array, longer_sides, point_array, spread
-from ..evaluation.labeled import detect_rows
+from ..evaluation.predictions import predict_rows
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import load_detector
 from ..schemes import LandmarkScheme
@@ -61,7 +61,7 @@ def match_landmarks(
         rows: faces in the row format.
     """
     faces = rows.select(spread(len(rows), MATCHED_FACES))
-    points, _ = detect_rows(model, processor, faces)
+    points = predict_rows(model, processor, faces).points
     truth = point_array(faces, "landmarks")
     away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1)
     sides = longer_sides(box_array(faces))[:, None, None]

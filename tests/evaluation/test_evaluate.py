@@ -10,8 +10,10 @@ from PIL import Image
 
 import kd_landmarks
 from kd_landmarks.data.loading import load_rows
+from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.evaluation.evaluate import evaluate_detector
 from kd_landmarks.evaluation.metrics import bootstrap_interval
+from kd_landmarks.evaluation.predictions import predict_rows
 from kd_landmarks.imaging.crop import square_crop, to_crop_units, to_photo_pixels
 from kd_landmarks.imaging.drawing import REFERENCE_COLOR
 from kd_landmarks.models.loading import load_detector
@@ -122,6 +124,25 @@ def test_a_detector_that_answers_the_ground_truth_has_no_error(checkpoint, tmp_p
     # and drawn, it covers the ground truth
     sheet = np.asarray(Image.open(tmp_path / "plots/worst.png"))
     assert not (sheet == REFERENCE_COLOR).all(-1).any()
+
+
+def test_one_call_of_python_measures_as_the_command(truth, checkpoint, errors):
+    found = kd_landmarks.evaluate(checkpoint, truth[0], "test")
+    assert found.result.nme == pytest.approx(errors.mean(), abs=1e-4)
+    assert set(found.subsets) == {"east", "west"}
+    with pytest.raises(KDLandmarksError, match="box='face'"):
+        kd_landmarks.evaluate(checkpoint, truth[0], box="face")
+
+
+def test_a_head_with_maps_scores_its_points(truth, noise_checkpoint):
+    rows = load_rows(truth[0], scheme=SCHEME)
+    model, processor = load_detector(noise_checkpoint)
+    every = predict_rows(model, processor, rows, batch_size=3)
+    some = predict_rows(model, processor, rows.select([2]))
+    assert every.points.shape == (4, 68, 2)
+    assert ((every.scores >= 0) & (every.scores <= 1)).all()
+    np.testing.assert_allclose(some.points[0], every.points[2], atol=1e-3)
+    np.testing.assert_allclose(some.scores[0], every.scores[2], atol=1e-5)
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])

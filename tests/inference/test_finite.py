@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from accelerate import Accelerator
 from detectors import save_detector, write_faces
 from PIL import Image
 from safetensors.torch import load_file, save_file
@@ -13,8 +12,7 @@ from small_networks import save_small
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.evaluation.examiner import Examiner
-from kd_landmarks.evaluation.labeled import detect_rows
+from kd_landmarks.evaluation.predictions import predict_rows
 from kd_landmarks.inference.tracking import FaceTracker
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
@@ -138,27 +136,13 @@ def rows(tmp_path):
 
 
 @pytest.mark.parametrize("where", ["processor", "network"])
-def test_no_such_number_gets_into_what_rows_are_labeled_with(rows, tmp_path, where):
+def test_no_such_number_gets_into_predictions_of_rows(rows, tmp_path, where):
     folder = save_detector(tmp_path / "model", SCHEME, np.full((68, 2), 0.5))
     model, processor = load_detector(folder)
-    assert np.isfinite(detect_rows(model, processor, rows)[0]).all()
-    if where == "processor":
-        break_processor(processor, float("nan"))
-    else:
-        model.head.linear.bias.data[0] = float("nan")
-    with pytest.raises(KDLandmarksError, match="not finite"):
-        detect_rows(model, processor, rows)
-
-
-@pytest.mark.parametrize("where", ["processor", "network"])
-def test_no_such_number_gets_into_scores(rows, tmp_path, where):
-    folder = save_detector(tmp_path / "model", SCHEME, np.full((68, 2), 0.5))
-    model, processor = load_detector(folder)
-    examine = Examiner(Accelerator(cpu=True), rows, SCHEME, 32, 1.4)
-    assert np.isfinite(examine(model, processor).points).all()
+    assert np.isfinite(predict_rows(model, processor, rows).points).all()
     if where == "processor":
         processor.image_std = [0.2, 0.0, 0.2]
     else:
-        model.head.linear.bias.data[0] = float("inf")
+        model.head.linear.bias.data[0] = float("nan")
     with pytest.raises(KDLandmarksError, match="not finite"):
-        examine(model, processor)
+        predict_rows(model, processor, rows)

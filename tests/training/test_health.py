@@ -19,10 +19,8 @@ NAN = float("nan")
 def accelerator():
     one = Accelerator(cpu=True)
     one.free_memory()
-    one._custom_objects.clear()
     yield one
     one.free_memory()
-    one._custom_objects.clear()
 
 
 def batch(*rows, column=None):
@@ -39,7 +37,7 @@ def test_a_loss_that_is_not_finite_is_found_at_the_next_look(accelerator):
         watch.add(torch.tensor(loss), batch(0, 1))
         watch.step(skipped=False)
     with pytest.raises(NotFinite, match=r"^the loss is inf$"):
-        watch.look()
+        watch.read()
 
 
 @pytest.mark.parametrize("column", ["landmarks", "tough_landmarks"])
@@ -48,7 +46,7 @@ def test_the_row_whose_targets_are_not_finite_is_named(accelerator, column):
     watch.add(torch.tensor(NAN), batch(1, 2, column=column))
     watch.step(skipped=False)
     with pytest.raises(NotFinite, match=f"the {column} of train.jsonl:3 are not finite"):
-        watch.look()
+        watch.read()
 
 
 def test_steps_that_loss_scaling_leaves_out_are_no_fault_unless_there_is_no_other(accelerator):
@@ -58,7 +56,7 @@ def test_steps_that_loss_scaling_leaves_out_are_no_fault_unless_there_is_no_othe
         watch.step(skipped=True)
     watch.add(torch.tensor(1.0), batch(0))
     watch.step(skipped=False)
-    assert watch.look() == 0
+    assert watch.read() == 0
     for _ in range(MOST_SKIPPED - 1):
         watch.step(skipped=True)
     with pytest.raises(NotFinite, match="gradients of the last"):
@@ -71,7 +69,7 @@ def test_a_signal_is_told_at_the_next_look(accelerator):
     def steps():
         with stopping_between_steps():
             signal.raise_signal(signal.SIGTERM)
-            seen.append((watch.due(1), watch.look()))
+            seen.append((watch.due(1), watch.read()))
 
     seen = []
     with stop_signals(lambda: None), pytest.raises(Stopped):  # behind the last step
@@ -92,27 +90,27 @@ def state(accelerator):
         "statistics": model[1].running_var,
         "moments": moments,
     }
-    return accelerator, places
+    return accelerator, places, (model, optimizer)
 
 
 @pytest.mark.parametrize("place", ["weights", "statistics", "moments"])
 @pytest.mark.parametrize("value", [NAN, float("inf")])
 def test_no_checkpoint_of_such_a_state_is_written(state, tmp_path, place, value):
-    accelerator, places = state
-    save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
+    accelerator, places, state = state
+    save_checkpoint(accelerator, state, tmp_path, 1, {}, keep=1)
     with torch.no_grad():
         places[place].view(-1)[0] = value
     with pytest.raises(NotFinite, match="weights are not finite"):
-        save_checkpoint(accelerator, tmp_path, 2, {}, keep=1)
+        save_checkpoint(accelerator, state, tmp_path, 2, {}, keep=1)
     assert [path.name for path in tmp_path.iterdir()] == ["step_00000001"]
 
 
 def test_a_checkpoint_of_such_a_state_is_refused(state, tmp_path, monkeypatch):
-    accelerator, places = state
+    accelerator, places, state = state
     with torch.no_grad():
         places["weights"].view(-1)[0] = NAN
     with monkeypatch.context() as earlier:
         earlier.setattr(checkpoints, "check_finite", lambda *_: None)
-        path = save_checkpoint(accelerator, tmp_path, 1, {}, keep=1)
+        path = save_checkpoint(accelerator, state, tmp_path, 1, {}, keep=1)
     with pytest.raises(KDLandmarksError, match=r"step_00000001 is of no use.*Delete that folder"):
-        load_checkpoint(accelerator, path, {})
+        load_checkpoint(accelerator, state, path, {})

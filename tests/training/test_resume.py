@@ -185,7 +185,7 @@ def test_a_run_that_is_told_to_stop_keeps_the_step_and_continues(
     straight, killed, tmp_path, monkeypatch, number
 ):
     folder = copy_of(killed, tmp_path)
-    look, steps = Watch.look, []
+    look, steps = Watch.read, []
 
     def stop_at_the_third(watch):
         steps.append(watch)
@@ -196,7 +196,7 @@ def test_a_run_that_is_told_to_stop_keeps_the_step_and_continues(
     words = ("--run.checkpoint_every", "100")  # none of its own
     last = int(finished_checkpoints(folder / "checkpoints/student")[-1].name.split("_")[1]) + 3
     with monkeypatch.context() as patched:
-        patched.setattr(Watch, "look", stop_at_the_third)
+        patched.setattr(Watch, "read", stop_at_the_third)
         result = resume_in_process(folder, *words)
     assert result.exit_code == 128 + number
     (line,) = [line for line in result.output.splitlines() if line.startswith("stopped: ")]
@@ -291,12 +291,11 @@ def tiny_state():
     """An accelerator with a model and its optimizer, and one step behind them."""
     accelerator = Accelerator(cpu=True)
     accelerator.free_memory()
-    accelerator._custom_objects.clear()
     model = torch.nn.Linear(3, 2)
     model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    yield accelerator, model
+    yield accelerator, (model, optimizer)
     accelerator.free_memory()
 
 
@@ -310,9 +309,9 @@ def change_manifest(folder, **values):
 @pytest.fixture
 def sealed(tiny_state, tmp_path):
     """A checkpoint, and what loads it."""
-    accelerator, _ = tiny_state
-    folder = save_checkpoint(accelerator, tmp_path / "student", 7, {"run": "a"}, keep=1)
-    return folder, lambda: load_checkpoint(accelerator, folder, {"run": "a"})
+    accelerator, state = tiny_state
+    folder = save_checkpoint(accelerator, state, tmp_path / "student", 7, {"run": "a"}, keep=1)
+    return folder, lambda: load_checkpoint(accelerator, state, folder, {"run": "a"})
 
 
 @pytest.mark.parametrize(
@@ -353,7 +352,9 @@ def test_a_manifest_that_is_no_object_is_told_with_the_mend(sealed, content):
 def test_a_manifest_of_other_shape_is_told_with_the_mend(sealed, values):
     folder, load = sealed
     change_manifest(folder, **values)
-    with pytest.raises(KDLandmarksError, match=r"no checkpoint .*Delete that folder") as caught:
+    with pytest.raises(
+        KDLandmarksError, match=r"is not a checkpoint .*Delete that folder"
+    ) as caught:
         load()
     assert len(str(caught.value)) <= 510
 
@@ -385,11 +386,11 @@ def test_a_manifest_makes_nobody_read_a_file_outside(sealed, name, monkeypatch):
 )
 def test_resuming_unpickles_nothing_that_runs_code(tiny_state, tmp_path, name):
     """Whoever made the checkpoint, manifest and all."""
-    accelerator, _ = tiny_state
+    accelerator, state = tiny_state
     progress = Progress(step=7)
     accelerator.register_for_checkpointing(progress)
-    folder = save_checkpoint(accelerator, tmp_path / "student", 7, {}, keep=1)
-    assert load_checkpoint(accelerator, folder, {}) == 7
+    folder = save_checkpoint(accelerator, state, tmp_path / "student", 7, {}, keep=1)
+    assert load_checkpoint(accelerator, state, folder, {}) == 7
     torch.save(Trap(tmp_path / "ran"), folder / name)
     files = json.loads((folder / "manifest.json").read_text())["files"]
     digest = hashlib.sha256((folder / name).read_bytes()).hexdigest()
@@ -399,7 +400,7 @@ def test_resuming_unpickles_nothing_that_runs_code(tiny_state, tmp_path, name):
         if name.startswith("random")
         else pytest.raises(KDLandmarksError, match="does not fit this run")
     ):
-        load_checkpoint(accelerator, folder, {})
+        load_checkpoint(accelerator, state, folder, {})
     assert not (tmp_path / "ran").exists()
 
 
@@ -420,7 +421,7 @@ class Trap:
 def test_a_progress_of_other_shape_is_refused(state):
     sound = {"step": 7, "seconds": 1.5, "history": [{"epoch": 1.0}]}
     Progress().load_state_dict(sound)
-    with pytest.raises(ValueError, match="is no"):
+    with pytest.raises(ValueError, match="invalid"):
         Progress().load_state_dict({**sound, **state} if state else {})
 
 
@@ -434,9 +435,10 @@ def test_a_damaged_identity_is_told(tmp_path, content):
 
 
 def test_a_full_disk_keeps_the_earlier_checkpoint(tiny_state, tmp_path, monkeypatch):
-    accelerator, model = tiny_state
+    accelerator, state = tiny_state
+    model = state[0]
     folder = tmp_path / "checkpoints/student"
-    save_checkpoint(accelerator, folder, 1, {"run": "a"}, keep=1)
+    save_checkpoint(accelerator, state, folder, 1, {"run": "a"}, keep=1)
 
     def full(path):
         (type(tmp_path)(path) / "model.safetensors").write_bytes(b"half of it")
@@ -444,18 +446,18 @@ def test_a_full_disk_keeps_the_earlier_checkpoint(tiny_state, tmp_path, monkeypa
 
     monkeypatch.setattr(accelerator, "save_state", full)
     with pytest.raises(KDLandmarksError, match=r"No space left.*continue from step_00000001"):
-        save_checkpoint(accelerator, folder, 2, {"run": "a"}, keep=1)
+        save_checkpoint(accelerator, state, folder, 2, {"run": "a"}, keep=1)
     assert [path.name for path in folder.iterdir()] == ["step_00000001"]
     weights = model.weight.detach().clone()
     torch.nn.init.zeros_(model.weight)
-    assert load_checkpoint(accelerator, folder / "step_00000001", {"run": "a"}) == 1
+    assert load_checkpoint(accelerator, state, folder / "step_00000001", {"run": "a"}) == 1
     assert torch.equal(model.weight, weights)
 
 
 def test_only_the_latest_checkpoints_are_kept(tiny_state, tmp_path):
-    accelerator, _ = tiny_state
+    accelerator, state = tiny_state
     for step in (1, 2, 3):
-        save_checkpoint(accelerator, tmp_path, step, {}, keep=2)
+        save_checkpoint(accelerator, state, tmp_path, step, {}, keep=2)
     assert [path.name for path in finished_checkpoints(tmp_path)] == [
         "step_00000002",
         "step_00000003",
