@@ -26,12 +26,7 @@ LEVELS = [
 ]
 LEVEL = {room: level for level, rooms in enumerate(LEVELS) for room in rooms}
 # The torch backend loads a detector: the models' classes, which are above it.
-UPWARD = {
-    ("inference/backends/torch.py", "models"),
-    ("data/annotate.py", "cli"),
-    ("data/annotate.py", "training"),
-    ("evaluation/examiner.py", "training"),
-}
+UPWARD = {("inference/backends/torch.py", "models")}
 LIGHT = ("schemes", "utils", "imaging", "inference")
 HEAVY = {"torch", "transformers", "timm", "datasets", "accelerate", "scipy", "matplotlib"}
 
