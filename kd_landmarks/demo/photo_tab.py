@@ -11,7 +11,7 @@ import gradio as gr
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..inference.results import Face
+from ..inference.results import Face, Faces
 from ..inference.tables import PredictionWriter
 from ..schemes import LandmarkScheme
 from .examples import examples
@@ -228,7 +228,7 @@ def _summary(faces: Sequence[Face], scheme: LandmarkScheme, seconds: float) -> s
 
 def _files(photo: Image.Image, faces: Sequence[Face], scheme: LandmarkScheme) -> str:
     text = io.StringIO()
-    PredictionWriter(text, ".csv", scheme).write("photo", list(faces))
+    PredictionWriter(text, ".csv", scheme).write("photo", Faces(list(faces), scheme))
     plain = json.dumps(plain_result(photo, faces), indent=1)
     return downloads(
         {

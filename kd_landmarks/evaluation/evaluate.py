@@ -201,7 +201,7 @@ def evaluate_detector(
         raise KDLandmarksError("there are no faces to evaluate on: give rows")
     check_same_landmarks(model, scheme, "the model")
     _check_truth(point_array(rows, "landmarks"), list(rows["source"]), scheme, normalizer)
-    model = model.to(devices()[0])
+    model = model.to(devices()[0])  # type: ignore[arg-type]  # transformers wraps it
     points = predict_rows(model, processor, rows, batch_size=batch_size, progress=progress).points
     result = measure(points, rows, scheme, normalizer)
     _, low, high = bootstrap_interval(result.errors, seed=SEED)

@@ -91,9 +91,9 @@ def predict_rows(
     if processes > 1:
         found = dict(gather_object(list(found.items())))
     every = [found[row] for row in range(len(crops))]
+    scored = [scores for _, scores in every if scores is not None]
     return Predictions(
-        np.stack([points for points, _ in every]),
-        None if every[0][1] is None else np.stack([scores for _, scores in every]),
+        np.stack([points for points, _ in every]), np.stack(scored) if scored else None
     )
 
 
@@ -113,7 +113,7 @@ def to_pixel_values(images: Tensor, processor: KDLandmarksImageProcessor) -> Ten
 def milliseconds_per_face(model: KDLandmarksForKeypointDetection, repeats: int = 30) -> float:
     """Median time of one face on one CPU thread in PyTorch, after warm-up."""
     size = model.config.image_size
-    model = model.to("cpu", torch.float32).eval()
+    model = model.to("cpu", torch.float32).eval()  # type: ignore[arg-type]  # transformers wraps it
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

@@ -105,7 +105,8 @@ def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None
     source = checkpoint.folder.resolve()
     model, processor = load_detector(source)
     with new_folder(folder) as partial:
-        model.config.auto_map, processor.auto_map = auto_maps()
+        told: Any = processor  # auto_map is no setting of ours
+        model.config.auto_map, told.auto_map = auto_maps()
         with disk_errors():
             model.save_pretrained(partial)
             processor.save_pretrained(partial)

@@ -61,7 +61,7 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
 
     def __init__(self, **kwargs: Unpack[KDLandmarksImageProcessorKwargs]) -> None:
         check_settings(kwargs)
-        super().__init__(**kwargs)
+        super().__init__(**kwargs)  # type: ignore[misc]
 
     @classmethod
     def from_dict(cls, image_processor_dict: dict[str, Any], **kwargs: Any) -> Any:
@@ -121,7 +121,8 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
             ) from None
         return load_photo(image_url_or_urls)
 
-    def _preprocess_image_like_inputs(
+    # The base class takes what its subclasses name: it types neither boxes nor margins.
+    def _preprocess_image_like_inputs(  # type: ignore[override]
         self,
         images: ImageInput,
         boxes: list[np.ndarray],
@@ -138,7 +139,7 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         )
         return self._preprocess(photos, boxes=boxes, **kwargs)
 
-    def _preprocess(
+    def _preprocess(  # type: ignore[override]
         self,
         images: list[torch.Tensor],
         boxes: list[np.ndarray],

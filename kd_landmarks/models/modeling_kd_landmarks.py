@@ -1,5 +1,6 @@
 """Facial landmark detector: a timm backbone and a linear or integral (soft-argmax) head."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,10 +105,13 @@ class KDLandmarksPreTrainedModel(PreTrainedModel):
     """Loading, saving and initialization."""
 
     config: KDLandmarksConfig
+    # Modules, which torch types as Tensor | Module; timm's have attributes of their own.
+    backbone: Any
+    head: Any
     config_class = KDLandmarksConfig
     base_model_prefix = "backbone"
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = ["image"]  # noqa: RUF012 - transformers' own convention
     supports_gradient_checkpointing = False
 
     @classmethod
@@ -138,14 +142,13 @@ class KDLandmarksPreTrainedModel(PreTrainedModel):
             # The landmark maps start nearly even: the crop's center, and no saturated softmax.
             last = module.bias is not None
             init.normal_(module.weight, std=0.01 if last else module.weight[0].numel() ** -0.5)
-            if last:
+            if module.bias is not None:
                 init.zeros_(module.bias)
         elif isinstance(module, nn.BatchNorm2d):
             init.ones_(module.weight)
             init.zeros_(module.bias)
-            init.zeros_(module.running_mean)
-            init.ones_(module.running_var)
-            init.zeros_(module.num_batches_tracked)
+            for name, value in module.named_buffers():
+                (init.ones_ if name == "running_var" else init.zeros_)(value)
 
 
 class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
@@ -218,7 +221,7 @@ class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
         return output if return_dict else output.to_tuple()
 
 
-def create_backbone(name: str, **kwargs: object) -> nn.Module:
+def create_backbone(name: str, **kwargs: Any) -> Any:
     """An untrained timm model.
 
     Raises:
@@ -233,7 +236,7 @@ def create_backbone(name: str, **kwargs: object) -> nn.Module:
     return timm.create_model(name, pretrained=False, **kwargs)
 
 
-def feature_indices(name: str, strides: list[int]) -> tuple[int, ...]:
+def feature_indices(name: str, strides: Sequence[int]) -> tuple[int, ...]:
     """Which of a backbone's feature maps have the given strides.
 
     Raises:
@@ -256,7 +259,7 @@ def feature_indices(name: str, strides: list[int]) -> tuple[int, ...]:
     return tuple(available.index(stride) for stride in strides)
 
 
-def drop_unused_stages(backbone: nn.Module) -> None:
+def drop_unused_stages(backbone: Any) -> None:
     """Cut off what lies behind the last feature map.
 
     timm does so for most architectures; its EfficientNet and MobileNet families would compute, and

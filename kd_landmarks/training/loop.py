@@ -133,7 +133,7 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
     schedule = learning_rate_schedule(optimizer, settings.learning_rate, steps)
     existing = finished_checkpoints(training.checkpoints)
     # Channels last: convolutions on CPUs and GPUs alike are up to 1.4 times faster.
-    model.to(memory_format=torch.channels_last)
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-arg]  # transformers wraps it
     # Model and optimizer first, since the loader starts where the checkpoint ends.
     network, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
     state = (network, optimizer)

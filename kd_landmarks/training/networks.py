@@ -37,7 +37,7 @@ def build_network(
     fields = ("backbone", "head", "image_size", "head_channels")
     try:
         config = KDLandmarksConfig(
-            role=role,
+            role=role,  # type: ignore[arg-type]  # checked by the strict configuration
             num_landmarks=scheme.num_landmarks,
             scheme=scheme.to_dict(),
             head_strides=list(settings.head_strides),
@@ -112,11 +112,12 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
             "backbone_weights none, or give a .safetensors file"
         )
     if settings.head == "linear":
-        shape = {"num_classes": 0}
+        shape: dict[str, Any] = {"num_classes": 0}
     else:
         shape = {"features_only": True, "out_indices": model.backbone.feature_info.out_indices}
     try:
-        hub_id = timm.get_pretrained_cfg(name).hf_hub_id if weights == "imagenet" else None
+        known = timm.get_pretrained_cfg(name)
+        hub_id = known.hf_hub_id if weights == "imagenet" and known else None
         cached = cached_or_reachable(hub_id, "model.safetensors") if hub_id else None
         if cached:
             overlay = {"state_dict": load_file(cached)}

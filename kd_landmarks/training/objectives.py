@@ -69,6 +69,7 @@ def _with_maps(step: StepLoss, settings: NetworkSettings, target: str) -> StepLo
 
     def both(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         parts = step(output, batch)
+        assert output.maps is not None, "they were asked for"
         divergence = map_divergence(
             output.maps,
             batch[target],

@@ -53,7 +53,7 @@ def examine_networks(
 
     Every process takes part; the drawn and plotted set is the test set, where there is one.
     """
-    examined = {}
+    examined: dict[str, ExaminedNetwork] = {}
     for stage in STAGES:
         if not stage_is_finished(folder, stage):
             continue
@@ -115,7 +115,7 @@ def results_table(networks: Mapping[str, Mapping[str, Any]]) -> str:
     Args:
         networks: stage to its entry in metrics.json.
     """
-    rows = [("network", *SCORE_COLUMNS, "parameters", "ms per face")]
+    rows: list[tuple[str, ...]] = [("network", *SCORE_COLUMNS, "parameters", "ms per face")]
     rows += [
         (
             STAGE_LABELS[stage],

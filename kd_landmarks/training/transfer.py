@@ -1,8 +1,9 @@
 """Starting from a detector of other landmarks: what it knows of a face is most of the way."""
 
+from typing import Any
+
 import numpy as np
 from datasets import Dataset
-from torch import nn
 
 from ..data.columns import box_array, longer_sides, point_array, spread
 from ..evaluation.predictions import predict_rows
@@ -45,7 +46,7 @@ def adopt_landmarks(
     return matched
 
 
-def _last_layer(model: KDLandmarksForKeypointDetection) -> nn.Module:
+def _last_layer(model: KDLandmarksForKeypointDetection) -> Any:
     """What makes each landmark of its own."""
     return model.head.linear if model.config.head == "linear" else model.head.maps
 
