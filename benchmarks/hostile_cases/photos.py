@@ -176,7 +176,7 @@ def _headers() -> dict[str, bytes]:
 
 
 def _plain() -> dict[str, bytes]:
-    """What is no picture at all."""
+    """What is not a picture at all."""
     noise = Random(0).randbytes
     return {
         "empty": b"",

@@ -38,7 +38,7 @@ def calibrate(
     """Load, look, fit, write and print."""
     if not checkpoint.is_dir():
         raise KDLandmarksError(
-            f"{checkpoint} is no folder: give a stage's folder in a finished run"
+            f"{checkpoint} is not a folder: give a stage's folder in a finished run"
         )
     set_up_logging()
     import os

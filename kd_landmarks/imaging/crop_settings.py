@@ -15,7 +15,7 @@ _RESAMPLINGS = (0, 1, 2, 3)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse settings of an image processor that cannot be meant; None is the default of each.
+    """Refuse settings of an image processor that are invalid; None is the default of each.
 
     Args:
         settings: any of `crop_margin`, `size` (height and width), `image_size` (both), `resample`,

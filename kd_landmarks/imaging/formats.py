@@ -55,7 +55,7 @@ def max_megapixels() -> float:
             raise ValueError
     except ValueError:
         raise KDLandmarksError(
-            f"{LIMIT_VARIABLE}={told} is no positive number of megapixels"
+            f"{LIMIT_VARIABLE}={told} is not a positive number of megapixels"
         ) from None
     return limit
 
@@ -88,7 +88,7 @@ def open_picture(file: Any) -> Image.Image:
             picture = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError:
         raise KDLandmarksError(
-            f"it is no picture of a format that is read ({', '.join(FORMATS)}): convert it"
+            f"it is not a picture of a format that is read ({', '.join(FORMATS)}): convert it"
         ) from None
     except Image.DecompressionBombError:
         raise TooLarge("more than 178") from None

@@ -194,7 +194,7 @@ def _from_array(array: np.ndarray, channels_first: bool = False) -> Image.Image:
     channels = array.shape[2] if array.ndim == 3 else 1
     if array.ndim not in (2, 3) or channels not in _CHANNELS or array.size == 0:
         raise KDLandmarksError(
-            f"an array of shape {shape} is no photo: (height, width), or with 1, 3 or 4 channels "
+            f"an array of shape {shape} is not a photo: give (height, width), or 1, 3, 4 channels "
             "last (numpy) or first (torch); give several photos as a list"
         )
     if array.dtype.kind == "f":
@@ -213,7 +213,7 @@ def _from_array(array: np.ndarray, channels_first: bool = False) -> Image.Image:
             _check_range(array.dtype, array.min(), array.max())
         array = array.astype(np.uint8, copy=False)
     else:
-        raise KDLandmarksError(f"an array of {array.dtype} is no photo: give uint8")
+        raise KDLandmarksError(f"an array of {array.dtype} is not a photo: give uint8")
     array = array.reshape(array.shape[:2]) if channels == 1 else array
     return Image.fromarray(np.ascontiguousarray(array))
 

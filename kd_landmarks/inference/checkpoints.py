@@ -77,7 +77,7 @@ class CheckpointFiles:
         return Path(path)
 
     def _lacks(self, name: str) -> str:
-        problem = f"{self.source} is no detector of ours: it has no {name}"
+        problem = f"{self.source} is not a kd-landmarks checkpoint: it has no {name}"
         pickled = sorted(other for other in self.sizes if other.endswith(_PICKLED))
         if name == WEIGHTS and pickled:
             problem += (

@@ -46,14 +46,14 @@ class Calibration:
             landmarks: how many it must be for; None for any number.
 
         Raises:
-            KDLandmarksError: for what is no calibration, or one of another number of landmarks.
+            KDLandmarksError: for what is not a calibration, or one of another number of landmarks.
         """
         told: Any = values if isinstance(values, Mapping) else {}
         tolerance, slope = told.get("tolerance"), told.get("slope")
         intercepts = told.get("intercepts")
         listed = isinstance(intercepts, list | tuple) and len(intercepts) > 0
         if not listed or not all(map(_is_moderate, [tolerance, slope, *intercepts])):
-            raise KDLandmarksError(f"confidence {shown(values)} is no calibration: {_MEND}")
+            raise KDLandmarksError(f"confidence {shown(values)} is not a calibration: {_MEND}")
         if not (tolerance > 0 and slope < 0):
             raise KDLandmarksError(
                 f"confidence has tolerance {tolerance} and slope {slope}: {_MEND}"

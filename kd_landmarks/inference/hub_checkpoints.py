@@ -48,7 +48,7 @@ def find_on_the_hub(source: str, revision: str | None) -> CheckpointFiles:
         validate_repo_id(source)
     except HFValidationError as error:
         raise KDLandmarksError(
-            f"{shown(source)} is no folder, and no Hub id either: {error}"
+            f"{shown(source)} is neither a folder nor a Hub id: {error}"
         ) from error
     try:
         with patient_hub():
@@ -140,14 +140,14 @@ def _listed(answer: Any, where: str) -> tuple[str, dict[str, int | None]]:
     """Commit, and bytes of files by name, that a Hub tells.
 
     Raises:
-        KDLandmarksError: for what no Hub of sound mind tells.
+        KDLandmarksError: for an invalid answer.
     """
     if len(answer.content) > MOST_JSON:
         raise KDLandmarksError(f"{where} has more than {MOST_JSON} bytes")
     listing = parse_json(answer.content, where)
     files = listing.get("siblings") if isinstance(listing, dict) else None
     if not isinstance(files, list) or not all(isinstance(file, dict) for file in files):
-        raise KDLandmarksError(f"{where} is none: {shown(listing)}")
+        raise KDLandmarksError(f"{where} is invalid: {shown(listing)}")
     commit = listing.get("sha")
     if not isinstance(commit, str) or not re.fullmatch("[0-9a-f]{40}", commit):
         raise KDLandmarksError(f"{where} names no commit, but {shown(commit)}")
@@ -155,7 +155,7 @@ def _listed(answer: Any, where: str) -> tuple[str, dict[str, int | None]]:
     for file in files:
         name, size = file.get("rfilename"), file.get("size")
         if not isinstance(name, str) or (size is not None and type(size) is not int):
-            raise KDLandmarksError(f"{where} has an entry that is no file: {shown(file)}")
+            raise KDLandmarksError(f"{where} has an entry that is not a file: {shown(file)}")
         sizes[name] = size
     return commit, sizes
 

@@ -61,7 +61,7 @@ class VideoReader:
             raise KDLandmarksError(f"there is no video {path}")
         if not _is_container(self.path):
             raise KDLandmarksError(
-                f"{path} is no video of a known kind: give MP4, MOV, WebM, Matroska, AVI, Ogg, "
+                f"{path} is not a video of a known kind: give MP4, MOV, WebM, Matroska, AVI, Ogg, "
                 "FLV, WMV or MPEG"
             )
         self._capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
@@ -75,7 +75,7 @@ class VideoReader:
             )
         )
         if not self._capture.isOpened() or width < 1 or height < 1:
-            raise KDLandmarksError(f"{path} is no video that OpenCV can read")
+            raise KDLandmarksError(f"{path} is not a video that OpenCV can read")
         if width * height > 1e6 * max_megapixels():
             raise KDLandmarksError(
                 f"{path} has frames of {width} x {height} pixels: at most {max_megapixels():g} "

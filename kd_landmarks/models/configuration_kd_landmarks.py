@@ -81,7 +81,7 @@ class KDLandmarksConfig(PreTrainedConfig):
         super().__post_init__(**kwargs)
 
     def validate_sizes(self) -> None:
-        """Refuse sizes that cannot be meant.
+        """Refuse invalid sizes.
 
         Raises:
             ValueError: naming the field and its value.
@@ -90,7 +90,7 @@ class KDLandmarksConfig(PreTrainedConfig):
         check_whole("num_landmarks", self.num_landmarks, 1, MAX_LANDMARKS)
         check_whole("head_channels", self.head_channels, 1, MAX_HEAD_CHANNELS)
         if len(self.backbone) > MAX_NAME_LENGTH:
-            raise ValueError(f"backbone={self.backbone[:32]!r}… is no name of a timm architecture")
+            raise ValueError(f"backbone={self.backbone[:32]!r}… is not a timm architecture")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout={self.dropout} must lie in 0 (included) to 1 (excluded)")
         if not 0.5 <= self.head_range <= 4:

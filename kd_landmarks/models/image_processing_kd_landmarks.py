@@ -68,7 +68,7 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         """As transformers does it, but a file sets what ours have, and neither device nor methods.
 
         Raises:
-            ValueError: for a value that cannot be meant.
+            ValueError: for an invalid value.
         """
         known = {
             name: value

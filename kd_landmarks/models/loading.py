@@ -1,7 +1,7 @@
 """Loading a finished detector from a folder or the Hub, with messages that help.
 
 Checkpoints may come from anybody: nothing is unpickled, no code of theirs is run, and what cannot
-be a detector of ours is refused before memory is spent on it.
+be a kd-landmarks detector is refused before memory is spent on it.
 """
 
 import math
@@ -37,7 +37,7 @@ __all__ = [
 # Bytes of a weights file beyond its tensors: their names and places.
 MAX_HEADER = 2**24
 LARGEST_FLOAT = 8
-# The code that a repository of ours brings, for those who have not installed the package.
+# The code that a pushed repository brings, for those who have not installed the package.
 AUTO_CLASSES: dict[str, Any] = {
     "AutoConfig": KDLandmarksConfig,
     "AutoModelForKeypointDetection": KDLandmarksForKeypointDetection,
@@ -93,7 +93,7 @@ def load_config(files: CheckpointFiles) -> KDLandmarksConfig:
     """The configuration of a checkpoint, of which only what ours have is read.
 
     Raises:
-        KDLandmarksError: if it is no detector's, or its values cannot be meant.
+        KDLandmarksError: if it is no detector's, or its values are invalid.
     """
     values = _read_ours(files, CONFIG, "model_type", KDLandmarksConfig.model_type)
     known = {name: values[name] for name in KDLandmarksConfig.__annotations__ if name in values}
@@ -116,7 +116,7 @@ def load_processor(files: CheckpointFiles, config: KDLandmarksConfig) -> KDLandm
         config: of the network that it makes pictures for.
 
     Raises:
-        KDLandmarksError: if it is another's, its values cannot be meant, or it makes other pictures
+        KDLandmarksError: if it is another's, its values are invalid, or it makes other pictures
             than training and exported models do.
     """
     kind = KDLandmarksImageProcessor.__name__
@@ -130,7 +130,7 @@ def load_processor(files: CheckpointFiles, config: KDLandmarksConfig) -> KDLandm
 
 
 def _check_pictures(processor: KDLandmarksImageProcessor, config: KDLandmarksConfig) -> None:
-    """Refuse a processor whose pictures are not those that networks of ours learn from."""
+    """Refuse a processor that makes other pictures than training does."""
     side = config.image_size
     wanted = {
         "size.height": (processor.size["height"], side),
@@ -149,7 +149,7 @@ def _not_meant(name: str, files: CheckpointFiles, error: Exception) -> KDLandmar
     # Strict configurations wrap the reason into sentences of their own.
     reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
     return KDLandmarksError(
-        f"{name} of {files.source} cannot be meant: {reason}. Mend it there, or ask for the file "
+        f"{name} of {files.source} is invalid: {reason}. Mend it there, or ask for the file "
         "that was saved with the weights"
     )
 
@@ -199,8 +199,8 @@ def _read_ours(files: CheckpointFiles, name: str, field: str, kind: str) -> dict
         )
     if values.get(field) != kind:
         raise KDLandmarksError(
-            f"{files.source} is no detector of ours: its {field} is {shown(values.get(field))}, "
-            f"not {kind!r}"
+            f"{files.source} is not a kd-landmarks checkpoint: its {field} is "
+            f"{shown(values.get(field))}, not {kind!r}"
         )
     _refuse_other_code(values, files.source)
     return values
@@ -214,7 +214,7 @@ def _refuse_other_code(values: dict[str, Any], source: str) -> None:
     for auto, reference in pairs:
         if reference != ours.get(auto):
             raise KDLandmarksError(
-                f"{source} is no detector of ours: it asks for code of its own, "
+                f"{source} is not a kd-landmarks checkpoint: it asks for code of its own, "
                 f"{shown(reference)} as {shown(auto)}"
             )
 
@@ -241,7 +241,7 @@ def _tensors(files: CheckpointFiles, config: KDLandmarksConfig) -> dict[str, tor
         with torch.device("meta"):  # takes no memory
             network = KDLandmarksForKeypointDetection(config)
     except Exception as error:  # timm's architectures have errors of every kind
-        raise KDLandmarksError(f"{CONFIG} of {source} cannot be meant: {error}") from error
+        raise KDLandmarksError(f"{CONFIG} of {source} is invalid: {error}") from error
     wanted = {name: tuple(value.shape) for name, value in network.state_dict().items()}
     enough = LARGEST_FLOAT * sum(map(math.prod, wanted.values())) + MAX_HEADER
     try:
@@ -283,8 +283,8 @@ def _check_fit(
     missing, unknown = wanted.keys() - there.keys(), there.keys() - wanted.keys()
     if missing:
         raise KDLandmarksError(
-            f"{source} is no detector of ours: it lacks {len(missing)} of its tensors, such as "
-            f"{min(missing)}"
+            f"{source} is not a kd-landmarks checkpoint: it lacks {len(missing)} of its tensors, "
+            f"such as {min(missing)}"
         )
     other = [name for name in wanted if wanted[name] != there[name]]
     if other or unknown:

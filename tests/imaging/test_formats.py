@@ -78,7 +78,7 @@ def test_the_package_opens_pictures_in_one_place():
 
 @pytest.fixture(scope="module", params=[*OTHER_FORMATS, *HEADERS])
 def other(request):
-    """A file's content that is no picture of a format that is read."""
+    """A file's content that is not a picture of a format that is read."""
     if request.param in HEADERS:
         return HEADERS[request.param]
     return encoded(Image.new("RGB", (64, 64)), request.param)
@@ -97,9 +97,11 @@ def test_other_formats_are_refused_wherever_pictures_come_in(other, tmp_path, mo
         lambda: processor([str(path)], boxes=[[[1, 1, 9, 9]]]),
     ]
     for way in ways:
-        with pytest.raises(KDLandmarksError, match=r"no picture of a format that is read \(JPEG, "):
+        with pytest.raises(
+            KDLandmarksError, match=r"not a picture of a format that is read \(JPEG, "
+        ):
             way()
-    assert "no picture of a format that is read" in image_problem({"bytes": other, "path": None})
+    assert "not a picture of a format that is read" in image_problem({"bytes": other, "path": None})
     with pytest.raises(KDLandmarksError, match="no photo that can be read"):
         read_photo(other)
 
@@ -149,7 +151,7 @@ def test_the_limit_is_adjustable(tmp_path, monkeypatch):
 def test_the_limit_is_a_number(told, monkeypatch):
     monkeypatch.setenv("KD_LANDMARKS_MAX_MEGAPIXELS", told)
     with pytest.raises(
-        KDLandmarksError, match=r"KD_LANDMARKS_MAX_MEGAPIXELS=.* no positive number"
+        KDLandmarksError, match=r"KD_LANDMARKS_MAX_MEGAPIXELS=.* not a positive number"
     ):
         max_megapixels()
 

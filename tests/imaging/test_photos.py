@@ -162,7 +162,7 @@ def test_a_photo_may_be_a_url(hub, rgb):
     hub.answer_next("/$", b"<html>sorry</html>")
     with pytest.raises(KDLandmarksError, match=rf"cannot fetch .*{hub.endpoint}/gone.png: .*404"):
         load_photo(f"{hub.endpoint}/gone.png", timeout=5)
-    with pytest.raises(KDLandmarksError, match=rf"{hub.endpoint}/: it is no picture"):
+    with pytest.raises(KDLandmarksError, match=rf"{hub.endpoint}/: it is not a picture"):
         load_photo(f"{hub.endpoint}/", timeout=5)
 
 
@@ -218,8 +218,8 @@ def test_files_that_are_no_photos(tmp_path, rgb):
     for name, complaint in (
         ("missing.jpg", "there is no photo .*missing.jpg: give the path"),
         (".", "there is no photo "),
-        ("text.jpg", r"text.jpg: it is no picture of a format that is read \(JPEG, PNG, "),
-        ("empty.png", "empty.png: it is no picture"),
+        ("text.jpg", r"text.jpg: it is not a picture of a format that is read \(JPEG, PNG, "),
+        ("empty.png", "empty.png: it is not a picture"),
         ("cut.jpg", "cannot read the photo .*cut.jpg: .*truncated"),
     ):
         with pytest.raises(KDLandmarksError, match=complaint):
@@ -256,7 +256,7 @@ def test_what_is_no_photo_at_all(photo):
     "photo", [b"bytes", io.BytesIO(b""), {"bytes": b"x", "path": None}, io.StringIO("text")]
 )
 def test_what_holds_no_picture(photo):
-    with pytest.raises(KDLandmarksError, match=r"no picture of a format that is read|as text"):
+    with pytest.raises(KDLandmarksError, match=r"not a picture of a format that is read|as text"):
         load_photo(photo)
 
 
@@ -273,18 +273,18 @@ def test_an_open_file_stays_open_and_is_read_from_where_it_is(tmp_path, rgb):
 @pytest.mark.parametrize(
     ("photo", "complaint"),
     [
-        (np.zeros((2, 9, 9, 3), np.uint8), r"shape \(2, 9, 9, 3\) is no photo.*as a list"),
-        (torch.zeros(2, 3, 9, 9), r"shape \(2, 3, 9, 9\) is no photo"),
-        (np.zeros((9, 9, 2), np.uint8), r"shape \(9, 9, 2\) is no photo"),
-        (np.zeros((0, 9, 3), np.uint8), r"shape \(0, 9, 3\) is no photo"),
-        (np.zeros(9, np.uint8), r"shape \(9,\) is no photo"),
+        (np.zeros((2, 9, 9, 3), np.uint8), r"shape \(2, 9, 9, 3\) is not a photo.*as a list"),
+        (torch.zeros(2, 3, 9, 9), r"shape \(2, 3, 9, 9\) is not a photo"),
+        (np.zeros((9, 9, 2), np.uint8), r"shape \(9, 9, 2\) is not a photo"),
+        (np.zeros((0, 9, 3), np.uint8), r"shape \(0, 9, 3\) is not a photo"),
+        (np.zeros(9, np.uint8), r"shape \(9,\) is not a photo"),
         (np.full((9, 9), 1.5), "float photo has values from 0 to 1, this one from 1.5 to 1.5"),
         (np.full((9, 9), np.nan), "float photo has values from 0 to 1, this one from nan"),
         (torch.full((3, 9, 9), -1.0), "divide it by 255, or give uint8"),
         (np.full((9, 9), 256), "int64 has values from 0 to 255, this one from 256 to 256"),
         (np.full((9, 9), -1, np.int8), "int8 has values from 0 to 255"),
-        (np.zeros((9, 9), complex), "array of complex128 is no photo"),
-        (np.full((9, 9), "x"), "is no photo: give uint8"),
+        (np.zeros((9, 9), complex), "array of complex128 is not a photo"),
+        (np.full((9, 9), "x"), "is not a photo: give uint8"),
         (Image.new("F", (9, 9)), "mode F .* convert it to mode L"),
         (Image.new("I", (9, 9), 70_000), "this one from 70000 to 70000"),
         (Image.new("RGB", (0, 9)), "the photo is empty: 0 x 9 pixels"),

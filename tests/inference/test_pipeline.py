@@ -344,10 +344,10 @@ def test_photos_that_cannot_be_read_are_named(detect, photos, tmp_path):
     (tmp_path / "broken.jpg").write_text("no picture")
     for photo, complaint in (
         (tmp_path / "missing.jpg", "there is no photo .*missing.jpg"),
-        (str(tmp_path / "broken.jpg"), "broken.jpg: it is no picture"),
+        (str(tmp_path / "broken.jpg"), "broken.jpg: it is not a picture"),
         (42, r"a photo is a path, .* not 42 \(int\)"),
         (None, r"a photo is a path, .* not None"),
-        (b"bytes", r"the photo of 5 bytes: it is no picture"),
+        (b"bytes", r"the photo of 5 bytes: it is not a picture"),
     ):
         with pytest.raises(KDLandmarksError, match=complaint):
             detect(photo, boxes=[BOX])

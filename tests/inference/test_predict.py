@@ -52,7 +52,7 @@ def test_a_line_of_json_for_each_photo_in_the_order_of_names(photos, model, tmp_
     lines = [json.loads(line) for line in (tmp_path / "out/points.jsonl").open()]
     names = ["broken.jpg", "more/two.jpg", "none.png", "one.png"]
     assert [line["image"] for line in lines] == [str(photos / name) for name in names]
-    assert "it is no picture of a format that is read" in lines[0]["error"]
+    assert "it is not a picture of a format that is read" in lines[0]["error"]
     assert [len(line["faces"]) for line in lines[1:]] == [2, 0, 1]
     for face in lines[1]["faces"] + lines[3]["faces"]:
         assert np.shape(face["keypoints"]) == (68, 2)

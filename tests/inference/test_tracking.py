@@ -164,7 +164,7 @@ def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
     ("words", "message"),
     [
         (["./nowhere.mp4", "out.mp4"], "there is no video"),
-        (["{text}", "out.mp4"], "is no video of a known kind"),
+        (["{text}", "out.mp4"], "is not a video of a known kind"),
         (["{clip}", "out.gif"], "must end with .mp4 or .avi"),
         (["{clip}", "{clip}"], "would replace the input"),
         (["{clip}", "/dev/null/out.mp4"], "cannot write"),
