@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import torch
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from safetensors import safe_open
 
 from ..errors import KDLandmarksError, shown
 from ..inference.checkpoints import WEIGHTS, find_checkpoint
-from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection
+from ..inference.facts import count_parameters
+from ..models import KDLandmarksConfig
 from ..models.loading import load_config, load_processor
 from ..schemes import LandmarkScheme, get_scheme
 from ..training.recipe import NetworkSettings, Recipe, load_recipe
@@ -133,14 +132,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
             "config.scheme = get_scheme(NAME).to_dict() and save it again"
         )
     weights = folder / WEIGHTS
-    try:
-        with torch.device("meta"):
-            network = KDLandmarksForKeypointDetection(config)
-        with safe_open(weights, framework="pt") as tensors:
-            kinds = {tensors.get_tensor(name).dtype for name, _ in network.named_parameters()}
-            precision = " and ".join(sorted(str(kind).removeprefix("torch.") for kind in kinds))
-    except Exception as error:  # timm's, the disk's, the parser's
-        raise KDLandmarksError(f"cannot read {weights}: {error}") from error
+    parameters, precision = count_parameters(weights)
     told: dict[str, Any] = {"name": folder.resolve().name}
     told |= _of_run(folder.resolve())
     told |= _beside_weights(folder, told.get("training"))
@@ -149,7 +141,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         config=config,
         crop_margin=processor.crop_margin,
         scheme=get_scheme(config.scheme),
-        parameters=sum(value.numel() for value in network.parameters()),
+        parameters=parameters,
         megabytes=weights.stat().st_size / 1e6,
         precision=precision,
         texts=released_texts(told["name"]),

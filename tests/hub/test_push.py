@@ -367,8 +367,8 @@ def other_things(hub):
         ),
         (lambda hub: hub.fail_next("/repos/create", status=500), "refuses ada/student (500)"),
         (lambda hub: hub.cut_next("/preupload/main", method="POST", times=6), "cannot push ada/"),
-        (other_model, "ada/student is taken: it holds 'bert', no detector of ours"),
-        (other_things, "ada/student is taken: it holds something else, no detector of ours"),
+        (other_model, "ada/student is taken: it holds 'bert', not a kd-landmarks checkpoint"),
+        (other_things, "ada/student is taken: it holds other files, not a kd-landmarks checkpoint"),
         (lambda hub: put(hub, "README.md", b"mine"), "is there and public: make it private"),
     ],
 )
