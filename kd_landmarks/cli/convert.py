@@ -15,9 +15,9 @@ from .options import AllowOutside, finite
 CONVERT_HELP = """Convert faces on disk to Parquet with a data set card, in a folder or on the Hub.
 
 \b
-kd-landmarks convert 300w 300W --out 300w-parquet
+kd-landmarks convert 300w 300W --output 300w-parquet
 kd-landmarks convert wflw WFLW --crop-margin 1.8 --push NAMESPACE/wflw
-kd-landmarks convert own faces --scheme ibug68 --out faces-parquet
+kd-landmarks convert own faces --scheme ibug68 --output faces-parquet
 
 SRC is the unpacked official download of 300W (afw, helen, lfpw, ibug), WFLW (WFLW_annotations,
 WFLW_images) or COFW (COFW_train_color.mat, COFW_test_color.mat), or data of your own: JSON lines,
@@ -30,7 +30,7 @@ stop.
 def convert(
     name: Annotated[str, typer.Argument(metavar="300w|wflw|cofw|own", help="What it is.")],
     source: Annotated[Path, typer.Argument(metavar="SRC", help="Where it is.")],
-    out: Annotated[
+    output: Annotated[
         Path | None, typer.Option(help="New folder for README.md and the Parquet files.")
     ] = None,
     push: Annotated[
@@ -73,8 +73,8 @@ def convert(
 ) -> None:
     """Check, convert, print and push."""
     one_of("what to convert", name, ("300w", "wflw", "cofw", "own"))
-    if out is None and push is None:
-        raise KDLandmarksError("say where to: --out DIR, --push NAMESPACE/NAME, or both")
+    if output is None and push is None:
+        raise KDLandmarksError("say where to: --output DIR, --push NAMESPACE/NAME, or both")
     if name == "own" and i_have_the_rights:
         raise KDLandmarksError("--i-have-the-rights is for 300w, wflw and cofw: give --public")
     if name != "own" and (public or license) and not i_have_the_rights:
@@ -93,7 +93,7 @@ def convert(
     if push is not None:  # before the work rather than after it
         check_push(push, private)
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "converted" if out is None else out
+        folder = Path(scratch) / "converted" if output is None else output
         conversion = convert_faces(
             name,
             source,
@@ -105,7 +105,7 @@ def convert(
             allow_outside=allow_outside,
         )
         print(conversion.text())
-        if out is not None:
-            print(f"\nWritten to {out}")
+        if output is not None:
+            print(f"\nWritten to {output}")
         if push is not None:
             print(f"\nPushed to {push_folder(folder, push, private)}")

@@ -27,7 +27,7 @@ CARD_HELP = """Write a detector's model card, from its own files and those of it
 
 \b
 kd-landmarks card runs/300w/student
-kd-landmarks card runs/300w/student --repo-id ME/student --out runs/300w/student/README.md
+kd-landmarks card runs/300w/student --repo-id ME/student --output runs/300w/student/README.md
 
 CHECKPOINT is as for `kd-landmarks push`, which writes the same card. What is not known is left out.
 """
@@ -105,7 +105,9 @@ def push(
 @app.command(help=CARD_HELP)
 def card(
     checkpoint: CheckpointArgument = None,
-    out: Annotated[Path | None, typer.Option(help="File for the card. Default: print it.")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File for the card. Default: print it.")
+    ] = None,
     repo_id: Annotated[
         str | None, typer.Option(help="Id on the Hub that the card is for, NAMESPACE/NAME.")
     ] = None,
@@ -119,9 +121,9 @@ def card(
     from ..imaging.output import check_drawings
     from ..inference.checkpoints import own_files
 
-    if out is not None:  # what cannot be written is better known before the work
-        check_outputs({"--out": out}, own_files(checkpoint))
-        check_writable(out)
+    if output is not None:  # what cannot be written is better known before the work
+        check_outputs({"--output": output}, own_files(checkpoint))
+        check_writable(output)
 
     from .. import default_checkpoint
     from ..hub.card import read_checkpoint, render_card
@@ -133,18 +135,18 @@ def card(
     found = read_checkpoint(checkpoint or default_checkpoint())
     picture = scheme_picture(found.scheme)
     text = render_card(found, links, None if picture is None else picture.name)
-    if out is None:
+    if output is None:
         print(text, end="")
         return
-    outputs = {"--out": out}
+    outputs = {"--output": output}
     if picture is not None:
-        outputs["the picture,"] = out.with_name(picture.name)
-        check_drawings([out.with_name(picture.name)], "card")
+        outputs["the picture,"] = output.with_name(picture.name)
+        check_drawings([output.with_name(picture.name)], "card")
     check_outputs(outputs, own_files(checkpoint))
     if picture is not None:
-        copy_picture(picture, out.with_name(picture.name))
-    write_text(out, text)
-    print(f"Written to {out}{f', with {picture.name} beside it' if picture else ''}")
+        copy_picture(picture, output.with_name(picture.name))
+    write_text(output, text)
+    print(f"Written to {output}{f', with {picture.name} beside it' if picture else ''}")
 
 
 def _links(

@@ -14,7 +14,7 @@ HELP = """Put the demo on the Hub as a Space of your own: app, card, this packag
 \b
 kd-landmarks push-space --repo-id ME/landmarks --private
 kd-landmarks push-space --repo-id ME/landmarks --models ME/mobilenetv2-300w
-kd-landmarks push-space --repo-id ME/landmarks --out space
+kd-landmarks push-space --repo-id ME/landmarks --output space
 
 Run it in a clone of the repository. A push after a change replaces what the last one brought.
 """
@@ -43,7 +43,7 @@ def push_space(
     wheel: Annotated[
         Path | None, typer.Option(help="The package's wheel. Default: built from the clone.")
     ] = None,
-    out: Annotated[
+    output: Annotated[
         Path | None, typer.Option(help="New folder for the Space's files; push nothing.")
     ] = None,
     private: Annotated[bool, typer.Option("--private", help="For your eyes alone.")] = False,
@@ -63,7 +63,7 @@ def push_space(
         datasets=datasets or (),
         checkpoints=checkpoints,
         wheel=wheel,
-        out=out,
+        output=output,
         private=private,
         dry_run=dry_run,
     )
@@ -72,7 +72,7 @@ def push_space(
     if done.commit_url is not None:
         print(f"\nPushed to {repo_id}: {done.commit_url}")
         print(f"It builds for some minutes, then runs at {constants.ENDPOINT}/spaces/{repo_id}")
-    elif out is not None:
-        print(f"\nWritten to {out}. Nothing was pushed")
+    elif output is not None:
+        print(f"\nWritten to {output}. Nothing was pushed")
     else:
         print(f"\nNothing was pushed. Without --dry-run, these go to {repo_id}")

@@ -141,7 +141,7 @@ def card_to_push(checkpoint: Checkpoint, links: Links) -> str:
     if f'"{links.repo_id}"' not in text:
         raise KDLandmarksError(
             f"{own} does not tell how to load {links.repo_id}: remove it, or write it anew "
-            f"(kd-landmarks card {checkpoint.folder} --repo-id {links.repo_id} --out {own}) and "
+            f"(kd-landmarks card {checkpoint.folder} --repo-id {links.repo_id} --output {own}) and "
             "edit that"
         )
     if picture is not None:  # it may lie elsewhere on disk; in the repository it is beside the card

@@ -32,7 +32,7 @@ METRICS = {
 }
 _HEADER = ("test", "box", "faces", *SCORE_COLUMNS, "95 % interval of the NME")
 _PART_HEADER = ("test", "part", "faces", *SCORE_COLUMNS)
-_MEND = ": write the card anew (kd-landmarks card CHECKPOINT --out README.md), or measure again"
+_MEND = ": write the card anew (kd-landmarks card CHECKPOINT --output README.md), or measure again"
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:

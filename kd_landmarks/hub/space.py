@@ -44,7 +44,7 @@ def push_space(
     datasets: Sequence[str] = (),
     checkpoints: str | Path | None = None,
     wheel: str | Path | None = None,
-    out: str | Path | None = None,
+    output: str | Path | None = None,
     private: bool = False,
     dry_run: bool = False,
 ) -> Push:
@@ -56,7 +56,7 @@ def push_space(
         datasets: ids of the data sets that those learned from, for its card.
         checkpoints: folder of the checkpoints that are compared; None for the clone's.
         wheel: of this package; None to build it from the clone.
-        out: put the Space's files there, and push nothing.
+        output: put the Space's files there, and push nothing.
         private: make it private; refused where it is there and public.
         dry_run: prepare and check everything, and ask the Hub nothing.
 
@@ -70,9 +70,9 @@ def push_space(
     for name in (repo_id, *models, *datasets):
         check_repo_id(name)
     api = HfApi()
-    pushing = not dry_run and out is None
+    pushing = not dry_run and output is None
     with tempfile.TemporaryDirectory() as scratch:
-        folder = Path(scratch) / "space" if out is None else Path(out)
+        folder = Path(scratch) / "space" if output is None else Path(output)
         check_new_folder(folder)
         if pushing:  # before the work rather than after it
             with clear_hub_errors(repo_id):

@@ -73,12 +73,12 @@ COMMANDS = {
         "video", "{clip}", "{scratch}/v.avi", "--json", "{out}/a.jsonl", "--model", "{model}",
     ),
     "export onnx": ("export", "--output", "{out}/a.onnx", "--model", "{model}"),
-    "card": ("card", "{model}", "--out", "{out}/README.md"),
+    "card": ("card", "{model}", "--output", "{out}/README.md"),
     "evaluate --json": (
         "evaluate", "--data", "{faces}", "--json", "{out}/a.json", "--model", "{model}",
     ),
     "evaluate --plots": ("evaluate", "--data", "{faces}", "--plots", "{out}", "--model", "{model}"),
-    "convert": ("convert", "own", "{faces}", "--scheme", "ibug68", "--out", "{out}/new"),
+    "convert": ("convert", "own", "{faces}", "--scheme", "ibug68", "--output", "{out}/new"),
 }  # fmt: skip
 
 
@@ -149,14 +149,14 @@ def test_lost_frames_are_found(tmp_path, clip, ending):
         ("export --output {dir}/weights.xml --model {model}", "is there without"),
         ("export --output {dir}/to-config.onnx --model {model}", "replace the input"),
         ("predict {photo} --output {dir}/to-config.jsonl --model {model}", "replace the input"),
-        ("card {model} --out {dir}/README.md", "was not drawn by this command"),
+        ("card {model} --output {dir}/README.md", "was not drawn by this command"),
         ("evaluate --data {dir} --json {dir}/test.jsonl --model {model}", "file of the data in"),
         ("evaluate --data {dir} --json {model}/config.json --model {model}", "replace the input"),
-        ("card {model} --out {model}/config.json", "replace the input"),
-        ("card {model} --out {model}/model.safetensors", "replace the input"),
+        ("card {model} --output {model}/config.json", "replace the input"),
+        ("card {model} --output {model}/model.safetensors", "replace the input"),
         ("evaluate --data {dir}/test.jsonl --json {dir}/test.jsonl --model {model}", "replace the"),
-        ("convert own {dir} --scheme ibug68 --out {dir}/new", "outside of it"),
-        ("convert own {dir} --scheme ibug68 --out {link}/new", "outside of it"),
+        ("convert own {dir} --scheme ibug68 --output {dir}/new", "outside of it"),
+        ("convert own {dir} --scheme ibug68 --output {link}/new", "outside of it"),
     ],
 )
 def test_nothing_is_written_over_an_input(tmp_path, model, clip, words, said):
@@ -198,7 +198,11 @@ for words in json.loads(sys.argv[1]):
         ["predict", photo, "--draw", photo.parent],
         ["video", clip, clip],
         ["evaluate", "--data", data, "--json", data],
-        ["card", "--out", REPOSITORY / "kd_landmarks/models/weights/mobilenetv2-300w/config.json"],
+        [
+            "card",
+            "--output",
+            REPOSITORY / "kd_landmarks/models/weights/mobilenetv2-300w/config.json",
+        ],
     ]
     words = json.dumps([[str(word) for word in command] for command in commands])
     done = subprocess.run(

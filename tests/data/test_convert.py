@@ -609,7 +609,9 @@ def test_the_cards_snippet_runs(root_300w, tmp_path):
 
 
 def test_the_command_writes_and_tells(root_300w, tmp_path):
-    result = convert_command("300w", root_300w, "--out", tmp_path / "out", "--crop-margin", "1.8")
+    result = convert_command(
+        "300w", root_300w, "--output", tmp_path / "out", "--crop-margin", "1.8"
+    )
     assert result.exit_code == 0, result.output
     assert "300W, ibug68: 8 faces" in result.output
     assert "lfpw/testset" in result.output
@@ -621,12 +623,12 @@ def test_the_command_writes_and_tells(root_300w, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("300w",), "say where to: --out DIR, --push NAMESPACE/NAME, or both"),
-        (("300w", "--out", "o", "--public"), "--public needs --i-have-the-rights"),
-        (("300w", "--out", "o", "--license", "mit"), "--license needs --i-have-the-rights"),
-        (("own", "--out", "o", "--i-have-the-rights"), "give --public"),
-        (("own", "--out", "o", "--scheme", "six"), "six"),
-        (("300w", "--out", "o", "--strict"), "has 2 faces, officially 337"),
+        (("300w",), "say where to: --output DIR, --push NAMESPACE/NAME, or both"),
+        (("300w", "--output", "o", "--public"), "--public needs --i-have-the-rights"),
+        (("300w", "--output", "o", "--license", "mit"), "--license needs --i-have-the-rights"),
+        (("own", "--output", "o", "--i-have-the-rights"), "give --public"),
+        (("own", "--output", "o", "--scheme", "six"), "six"),
+        (("300w", "--output", "o", "--strict"), "has 2 faces, officially 337"),
     ],
 )
 def test_the_command_refuses_with_one_line(root_300w, tmp_path, monkeypatch, words, message):

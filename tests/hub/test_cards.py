@@ -480,7 +480,7 @@ def test_the_command_prints_or_writes(run, tmp_path):
     assert printed.stdout.endswith("```\n")
     out = tmp_path / "new" / "README.md"
     written = card(run / "student", "--repo-id", "ada/student", "--base-model", "ada/tough",
-                   "--out", out)  # fmt: skip
+                   "--output", out)  # fmt: skip
     assert written.exit_code == 0, written.output
     assert out.read_text() == printed.stdout
     picture = scheme_picture(get_scheme("ibug68"))
@@ -493,7 +493,7 @@ def test_a_scheme_of_ones_own_has_no_picture(tmp_path):
     config = json.loads((folder / "config.json").read_text())
     config["scheme"]["name"] = "mine"
     change_json(folder / "config.json", scheme=config["scheme"])
-    written = card(folder, "--out", tmp_path / "out" / "README.md")
+    written = card(folder, "--output", tmp_path / "out" / "README.md")
     assert written.exit_code == 0, written.output
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["README.md"]
 
@@ -503,7 +503,7 @@ def test_a_scheme_of_ones_own_has_no_picture(tmp_path):
     [
         (("nowhere",), "nowhere is no folder"),
         (("--repo-id", "x"), "'x' is no id on the Hub: give NAMESPACE/NAME"),
-        (("--out", "/dev/null/README.md"), "cannot write"),
+        (("--output", "/dev/null/README.md"), "cannot write"),
     ],
 )
 def test_bad_words_end_with_one_clear_message(run, words, message):

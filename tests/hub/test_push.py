@@ -285,7 +285,7 @@ def test_results_are_there_for_machines(hub, student):
 
 def write_card(student, *words):
     out = student / "README.md"
-    result = CliRunner().invoke(app, ["card", str(student), "--out", str(out), *words])
+    result = CliRunner().invoke(app, ["card", str(student), "--output", str(out), *words])
     assert result.exit_code == 0, result.output
     return out
 

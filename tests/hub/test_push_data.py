@@ -86,7 +86,7 @@ def fake_hub(monkeypatch):
 def test_a_research_set_is_pushed_private_with_the_files_of_the_folder(
     root_300w, tmp_path, fake_hub
 ):
-    result = convert_command("300w", root_300w, "--push", "me/300w", "--out", tmp_path / "out")
+    result = convert_command("300w", root_300w, "--push", "me/300w", "--output", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert fake_hub.private == {"me/300w": True}
     assert fake_hub.files == files_of(tmp_path / "out")
@@ -123,7 +123,7 @@ def test_ones_own_data_are_pushed_private_unless_public(tmp_path, fake_hub, publ
 
 def test_a_public_data_set_gets_no_research_faces(root_300w, tmp_path, fake_hub):
     fake_hub.private["me/300w"] = False
-    result = convert_command("300w", root_300w, "--push", "me/300w", "--out", tmp_path / "out")
+    result = convert_command("300w", root_300w, "--push", "me/300w", "--output", tmp_path / "out")
     assert result.exit_code == 2
     assert "error: me/300w is there and public: make it private" in result.output
     assert "upload_folder" not in fake_hub.calls
@@ -161,7 +161,7 @@ def test_what_the_hub_refuses_is_one_clear_line(
     root_300w, tmp_path, fake_hub, call, error, message
 ):
     fake_hub.fails[call] = error
-    result = convert_command("300w", root_300w, "--push", "me/300w", "--out", tmp_path / "out")
+    result = convert_command("300w", root_300w, "--push", "me/300w", "--output", tmp_path / "out")
     assert result.exit_code == 2, result.output
     assert result.output.count("error: ") == 1
     assert message in result.output

@@ -139,14 +139,14 @@ def test_out_writes_the_files_into_a_new_folder(hub, wheel, tmp_path, monkeypatc
 
     monkeypatch.setattr("kd_landmarks.hub.space.build_wheel", build)
     out = tmp_path / "new/space"
-    assert f"Written to {out}. Nothing was pushed" in pushed("--out", out)
+    assert f"Written to {out}. Nothing was pushed" in pushed("--output", out)
     assert not hub.requests
     for name in COMPARED:
         stored = (out / "checkpoints" / name / "model.safetensors").read_bytes()
         assert stored == (REPOSITORY / "checkpoints" / name / "model.safetensors").read_bytes()
-    assert f"{out} is not an empty folder" in refused("--out", out)
+    assert f"{out} is not an empty folder" in refused("--output", out)
     with full_disk(1000):
-        assert "cannot write" in refused("--out", tmp_path / "full/space")
+        assert "cannot write" in refused("--output", tmp_path / "full/space")
     assert not list((tmp_path / "full").iterdir())
 
 
@@ -171,7 +171,7 @@ def test_the_requirements_are_the_wheels_and_the_folders_own(wheel):
 def test_the_space_starts_from_its_own_wheel(wheel, small, tmp_path):
     (tmp_path / "dist").mkdir()
     probe = changed(wheel, tmp_path / "dist", "9.9", tells=True)
-    pushed("--wheel", probe, "--checkpoints", small, "--out", tmp_path / "space")
+    pushed("--wheel", probe, "--checkpoints", small, "--output", tmp_path / "space")
     libraries = [sysconfig.get_path("purelib")]
     code, printed, errors = run_uninstalled(
         tmp_path / "space/app.py", folder=tmp_path, path=libraries
