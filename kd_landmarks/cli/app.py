@@ -20,6 +20,9 @@ from ..utils.signals import exit_code, now_ending, stop_signals
 
 KEPT = "files that were finished stay, and none is left half-written; the same command starts again"
 
+# Commands that run on several processes (`training.shutdown.one_ending`).
+_TOGETHER = ("train", "annotate")
+
 _UsageError: Any = typer.BadParameter.__base__
 
 
@@ -27,8 +30,8 @@ class _Commands(TyperGroup):
     """In every command: a line and exit code 2 for bad input; 130 for Ctrl-C, 143 for SIGTERM."""
 
     def invoke(self, ctx: Any) -> Any:
-        # Training ends all of its processes together, and says what the run keeps.
-        stopping = nullcontext() if ctx.obj == "train" else stop_signals(lambda: KEPT)
+        # They end all of their processes together, and say what is kept.
+        stopping = nullcontext() if ctx.obj in _TOGETHER else stop_signals(lambda: KEPT)
         with stopping, _one_line():
             result = super().invoke(ctx)
             sys.stdout.flush()  # while it can be told that a disk is full
