@@ -142,7 +142,10 @@ def test_what_cannot_be_calibrated_ends_with_one_clear_message(tmp_path):
     scheme = get_scheme("ibug68")
     write_faces(tmp_path / "faces")
     folder = save_detector(tmp_path / "linear", scheme, np.zeros((68, 2)))
-    for place, message in ((folder, "a linear head has no maps"), (tmp_path / "x", "is not a folder")):
+    for place, message in (
+        (folder, "a linear head has no maps"),
+        (tmp_path / "x", "is not a folder"),
+    ):
         result = calibrate(place, "--data", tmp_path / "faces")
         assert (result.exit_code, message in result.output) == (2, True), result.output
         assert "Traceback" not in result.output

@@ -1,0 +1,132 @@
+"""What comes out of the pipeline: mappings, pictures, tables, plain JSON, key points of others."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kd_landmarks import Face, FaceLandmarkPipeline, KDLandmarksError, get_scheme
+from kd_landmarks.inference.tables import PredictionWriter
+from kd_landmarks.schemes.named_points import named_points
+from kd_landmarks.synthetic import generate_face
+
+SCHEME = get_scheme("ibug68")
+FACE = generate_face(3, size=128)
+BOX = [*FACE.landmarks.min(0), *FACE.landmarks.max(0)]
+KEYS = ["keypoints", "scores", "confidence", "face_confidence", "box", "detection_score"]
+
+
+@pytest.fixture(scope="module")
+def detect():
+    return FaceLandmarkPipeline()
+
+
+@pytest.fixture
+def faces(detect):
+    return detect(FACE.image, boxes=[BOX, [10, 20, 90, 100]])
+
+
+def test_a_face_is_a_mapping_and_an_object(faces):
+    face = faces[0]
+    assert list(face) == KEYS
+    assert dict(face)["box"] is face["box"] is face.box
+    np.testing.assert_array_equal(face["left_eye"], face.keypoints[36:42])
+    with pytest.raises(KeyError, match="third_eye"):
+        face["third_eye"]
+    assert "third_eye" not in face
+
+
+@pytest.mark.parametrize("name", ["ibug68", "wflw98", "cofw29"])
+def test_landmarks_have_common_names(name):
+    """On a drawn face: the chin is lowest, eyes and corners of the mouth lie side by side."""
+    scheme = get_scheme(name)
+    points = generate_face(308, name, size=160).landmarks.astype(np.float32)
+    face = Face(points, None, None, None, [0, 0, 1, 1], None, scheme=scheme)
+    assert face.point("chin")[1] > points[:, 1].max() - 3
+    across = [
+        *("left_eye_outer", "left_eye_inner", "nose_tip", "right_eye_inner", "right_eye_outer")
+    ]
+    x = [face.point(one)[0] for one in across]
+    assert x == sorted(x)
+    assert face.point("left_mouth_corner")[0] < face.point("right_mouth_corner")[0]
+    assert {"chin", "nose_tip"} <= named_points(scheme).keys()
+    with pytest.raises(KDLandmarksError, match=r"no landmark 'third_eye': there are .*chin"):
+        face.point("third_eye")
+
+
+def test_plain_json_is_rounded_alike(faces):
+    told = json.loads(json.dumps(faces.to_dict()))
+    assert told["scheme"] == "ibug68"
+    assert [list(face) for face in told["faces"]] == [KEYS, KEYS]
+    for face, plain in zip(faces, told["faces"], strict=True):
+        np.testing.assert_allclose(plain["keypoints"], face.keypoints, atol=0.0051)
+        np.testing.assert_allclose(plain["box"], face.box, atol=0.0051)
+        for name in ("scores", "confidence", "face_confidence"):
+            np.testing.assert_allclose(plain[name], face[name], atol=0.000051)
+    assert len(str(told["faces"][0]["face_confidence"])) <= 6
+
+
+def test_a_table_has_a_row_for_each_face(faces):
+    table = faces.to_df()
+    assert table.shape == (2, 4 + 2 + 2 * 68)
+    assert list(table.columns[:6]) == ["x0", "y0", "x1", "y1", "detection_score", "face_confidence"]
+    plain = faces[1].to_dict()
+    assert [table["jaw_0_x"][1], table["jaw_0_y"][1]] == plain["keypoints"][0]
+
+
+def test_supervision_gets_its_key_points(detect, faces):
+    supervision = pytest.importorskip("supervision")
+    found = faces.to_supervision()
+    assert isinstance(found, supervision.KeyPoints)
+    np.testing.assert_array_equal(found.xy, np.stack([face.keypoints for face in faces]))
+    none = detect(np.zeros((64, 64, 3), np.uint8)).to_supervision()
+    assert len(none) == 0
+
+
+def test_faces_are_drawn_on_their_photo(detect, faces, tmp_path):
+    drawn = np.asarray(faces.plot())
+    assert drawn.shape == FACE.image.shape
+    assert (drawn != FACE.image).any()
+    assert faces._repr_png_().startswith(b"\x89PNG")
+    path = tmp_path / "photo.png"
+    Image.fromarray(FACE.image).save(path)
+    stream = [*detect(iter([path, FACE.image]))]
+    assert stream[0].plot().size == (128, 128)  # loaded again
+    with pytest.raises(KDLandmarksError, match=r"give plot\(photo\)"):
+        stream[1].plot()
+    assert stream[1]._repr_png_() is None
+    assert stream[1].plot(FACE.image).size == (128, 128)
+
+
+@pytest.mark.parametrize("name", ["drawn.png", "drawn.jpg", "points.json"])
+def test_faces_are_saved_by_the_names_ending(faces, tmp_path, name):
+    path = faces.save(tmp_path / name)
+    if name.endswith(".json"):
+        assert json.loads(path.read_text()) == faces.to_dict()
+    else:
+        assert Image.open(path).size == (128, 128)
+    with pytest.raises(KDLandmarksError, match=r"drawn\.txt: its name must end with"):
+        faces.save(tmp_path / "drawn.txt")
+
+
+def test_coco_key_points_count_from_pixels_corners(faces):
+    text = io.StringIO()
+    writer = PredictionWriter(text, ".json", SCHEME)
+    writer.write("a.jpg", faces)
+    writer.write("broken.jpg", KDLandmarksError("no photo"))
+    writer.close()
+    told = json.loads(text.getvalue())
+    assert told["images"] == [{"id": 1, "file_name": "a.jpg", "width": 128, "height": 128}]
+    [category] = told["categories"]
+    assert category["keypoints"] == list(SCHEME.names)
+    assert min(min(line) for line in category["skeleton"]) == 1
+    assert max(max(line) for line in category["skeleton"]) == 68
+    first = told["annotations"][0]
+    assert (first["image_id"], first["category_id"], first["num_keypoints"]) == (1, 1, 68)
+    points = np.reshape(first["keypoints"], (68, 3))
+    np.testing.assert_allclose(points[:, :2] - 0.5, faces[0].keypoints, atol=0.011)
+    assert (points[:, 2] == 2).all()
+    x0, y0, x1, y1 = faces[0].box
+    np.testing.assert_allclose(first["bbox"], [x0 + 0.5, y0 + 0.5, x1 - x0, y1 - y0], atol=0.011)
