@@ -12,24 +12,19 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 USE_IT = """
 import numpy as np
 import kd_landmarks
-from kd_landmarks.synthetic import generate_face
-from kd_landmarks.training.recipe import load_recipe
 from kd_landmarks.schemes import SCHEMES, get_scheme
-from transformers import AutoConfig, AutoModelForKeypointDetection
 
 assert "site-packages" in kd_landmarks.__file__, kd_landmarks.__file__
 assert [get_scheme(name).num_landmarks for name in SCHEMES] == [68, 98, 29]
-assert load_recipe("300w").student.head == "integral"
-face = generate_face(3)
-model = kd_landmarks.KDLandmarksForKeypointDetection(kd_landmarks.KDLandmarksConfig()).eval()
-processor = kd_landmarks.KDLandmarksImageProcessor()
-box = [*face.landmarks.min(0), *face.landmarks.max(0)]
-outputs = model(**processor(face.image, boxes=box, return_tensors="pt"))
-found = processor.post_process_keypoint_detection(outputs, boxes=box)[0][0]["keypoints"]
-assert found.shape == (68, 2)
-faces = kd_landmarks.FaceLandmarkPipeline()(face.image, boxes=box)
+photo = np.zeros((128, 128, 3), np.uint8)
+faces = kd_landmarks.FaceLandmarkPipeline()(photo, boxes=[20, 20, 100, 100])
 assert faces[0]["keypoints"].shape == (68, 2)
-print("works", kd_landmarks.__version__)
+assert kd_landmarks.FaceLandmarkPipeline(dtype="int8")(photo) == []
+try:
+    kd_landmarks.KDLandmarksConfig
+except ImportError as error:
+    assert "kd-landmarks[train]" in str(error)
+    print("works", kd_landmarks.__version__)
 """
 
 
@@ -51,9 +46,11 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
     assert "kd_landmarks/py.typed" in names
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert {name.split("/")[0].split("-")[0] for name in names} == {"kd_landmarks"}
-    own = "kd_landmarks/weights/mobilenetv2-300w/"
-    for name in ("model.safetensors", "config.json", "preprocessor_config.json", "README.md"):
+    own = "kd_landmarks/models/weights/mobilenetv2-300w/"
+    files = ("model.safetensors", "config.json", "preprocessor_config.json", "README.md")
+    for name in (*files, "onnx/model.onnx", "onnx/model_int8.onnx"):
         assert own + name in names
+    assert {"kd_landmarks/imaging/yunet.onnx", "kd_landmarks/imaging/yunet.LICENSE"} <= set(names)
 
 
 @pytest.mark.slow
