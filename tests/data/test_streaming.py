@@ -18,7 +18,8 @@ import torch
 from accelerate import Accelerator
 from datasets import Image
 from safetensors.torch import load_file
-from streams import SCHEME, TEST_FACES, TRAIN_FACES, write_lines, write_parquet
+from small_networks import TINY
+from streams import SCHEME, TEST_FACES, TRAIN_FACES, write_parquet
 from torch._utils import ExceptionWrapper
 from training import REPOSITORY, tiny_arguments
 from typer.testing import CliRunner
@@ -186,6 +187,8 @@ STUDENT = {
     "data.generated_extra": 6,
     "run.checkpoint_every": 0.5,
     "run.workers": 0,
+    "tough_teacher.backbone": TINY,
+    "student.backbone": TINY,
 }
 
 
@@ -296,6 +299,7 @@ run("stopped-resumed")
 """
 
 
+@pytest.mark.slow
 def test_two_processes_with_two_workers_each_share_a_stream(faces, hub, tmp_path):
     push_folder(faces, REPO, private=True)
     (tmp_path / "script.py").write_text(TWO_PROCESSES)
@@ -407,9 +411,8 @@ def test_a_process_may_have_nothing_but_bad_rows_while_another_has_good_ones(mon
             assert "all 6 rows are bad" in str(process.exception())
 
 
-def test_only_parquet_is_streamed(tmp_path):
-    lines = write_lines(tmp_path / "lines")
-    result = command(*streaming_arguments(tmp_path / "run", lines))
+def test_only_parquet_is_streamed(faces, tmp_path):
+    result = command(*streaming_arguments(tmp_path / "run", faces.parent / "lines"))
     assert result.exit_code == 2
     assert "make Parquet of it with `kd-landmarks convert`" in result.output.replace("\n", " ")
     result = command(*tiny_arguments("--output", tmp_path / "run", "--streaming"))
@@ -418,8 +421,8 @@ def test_only_parquet_is_streamed(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_a_stream_is_refused_clearly_by_a_hub_that_is_down_or_has_no_parquet(hub, tmp_path):
-    push_folder(write_lines(tmp_path / "lines"), REPO, private=True)
+def test_a_stream_is_refused_clearly_by_a_hub_that_is_down_or_has_no_parquet(faces, hub):
+    push_folder(faces.parent / "lines", REPO, private=True)
     with pytest.raises(KDLandmarksError, match="not stored as Parquet"):
         rows_of(REPO, streaming=True)
     with pytest.raises(KDLandmarksError, match="no such data set on the Hub"):

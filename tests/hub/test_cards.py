@@ -3,8 +3,6 @@
 import importlib.util
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,14 +15,12 @@ from typer.testing import CliRunner
 
 from kd_landmarks import KDLandmarksError
 from kd_landmarks.cli import app
-from kd_landmarks.hub import card as cards
 from kd_landmarks.hub import released as released_module
 from kd_landmarks.hub.card import Links, check_figures, read_checkpoint, render_card
 from kd_landmarks.hub.picture import scheme_picture
 from kd_landmarks.hub.released import ReleasedTexts, released_names
 from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER
 from kd_landmarks.schemes import SCHEMES, get_scheme
-from kd_landmarks.synthetic import generate_face
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL_CARDS = REPOSITORY / "model_cards"
@@ -466,7 +462,7 @@ def test_the_picture_has_the_points():
     assert spots > 68 * 20
 
 
-# --- the command, and the snippet as printed
+# --- the command
 
 
 def card(*words):
@@ -512,25 +508,3 @@ def test_bad_words_end_with_one_clear_message(run, words, message):
     assert result.exit_code == 2
     assert result.output.count("error: ") == 1
     assert message in result.output
-
-
-def test_the_snippet_runs_as_printed(run, tmp_path, hub):
-    """The first, for those who have the package; tests/test_push.py runs the second."""
-    CliRunner().invoke(app, ["push", str(run / "student"), "--repo-id", "ada/student"])
-    readme = hub.files("ada/student")["README.md"].decode()
-    snippet, _ = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
-    face = generate_face(5, size=400)
-    Image.fromarray(face.image).save(tmp_path / "photo.jpg")
-    done = subprocess.run(
-        [sys.executable, "-c", snippet],
-        cwd=tmp_path,
-        env=hub.environment(token=None, cache=tmp_path / "fresh", PYTHONPATH=str(REPOSITORY)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert done.returncode == 0, done.stderr
-    points = np.array(re.findall(r"-?\d+\.\d+|-?\d+\.", done.stdout), dtype=float).reshape(-1, 2)
-    expected = cards.read_checkpoint(run / "student").config.num_landmarks
-    assert len(points) == expected

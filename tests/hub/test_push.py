@@ -17,7 +17,7 @@ from fake_hub.store import Blob, Edit
 from finished_runs import change_json, save_run
 from huggingface_hub import HfApi, ModelCard, parse_eval_result_entries
 from PIL import Image
-from small_networks import assert_same_network, save_small
+from small_networks import assert_same_network
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 from typer.testing import CliRunner
 
@@ -28,6 +28,7 @@ from kd_landmarks import (
 )
 from kd_landmarks.cli import app
 from kd_landmarks.inference.export import export_onnx
+from kd_landmarks.models.compact import save_compact
 from kd_landmarks.models.loading import AUTO_CLASSES, load_detector
 from kd_landmarks.synthetic import generate_face
 
@@ -53,10 +54,11 @@ FILES = CODE | {
 
 @pytest.fixture(scope="module")
 def saved(tmp_path_factory):
-    """A run whose student has its ONNX file already: to export takes seconds."""
+    """A run whose networks have an ONNX file already: to export takes seconds."""
     run = save_run(tmp_path_factory.mktemp("saved") / "run")
     (run / "student/onnx").mkdir()
     export_onnx(*load_detector(run / "student"), run / "student/onnx/model.onnx")
+    shutil.copytree(run / "student/onnx", run / "tough_teacher/onnx")
     return run
 
 
@@ -175,10 +177,9 @@ def test_a_dry_run_asks_the_hub_nothing(hub, student):
     assert "Nothing was pushed" in output
 
 
-def test_networks_of_halves_stay_halves(hub, tmp_path):
-    from kd_landmarks.models.compact import save_compact
-
-    save_compact(*load_detector(save_small(tmp_path / "whole")), tmp_path / "half")
+def test_networks_of_halves_stay_halves(hub, student, tmp_path):
+    save_compact(*load_detector(student), tmp_path / "half")
+    shutil.copytree(student / "onnx", tmp_path / "half/onnx")
     pushed(tmp_path / "half")
     stored = hub.files(REPO)["model.safetensors"]
     assert stored == (tmp_path / "half/model.safetensors").read_bytes()
@@ -186,14 +187,27 @@ def test_networks_of_halves_stay_halves(hub, tmp_path):
     assert AutoModelForKeypointDetection.from_pretrained(REPO).dtype == torch.float32
 
 
-def test_without_arguments_it_is_the_packages_own(hub, tmp_path, monkeypatch):
-    folder = save_small(tmp_path / "own-student")
-    monkeypatch.setattr("kd_landmarks.inference.checkpoints.DEFAULT_FOLDER", folder)
+def test_without_arguments_it_is_the_packages_own(hub, student, monkeypatch):
+    monkeypatch.setattr("kd_landmarks.inference.checkpoints.DEFAULT_FOLDER", student)
     pushed()
-    assert hub.files(REPO)["model.safetensors"] == (folder / "model.safetensors").read_bytes()
+    assert hub.files(REPO)["model.safetensors"] == (student / "model.safetensors").read_bytes()
 
 
 # --- what is loaded
+
+
+def test_the_cards_first_snippet_runs_as_printed(hub, student, tmp_path, monkeypatch, capsys):
+    """For those who have the package."""
+    pushed(student)
+    save_photo(tmp_path / "elsewhere")
+    snippet, _ = re.findall(r"```python\n(.*?)```", card(hub).text, re.DOTALL)
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    hub.use(token=None, cache=tmp_path / "fresh")
+    capsys.readouterr()
+    exec(compile(snippet, "README.md", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    points = np.array(re.findall(r"-?\d+\.\d+|-?\d+\.", printed), dtype=float).reshape(-1, 2)
+    assert len(points) == 68
 
 
 def test_it_loads_without_this_package_and_finds_the_same_points(hub, student, tmp_path):
