@@ -10,6 +10,7 @@ matrices of 100,000 weights and more, and of the two students to compare with th
 are written by `model_cards/render.py`, once `benchmarks/released.py` has measured.
 """
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -40,7 +41,8 @@ def main(
     training = without_paths(json.loads((source / "training.json").read_text(encoding="utf-8")))
     TRAINING.mkdir(parents=True, exist_ok=True)
     write_json(TRAINING / f"{name}.json", training)
-    print(f"{folder}: {(folder / 'model.safetensors').stat().st_size / 1e6:.2f} MB")
+    weights = (folder / "model.safetensors").read_bytes()
+    print(f"{folder}: {len(weights) / 1e6:.2f} MB, SHA-256 {hashlib.sha256(weights).hexdigest()}")
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         parameters=parameters,
         megabytes=weights.stat().st_size / 1e6,
         precision=precision,
-        texts=released_texts(told["name"]),
+        texts=released_texts(told["name"], weights),
         **told,
     )
 

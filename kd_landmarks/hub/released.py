@@ -1,6 +1,7 @@
 """What people wrote about the released models, in `released.yaml`."""
 
 from functools import cache
+from hashlib import file_digest
 from pathlib import Path
 
 import yaml
@@ -18,6 +19,7 @@ class ReleasedTexts(BaseModel):
     Figures in it come from the tests: `{tests[300W common].nme:.2f}`.
 
     Attributes:
+        weights: SHA-256 of its model.safetensors.
         summary: what it is, in a few sentences.
         training: how it came about: data and what they lacked, teachers, what was chosen how.
         commands: that train it.
@@ -30,6 +32,7 @@ class ReleasedTexts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    weights: str
     summary: str
     training: str
     commands: str
@@ -67,9 +70,21 @@ def released_names() -> tuple[str, ...]:
     return tuple(_texts())
 
 
-def released_texts(name: str) -> ReleasedTexts | None:
-    """The texts of a released model, still to be `checked`; None for other names."""
-    return _texts().get(name)
+def released_texts(name: str, weights: Path) -> ReleasedTexts | None:
+    """The texts of a released model, still to be `checked`.
+
+    Args:
+        name: of the checkpoint.
+        weights: its file; somebody's own network may have a released one's name.
+
+    Returns:
+        None for other names and other weights.
+    """
+    texts = _texts().get(name)
+    if texts is None:
+        return None
+    with weights.open("rb") as file:
+        return texts if file_digest(file, "sha256").hexdigest() == texts.weights else None
 
 
 @cache
