@@ -20,7 +20,7 @@ from record import print_table, record
 
 from kd_landmarks import default_checkpoint, load_rows
 from kd_landmarks.data.columns import box_array, point_array
-from kd_landmarks.data.detected import with_detected_boxes
+from kd_landmarks.data.detector_boxes import with_detected_boxes
 from kd_landmarks.evaluation.evaluate import Evaluation, evaluate_detector
 from kd_landmarks.imaging.boxes import tight_box
 from kd_landmarks.imaging.detection import find_faces

@@ -46,7 +46,7 @@ def annotate(
     from tqdm.auto import tqdm
 
     from ..data.annotate import PLAN, annotate_rows, check_plan
-    from ..data.undecoded import open_data
+    from ..data.picture_rows import open_data
     from ..imaging.detection import YuNet
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..training.shutdown import one_ending

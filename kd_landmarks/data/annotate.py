@@ -92,7 +92,7 @@ def _go_on(rows: IterableDataset, progress: Path, name: str) -> tuple[int, int]:
         KDLandmarksError: where the file is not what this program writes, or parts are missing.
     """
     told = read_json_object(progress)
-    mend = f"remove it and {name}-*.parquet to annotate this share anew, or give another --output"
+    mend = f"remove it and {name}-*.parquet to annotate this share again, or give another --output"
     part: Any = told.get("parts")
     done: Any = told.get("rows")
     state = told.get("state")
@@ -105,14 +105,14 @@ def _go_on(rows: IterableDataset, progress: Path, name: str) -> tuple[int, int]:
             written += ParquetFile(file).metadata.num_rows
         except (OSError, ArrowException) as error:
             raise KDLandmarksError(
-                f"{progress} tells of {part} parts, but {file.name} is missing or damaged; {mend}"
+                f"{progress} records {part} parts, but {file.name} is missing or damaged; {mend}"
             ) from error
     if written != done:
         raise KDLandmarksError(
-            f"{progress} tells of {done} rows, but its {part} parts have {written}; {mend}"
+            f"{progress} records {done} rows, but its {part} parts have {written}; {mend}"
         )
     if not _alike(rows.state_dict(), state):
-        raise KDLandmarksError(f"the state in {progress} is that of other data; {mend}")
+        raise KDLandmarksError(f"the state in {progress} belongs to other data; {mend}")
     rows.load_state_dict(state)
     return part, done
 

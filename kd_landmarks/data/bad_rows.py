@@ -143,7 +143,7 @@ class BadRows:
         """
         if not self.skip:
             raise KDLandmarksError(
-                f"{self.origin}: {problem} (mend the row, or leave bad rows out: skip_bad_rows)"
+                f"{self.origin}: {problem} (fix the row, or leave bad rows out: skip_bad_rows)"
             )
         self.count += 1
         if self.count <= MOST_LISTED:

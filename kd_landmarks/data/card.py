@@ -12,7 +12,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from .. import __version__
 from ..schemes import LandmarkScheme, is_built_in
 from ..utils.tables import text_table
-from .published import PublishedSet
+from .known_data_sets import PublishedSet
 
 SCHEME_FILE = "scheme.yaml"
 """Beside the card where the landmark scheme is none of the package's own."""

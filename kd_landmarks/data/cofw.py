@@ -126,7 +126,7 @@ def _variable(file: h5py.File, name: str, path: Path) -> h5py.Dataset:
 def _problem(found: Any, most_bytes: float) -> str | None:
     """What keeps an object from being an array whose values are in this very file; or None."""
     if not isinstance(found, h5py.Dataset) or found.shape is None:
-        return "is no array"
+        return "is not an array"
     if found.external or found.is_virtual:
         return "has its values in other files"
     # Compressed pieces are taken apart whole; a declared size costs nothing to write.

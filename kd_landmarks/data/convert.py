@@ -37,9 +37,9 @@ from ..utils.files import check_new_folder, check_outside, new_folder, write_tex
 from .card import MISSING_FILE, SCHEME_FILE, Conversion, Count, card_text
 from .convert_rows import ConvertedFace, FaceConverter, write_split
 from .data_folder import DataFolder
+from .known_data_sets import PUBLISHED, Part, PublishedSet, unlabeled_photos
 from .official import official_rows
 from .own_data import Faces, own_boxes, own_splits
-from .published import PUBLISHED, Part, PublishedSet, unlabeled_photos
 from .rows import RawRow
 
 OWN = "own"

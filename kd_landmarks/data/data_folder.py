@@ -74,7 +74,7 @@ class DataFolder:
             ) from None
         if len(name) > LONGEST_PATH or "\0" in name:
             raise KDLandmarksError(
-                f"the path of the {kind} is {shown(name)}: no file can be called that"
+                f"the path of the {kind} is {shown(name)}: not a possible file name"
             )
         # Links are followed from this very spelling, which is the one that is opened.
         path = os.path.abspath(os.path.join(self.path, name))

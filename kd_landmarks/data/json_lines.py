@@ -104,8 +104,8 @@ def splits_of_lines(file: Path) -> list[str]:
             odd.append((source, split))
         if len(splits) > MOST_SPLITS:
             raise KDLandmarksError(
-                f"{file}: the field 'split' has more than {MOST_SPLITS} names: is it another "
-                "thing's? Rename it"
+                f"{file}: the field 'split' has more than {MOST_SPLITS} names: if it is "
+                "not the data set's split, rename it"
             )
     for source, split in odd:
         if splits or split is not None:

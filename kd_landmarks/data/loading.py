@@ -14,9 +14,9 @@ from ..schemes import LandmarkScheme
 from .bad_rows import text_problem
 from .json_lines import read_json_lines
 from .official import official_rows
+from .parquet import holds_parquet, load_stored, stream_stored
+from .parquet_columns import StoredRows, check_columns
 from .rows import COLUMNS, MOST_ATTRIBUTES, TARGETS, RawRow, build_rows, may_be_attribute
-from .stored import holds_parquet, load_stored, stream_stored
-from .stored_columns import StoredRows, check_columns
 
 
 def load_rows(

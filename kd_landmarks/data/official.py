@@ -155,7 +155,9 @@ def read_pts(path: str | Path) -> np.ndarray:
                 x, y = map(float, line.split())
                 points.append([x - 1, y - 1])
         except ValueError as error:
-            raise KDLandmarksError(f"{path}:{number}: {shown(line)} is no point 'x y'") from error
+            raise KDLandmarksError(
+                f"{path}:{number}: {shown(line)} is not a point 'x y'"
+            ) from error
     else:
         raise KDLandmarksError(f"{path}: the file ends before the closing brace")
     if count != len(points):

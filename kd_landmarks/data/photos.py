@@ -95,7 +95,7 @@ class Photos:
             return open_photo(stored)
         except Exception as error:  # Pillow's decoders raise whatever their format's code raises
             raise KDLandmarksError(
-                f"{self.sources[index]}: the photo cannot be decoded ({error}): mend the row, or "
+                f"{self.sources[index]}: the photo cannot be decoded ({error}): fix the row, or "
                 "leave bad rows out (skip_bad_rows)"
             ) from error
 

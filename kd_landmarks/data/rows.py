@@ -215,7 +215,7 @@ def _attributes(attributes: Mapping[str, Any], source: str) -> dict[str, int]:
     """A row's attributes by column.
 
     Raises:
-        KDLandmarksError: there are too many, or they are no small whole numbers with plain names.
+        KDLandmarksError: there are too many, or they are not small whole numbers with plain names.
     """
     if len(attributes) > MOST_ATTRIBUTES:
         raise KDLandmarksError(

@@ -108,7 +108,7 @@ def features_of(file: str) -> datasets.Features:
     Raises:
         KDLandmarksError: it cannot be read.
     """
-    _footers.pop(file, None)  # it may have been written anew since
+    _footers.pop(file, None)  # it may have been rewritten since
     with _opened(file) as parquet:
         return datasets.Features.from_arrow_schema(parquet.schema_arrow)
 

@@ -19,11 +19,11 @@ def text_lines(file: Path) -> Iterator[tuple[int, str | KDLandmarksError]]:
     """The lines that are not blank, each with its number from 1, or what is wrong with it.
 
     Raises:
-        KDLandmarksError: naming the file, where it cannot be read or is no text in UTF-8.
+        KDLandmarksError: naming the file, where it cannot be read or is not UTF-8 text.
     """
     try:
         if not file.is_file():  # a pipe would be waited for
-            raise KDLandmarksError(f"cannot read {file}: it is no regular file")
+            raise KDLandmarksError(f"cannot read {file}: it is not a regular file")
         with file.open("rb") as stream:
             number = 0
             while line := stream.readline(LONGEST_LINE + 1):

@@ -20,10 +20,10 @@ from ..imaging.pixels import as_rgb
 from .bad_rows import BadRows, corners_problem, image_problem, text_problem
 from .data_folder import DataFolder
 from .json_lines import read_unlabeled_lines
+from .parquet import holds_parquet, load_stored
+from .parquet_columns import StoredRows, holds_files
 from .photos import open_photo, rows_with_photos
 from .rows import RawRow
-from .stored import holds_parquet, load_stored
-from .stored_columns import StoredRows, holds_files
 
 FEATURES = datasets.Features(
     {
@@ -34,7 +34,7 @@ FEATURES = datasets.Features(
     }
 )
 
-# Of photos that are stored anew because they had to be turned.
+# Of photos that are stored again because they had to be turned.
 TURNED_QUALITY = 95
 
 

@@ -35,7 +35,7 @@ def read_photo(content: bytes) -> Image.Image:
     """An uploaded photo, upright.
 
     Raises:
-        KDLandmarksError: in words for who uploaded it, where it is no photo, broken or too large.
+        KDLandmarksError: in words for who uploaded it, if it is not a photo, broken or too large.
     """
     try:
         photo = open_picture(io.BytesIO(content))
@@ -75,7 +75,7 @@ def open_clip(content: bytes) -> Iterator[VideoReader]:
     """An uploaded clip; OpenCV reads files, so it is one again for so long.
 
     Raises:
-        KDLandmarksError: in words for who uploaded it, where it is no video, too long or too large.
+        KDLandmarksError: in words for who uploaded it, if it is not a video, too long or too large.
     """
     with TemporaryDirectory() as folder:
         file = Path(folder) / "clip"

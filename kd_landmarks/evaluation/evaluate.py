@@ -11,7 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from ..data.columns import point_array
-from ..data.detected import with_detected_boxes
+from ..data.detector_boxes import with_detected_boxes
 from ..data.loading import load_rows
 from ..data.rows import COLUMNS, TARGETS, check_rows
 from ..errors import KDLandmarksError

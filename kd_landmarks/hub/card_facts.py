@@ -122,7 +122,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
     """
     folder = Path(os.path.expanduser(folder))
     if not os.path.isdir(folder):
-        raise KDLandmarksError(f"{folder} is no folder: give a stage's folder in a finished run")
+        raise KDLandmarksError(f"{folder} is not a folder: give a stage's folder in a finished run")
     files = find_checkpoint(folder.resolve())
     config = load_config(files)
     processor = load_processor(files, config)
@@ -208,7 +208,7 @@ def _checked(model: type[ModelT], values: dict[str, Any], path: Path) -> ModelT:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise KDLandmarksError(
-            f"{path}: {place}: {first['msg']}, not {shown(first['input'])}: mend it, or remove the "
+            f"{path}: {place}: {first['msg']}, not {shown(first['input'])}: fix it, or remove the "
             "file to have a card without what it tells"
         ) from error
 

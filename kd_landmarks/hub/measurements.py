@@ -143,9 +143,13 @@ def _measurement(name: str, test: Any, where: Path) -> Measurement:
     except ValidationError as error:
         first = error.errors()[0]
         reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise KDLandmarksError(f"{where}: the test {shown(name)} lacks sense: {reason}") from error
+        raise KDLandmarksError(
+            f"{where}: invalid metrics of test {shown(name)}: {reason}"
+        ) from error
     except (ArithmeticError, KeyError, TypeError, ValueError) as error:
-        raise KDLandmarksError(f"{where}: the test {shown(name)} lacks sense: {error}") from error
+        raise KDLandmarksError(
+            f"{where}: invalid metrics of test {shown(name)}: {error}"
+        ) from error
     return found
 
 

@@ -52,8 +52,8 @@ def push_checkpoint(
         dry_run: prepare and check everything, and ask the Hub nothing.
 
     Raises:
-        KDLandmarksError: a folder that is no detector's, a card that says other figures than were
-            measured, an id that is taken, or a Hub that cannot be reached or refuses.
+        KDLandmarksError: a folder that is not a checkpoint, a card that says other figures than
+            were measured, an id that is taken, or a Hub that cannot be reached or refuses.
     """
     check_links(links)
     if links.repo_id is None:
@@ -105,7 +105,7 @@ def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None
     source = checkpoint.folder.resolve()
     model, processor = load_detector(source)
     with new_folder(folder) as partial:
-        told: Any = processor  # auto_map is no setting of ours
+        told: Any = processor  # auto_map is not among their settings
         model.config.auto_map, told.auto_map = auto_maps()
         with disk_errors():
             model.save_pretrained(partial)
@@ -140,7 +140,7 @@ def card_to_push(checkpoint: Checkpoint, links: Links) -> str:
         return rendered
     if f'"{links.repo_id}"' not in text:
         raise KDLandmarksError(
-            f"{own} does not tell how to load {links.repo_id}: remove it, or write it anew "
+            f"{own} does not tell how to load {links.repo_id}: remove it, or write it again "
             f"(kd-landmarks card {checkpoint.folder} --repo-id {links.repo_id} --output {own}) and "
             "edit that"
         )
@@ -193,7 +193,7 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
     kind = None
     if CONFIG in files:
         config = hf_hub_download(repo_id, CONFIG, revision=info.sha)
-        with suppress(KDLandmarksError):  # what cannot be read is no detector's
+        with suppress(KDLandmarksError):  # an unreadable one is not a checkpoint
             kind = read_json_object(config).get("model_type")
     if files - BARE and kind != KDLandmarksConfig.model_type:
         held = shown(kind) if kind else "other files"

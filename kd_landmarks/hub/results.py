@@ -32,7 +32,7 @@ METRICS = {
 }
 _HEADER = ("test", "box", "faces", *SCORE_COLUMNS, "95 % interval of the NME")
 _PART_HEADER = ("test", "part", "faces", *SCORE_COLUMNS)
-_MEND = ": write the card anew (kd-landmarks card CHECKPOINT --output README.md), or measure again"
+_MEND = ": write the card again (kd-landmarks card CHECKPOINT --output README.md), or measure again"
 
 
 def markdown_table(rows: Sequence[Sequence[str]]) -> str:
@@ -138,7 +138,7 @@ def model_card(text: str, where: str) -> ModelCard:
     """A card with its metadata, whose YAML is within bounds.
 
     Raises:
-        KDLandmarksError: naming `where`, for metadata that are no YAML or could not be meant.
+        KDLandmarksError: naming `where`, for metadata that are not valid YAML, or invalid.
     """
     metadata = REGEX_YAML_BLOCK.search(text)
     if metadata is not None:  # huggingface_hub would read any
@@ -192,7 +192,7 @@ def check_figures(card: str, tests: Sequence[Measurement], where: str) -> None:
     for row in rows:
         if row[0] in names and row not in wanted:
             raise KDLandmarksError(
-                f"{where}: metrics.json says otherwise than its row {' | '.join(row)!r}{_MEND}"
+                f"{where}: metrics.json disagrees with its row {' | '.join(row)!r}{_MEND}"
             )
 
 

@@ -197,7 +197,7 @@ def build_wheel(clone: Path, folder: Path) -> Path:
 
 
 def check_wheel(wheel: Path) -> None:
-    """Refuse what is no wheel of this package.
+    """Refuse what is not a wheel of this package.
 
     Raises:
         KDLandmarksError: naming it.
@@ -205,7 +205,7 @@ def check_wheel(wheel: Path) -> None:
     if not wheel.is_file():
         raise KDLandmarksError(f"there is no wheel {wheel}: python -m build --wheel writes one")
     if not wheel.match(_WHEELS):
-        raise KDLandmarksError(f"{wheel} is no wheel of this package: it is not named {_WHEELS}")
+        raise KDLandmarksError(f"{wheel} is not a wheel of this package: it is not named {_WHEELS}")
     requirements(wheel)
     with zipfile.ZipFile(wheel) as archive:
         if _DEMO not in archive.namelist():

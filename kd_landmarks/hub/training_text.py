@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from ..data.published import PUBLISHED
+from ..data.known_data_sets import PUBLISHED
 from ..training.recipe import NetworkSettings, Recipe
 from .card_facts import Checkpoint, Training
 

@@ -29,12 +29,12 @@ from full_disk import full_disk
 from huggingface_hub import DatasetCard
 from PIL import Image
 
-from kd_landmarks.data import convert_rows, published
+from kd_landmarks.data import convert_rows, known_data_sets
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.crops import cut_crop
+from kd_landmarks.data.known_data_sets import PUBLISHED, Part
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.official import _300W_PARTS
-from kd_landmarks.data.published import PUBLISHED, Part
 from kd_landmarks.data.rows import check_rows, row_features
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging.crop import square_crop
@@ -82,7 +82,7 @@ def counted(monkeypatch, name: str, **faces: int | tuple[int, ...]) -> None:
         )
         for split, parts in PUBLISHED[name].splits.items()
     }
-    small = published.PublishedSet(**vars(PUBLISHED[name]) | {"splits": splits})
+    small = known_data_sets.PublishedSet(**vars(PUBLISHED[name]) | {"splits": splits})
     monkeypatch.setattr("kd_landmarks.data.convert.PUBLISHED", {name: small})
 
 

@@ -32,8 +32,8 @@ from kd_landmarks.data.convert import convert
 from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.photos import Photos
+from kd_landmarks.data.picture_rows import open_data
 from kd_landmarks.data.rows import check_rows
-from kd_landmarks.data.undecoded import open_data
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
@@ -212,7 +212,7 @@ def test_a_long_list_of_bad_rows_is_cut(own, caplog):
     assert "… and 2000 more" in caplog.text
 
 
-# --- what is no regular file blocks nobody
+# --- what is not a regular file blocks nobody
 
 
 def make_pipe(path: Path) -> None:

@@ -81,9 +81,9 @@ def test_a_pts_file_without_an_image_is_refused_or_left_out(root_300w):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("60.000000 30.000000", "60.000000", r"\.pts:4: '60.000000' is no point"),
-        ("60.000000 30.000000", "60.0 30.0 1.0", r"\.pts:4: '60.0 30.0 1.0' is no point"),
-        ("60.000000 30.000000", "60.000000 left", r"\.pts:4: .* is no point"),
+        ("60.000000 30.000000", "60.000000", r"\.pts:4: '60.000000' is not a point"),
+        ("60.000000 30.000000", "60.0 30.0 1.0", r"\.pts:4: '60.0 30.0 1.0' is not a point"),
+        ("60.000000 30.000000", "60.000000 left", r"\.pts:4: .* is not a point"),
         ("60.000000 30.000000\n", "", "n_points is 68, but there are 67 points"),
         ("n_points:  68", "n_points:  many", r"\.pts:2: 'n_points:  many'"),
         ("}", "", "ends before the closing brace"),
@@ -267,14 +267,14 @@ def virtual(file):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (grouped, "phisTr is no array"),
+        (grouped, "phisTr is not an array"),
         (linked(h5py.ExternalLink("/etc/passwd", "/x")), "phisTr is a link to somewhere else"),
         (linked(h5py.SoftLink("/bboxesTr")), "phisTr is a link to somewhere else"),
         (external, "phisTr has its values in other files"),
         (virtual, "phisTr has its values in other files"),
         (replaced("phisTr", (87, 10**9), "f8", chunks=(87, 100)), "too large"),
         (replaced("phisTr", (87, 2), "S8"), "phisTr is |S8, not numbers"),
-        (replaced("phisTr", data=h5py.Empty("f8")), "phisTr is no array"),
+        (replaced("phisTr", data=h5py.Empty("f8")), "phisTr is not an array"),
         (replaced("IsTr", (1, 2), "f8"), "IsTr is float64, not references"),
         (replaced("IsTr", (1, 2), h5py.regionref_dtype), "not references"),
         (replaced("IsTr", (10**6, 10**6), h5py.ref_dtype, chunks=(1, 1)), "too large"),
@@ -315,7 +315,7 @@ def removed(file):
     [
         (lambda file: h5py.Reference(), "it refers to no image"),
         (removed, ""),
-        (lambda file: file.create_group("group").ref, "the image is no array"),
+        (lambda file: file.create_group("group").ref, "the image is not an array"),
         (lambda file: file.create_dataset("t", data="text").ref, "the image is object ()"),
         # 2.7 GB, of which nothing is stored; and one with pieces that are larger than itself.
         (

@@ -430,7 +430,7 @@ def test_what_is_no_detector_is_refused_before_the_hub_is_asked(hub, student, tm
     for source, message in (
         (tmp_path / "nothing", "is no folder: give a stage's folder"),
         (tmp_path, "no checkpoint at"),
-        (REPO, f"{REPO} is no folder"),
+        (REPO, f"{REPO} is not a folder"),
     ):
         result = push(source)
         assert result.exit_code == 2

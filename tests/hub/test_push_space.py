@@ -276,7 +276,7 @@ def test_missing_files_are_named(wheel, small, tmp_path):
     assert "there is no wheel nothing.whl" in refused(*dry, "nothing.whl")
     other = tmp_path / "other-1.0-py3-none-any.whl"
     other.write_bytes(b"")
-    assert f"{other} is no wheel of this package" in refused(*dry, other)
+    assert f"{other} is not a wheel of this package" in refused(*dry, other)
     older = tmp_path / "kd_landmarks-0.0.1-py3-none-any.whl"
     with zipfile.ZipFile(older, "w") as archive:
         archive.writestr("kd_landmarks-0.0.1.dist-info/METADATA", "Name: kd-landmarks\n")

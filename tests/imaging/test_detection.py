@@ -19,7 +19,7 @@ from kd_landmarks import (
     KDLandmarksForKeypointDetection,
     KDLandmarksImageProcessor,
 )
-from kd_landmarks.data.detected import with_detected_boxes
+from kd_landmarks.data.detector_boxes import with_detected_boxes
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.rows import check_rows
 from kd_landmarks.imaging.boxes import tight_box

@@ -21,8 +21,8 @@ from ..utils.hub import ask_the_hub
 from ..utils.hub_patience import patient_hub
 from ..utils.parsing import parse_yaml, read_text
 from .data_folder import DataFolder
+from .parquet_columns import StoredRows, check_columns, with_own_pictures
 from .splits import chosen_split
-from .stored_columns import StoredRows, check_columns, with_own_pictures
 from .streaming import features_of, streamed_rows
 
 _logger = logging.getLogger(__name__)
@@ -201,9 +201,9 @@ def clear_errors(
             ) from error
         if isinstance(error, ConnectionError):
             raise KDLandmarksError(
-                f"{source} is no path here, and the Hub is out of reach ({why}): check the path, "
-                "or download the data set while online; with HF_HUB_OFFLINE=1 only what was "
-                "downloaded before can be had"
+                f"{source} is not a local path, and the Hub is out of reach ({why}): check the "
+                "path, or download the data set while online; HF_HUB_OFFLINE=1 allows only "
+                "downloaded data sets"
             ) from error
         raise KDLandmarksError(f"cannot load the data set {source} from the Hub: {why}") from error
 
@@ -212,7 +212,7 @@ def _parquet_builder(path: Path, folder: DataFolder) -> datasets.DatasetBuilder:
     """Local Parquet; a file's split is called by its name up to the first hyphen."""
     if not path.is_dir():
         if not path.is_file():  # a pipe would be waited for
-            raise KDLandmarksError("it is no regular file")
+            raise KDLandmarksError("it is not a regular file")
         name = re.sub(r"\W", "_", path.stem.partition("-")[0])
         return datasets.load_dataset_builder("parquet", data_files={name: str(path)})
     if not folder.allow_outside:
@@ -228,7 +228,7 @@ def _parquet_builder(path: Path, folder: DataFolder) -> datasets.DatasetBuilder:
 
 
 def _check_width(builder: datasets.DatasetBuilder) -> None:
-    """Refuse more columns than could be meant, before `datasets` makes arrays of them all.
+    """Refuse more columns than a data set can have, before `datasets` makes arrays of them all.
 
     Raises:
         KDLandmarksError: naming the file.
@@ -237,7 +237,7 @@ def _check_width(builder: datasets.DatasetBuilder) -> None:
         for file in map(str, files):
             if "://" not in file and (width := len(pq.read_schema(file).names)) > MOST_COLUMNS:
                 raise KDLandmarksError(
-                    f"{Path(file).name} has {width} columns, where {MOST_COLUMNS} would be plenty"
+                    f"{Path(file).name} has {width} columns, more than {MOST_COLUMNS}"
                 )
 
 

@@ -11,8 +11,8 @@ import datasets
 from datasets import Dataset, IterableDataset
 
 from .data_folder import DataFolder
-from .stored import clear_errors, holds_parquet, open_stored
-from .stored_columns import check_columns, holds_files
+from .parquet import clear_errors, holds_parquet, open_stored
+from .parquet_columns import check_columns, holds_files
 
 
 def open_data(
