@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from typer.testing import CliRunner
+
+from kd_landmarks.cli import app
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "train_accelerate.py"
 TINY = {
@@ -32,6 +36,12 @@ def tiny_arguments(*options: object, **values: object) -> list[str]:
     settings = TINY | {key.replace("__", "."): value for key, value in values.items()}
     words = [word for key, value in settings.items() for word in (f"--{key}", str(value))]
     return [*map(str, options), *words]
+
+
+def train_here(*words: object) -> tuple[int, str]:
+    """Run `kd-landmarks train` within this process: exit status and everything it printed."""
+    result = CliRunner().invoke(app, ["train", *map(str, words)])
+    return result.exit_code, result.output
 
 
 def start_training(*words: object, launcher: tuple[str, ...] = ()) -> subprocess.Popen:

@@ -14,7 +14,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from safetensors.torch import load_file
-from training import run_training, start_training, tiny_arguments
+from training import start_training, tiny_arguments, train_here
 from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
@@ -23,19 +23,25 @@ from kd_landmarks.training.checkpoints import finished_checkpoints, load_checkpo
 from kd_landmarks.training.health import Watch
 from kd_landmarks.training.loop import Progress
 from kd_landmarks.training.objectives import student_step
-from kd_landmarks.training.recipe import STAGES, load_recipe
+from kd_landmarks.training.recipe import load_recipe
 from kd_landmarks.training.run_folder import plan_run, run_identity, start_run
 from kd_landmarks.training.shape_model import ShapeModel
 
 # Long enough to be caught in the middle.
 LONGER = {"student__epochs": 6, "tough_teacher__epochs": 1}
+STAGES = ("tough_teacher", "tolerant_teacher", "student")
+
+
+def arguments(folder):
+    """Of that run; what the student does, the baseline would but repeat."""
+    return tiny_arguments("--output", folder, "--stages", ",".join(STAGES), **LONGER)
 
 
 @pytest.fixture(scope="module")
 def straight(tmp_path_factory):
     """A run that nobody disturbs."""
     folder = tmp_path_factory.mktemp("runs") / "straight"
-    status, output = run_training(*tiny_arguments("--output", folder, **LONGER))
+    status, output = train_here(*arguments(folder))
     assert status == 0, output
     return folder
 
@@ -52,7 +58,7 @@ def killed(tmp_path_factory):
 
 def kill_when(folder, condition, *words):
     """Start the run (or continue it by `words`) and kill it without warning once it is so."""
-    process = start_training(*(words or tiny_arguments("--output", folder, **LONGER)))
+    process = start_training(*(words or arguments(folder)))
     deadline = time.monotonic() + 120
     while not condition():
         assert process.poll() is None, process.stdout.read()
@@ -83,12 +89,13 @@ def snapshot(folder):
     return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_killed_run_continues_to_the_same_weights(straight, killed, tmp_path):
+def test_a_killed_run_continues_to_the_same_weights(straight, killed, tmp_path, caplog):
     folder = copy_of(killed, tmp_path)
-    status, output = run_training("--resume", folder)
+    with caplog.at_level("INFO", "kd_landmarks"):
+        status, output = train_here("--resume", folder)
     assert status == 0, output
     assert "tough_teacher is finished already" in output
-    assert "student continues from step_" in output
+    assert "student continues from step_" in caplog.text
     assert_same_networks(straight, folder)
     errors = [
         json.loads((place / "metrics.json").read_text())["networks"]["student"]["test"]["errors"]
@@ -102,7 +109,7 @@ def test_a_run_killed_while_it_writes_a_checkpoint_continues(straight, killed, t
     stages = folder / "checkpoints"
     kill_when(folder, lambda: list(stages.glob("*/.step_*.partial")), "--resume", folder)
     assert list(stages.glob("*/.step_*.partial")), "the kill came between two checkpoints"
-    status, output = run_training("--resume", folder)
+    status, output = train_here("--resume", folder)
     assert status == 0, output
     assert_same_networks(straight, folder)
     assert not (folder / "checkpoints").exists()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from training import run_training, tiny_arguments
+from training import run_training, tiny_arguments, train_here
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 from typer.testing import CliRunner
 
@@ -27,7 +27,7 @@ from kd_landmarks.training.teachers import add_point_column
 def finished(tmp_path_factory):
     """A tiny run to its end: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "straight"
-    status, output = run_training(*tiny_arguments("--output", folder))
+    status, output = train_here(*tiny_arguments("--output", folder))
     assert status == 0, output
     return folder, output
 
@@ -77,7 +77,7 @@ def test_teachers_of_an_earlier_run_teach_a_new_student(finished, tmp_path):
     words += ["--teachers.tough", folder / "tough_teacher"]
     words += ["--teachers.tolerant", folder / "tolerant_teacher", "--teachers.targets", "online"]
     words += ["--student.loss.map_weight", "0.1"]
-    status, output = run_training(*words)
+    status, output = train_here(*words)
     assert status == 0, output
     assert list(json.loads((tmp_path / "student/metrics.json").read_text())["networks"]) == [
         "student"
@@ -95,11 +95,11 @@ def test_a_students_teacher_may_be_a_column_of_the_data(tmp_path):
     rows.select(range(8)).to_parquet(tmp_path / "data/test.parquet")
     words = tiny_arguments("--data.source", tmp_path / "data", "--data.validation_faces", "8")
     words += ["--stages", "student", "--teachers.targets", "stored"]
-    status, output = run_training("--output", tmp_path / "both", *words)
+    status, output = train_here("--output", tmp_path / "both", *words)
     assert status == 2, output
     assert "have no column tolerant_landmarks" in output
     words += ["--student.loss.tolerant_weight", "0", "--output", tmp_path / "run"]
-    status, output = run_training(*words)
+    status, output = train_here(*words)
     assert status == 0, output
     history = json.loads((tmp_path / "run/student/training.json").read_text())["history"]
     assert history[-1]["tough"] != 0
@@ -138,7 +138,7 @@ def test_unlabeled_faces_join_a_students_training(finished, tmp_path, monkeypatc
 def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
     folder, _ = finished
     words = tiny_arguments("--output", tmp_path / "again", "--stages", "tough_teacher")
-    status, output = run_training(*words)
+    status, output = train_here(*words)
     assert status == 0, output
     first, second = (
         AutoModelForKeypointDetection.from_pretrained(place / "tough_teacher").state_dict()
