@@ -29,8 +29,8 @@ BACKENDS = ("onnxruntime", "openvino", "torch")
 _FLOAT32 = ("None", "auto", "float32", "torch.float32")
 _DTYPES = (None, "auto", "float32", "float16", "bfloat16", "float64", "int8")
 _CPU = ("cpu", "-1")
-# Bytes of an exported file beyond the largest network that config.json can describe.
-MOST_ONNX = 2**31
+# Bytes of an exported file, far beyond any detector: what has more is not downloaded.
+MOST_ONNX = 2**30
 
 OpenedT = TypeVar("OpenedT")
 _abandoned: list[Any] = []
