@@ -17,6 +17,7 @@ training on its sign. Coordinates are in crop units: 1 is the side of the crop.
 import math
 from typing import Literal, get_args
 
+import torch
 from torch import Tensor, nn
 
 from ..errors import KDLandmarksError
@@ -24,48 +25,6 @@ from .landmark import check_coordinates, weighted_mean
 from .variants import AssistiveConstants, KDLossVariant, find_variant, main_loss
 
 AssistForm = Literal["assistive", "l1"]
-
-
-def kd_loss(
-    pred: Tensor,
-    gt: Tensor,
-    tough: Tensor | None = None,
-    tolerant: Tensor | None = None,
-    variant: str | KDLossVariant = "paper",
-    scale: float = 1.0,
-    main_weight: float = 2.0,
-    tough_weight: float = 1.0,
-    tolerant_weight: float = 1.0,
-    assist: AssistForm = "assistive",
-    weights: Tensor | None = None,
-) -> dict[str, Tensor]:
-    """KD-Loss of a batch as its weighted parts; see `KDLoss`, which only stores the settings."""
-    chosen = find_variant(variant)
-    check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
-    points, truth = scale * pred.float(), scale * gt.detach().float()
-    error = (points - truth).abs()
-
-    def help_of(taught: Tensor | None, constants: AssistiveConstants, weight: float) -> Tensor:
-        if taught is None:
-            return error.new_zeros(())
-        if assist == "l1":
-            values = (points - taught).abs()
-        else:
-            values = chosen.assist(error, (taught - truth).abs(), constants)
-        return weight * weighted_mean(values, weights)
-
-    by_tough, by_tolerant = (
-        None if teacher is None else scale * teacher.detach().float()
-        for teacher in (tough, tolerant)
-    )
-    joint = None if by_tolerant is None else (by_tolerant - truth).abs()
-    main = main_loss(error, joint, chosen.main, chosen.main_slope)
-    parts = {
-        "main": main_weight * weighted_mean(main, weights),
-        "tough": help_of(by_tough, chosen.tough, tough_weight),
-        "tolerant": help_of(by_tolerant, chosen.tolerant, tolerant_weight),
-    }
-    return {"loss": parts["main"] + parts["tough"] + parts["tolerant"], **parts}
 
 
 class KDLoss(nn.Module):
@@ -149,17 +108,34 @@ class KDLoss(nn.Module):
         weights: Tensor | None = None,
     ) -> dict[str, Tensor]:
         """The weighted parts `loss`, `main`, `tough`, `tolerant`; see the class."""
-        return kd_loss(
-            pred,
-            gt,
-            tough,
-            tolerant,
-            self.variant,
-            self.scale,
-            **self.weights,
-            assist=self.assist,
-            weights=weights,
+        check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
+        points, truth = self.scale * pred.float(), self.scale * gt.detach().float()
+        by_tough, by_tolerant = (
+            None if teacher is None else self.scale * teacher.detach().float()
+            for teacher in (tough, tolerant)
         )
+        error = (points - truth).abs()
+        joint = None if by_tolerant is None else (by_tolerant - truth).abs()
+        values = {
+            "main": main_loss(error, joint, self.variant.main, self.variant.main_slope),
+            "tough": self._assist(points, truth, by_tough, self.variant.tough),
+            "tolerant": self._assist(points, truth, by_tolerant, self.variant.tolerant),
+        }
+        parts = {
+            name: self.weights[f"{name}_weight"] * weighted_mean(value, weights)
+            for name, value in values.items()
+        }
+        return {"loss": parts["main"] + parts["tough"] + parts["tolerant"], **parts}
+
+    def _assist(
+        self, points: Tensor, truth: Tensor, taught: Tensor | None, constants: AssistiveConstants
+    ) -> Tensor:
+        """A teacher's assistive loss, coordinate by coordinate; 0 without that teacher."""
+        if taught is None:
+            return torch.zeros_like(truth)
+        if self.assist == "l1":
+            return (points - taught).abs()
+        return self.variant.assist((points - truth).abs(), (taught - truth).abs(), constants)
 
     def extra_repr(self) -> str:
         """The settings, for `print(loss)`."""
