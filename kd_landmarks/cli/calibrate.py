@@ -43,7 +43,7 @@ def calibrate(
     set_up_logging()
     import os
 
-    from ..data.columns import spread
+    from ..data.columns import evenly_spaced
     from ..data.loading import load_rows
     from ..data.rows import check_rows
     from ..evaluation.calibrate import calibrate_checkpoint
@@ -52,7 +52,7 @@ def calibrate(
     detector, processor = load_detector(checkpoint)
     scheme = detector_scheme(detector, checkpoint)
     rows = load_rows(data, split, scheme=scheme, allow_outside=allow_outside)
-    rows = check_rows(rows.select(spread(len(rows), faces)), scheme, num_proc=os.cpu_count())
+    rows = check_rows(rows.select(evenly_spaced(len(rows), faces)), scheme, num_proc=os.cpu_count())
     found = calibrate_checkpoint(checkpoint, detector, processor, rows, progress=True)
     print(
         f"{len(rows)} faces: a point counts as right within {100 * found.tolerance:g} % of the "

@@ -19,6 +19,6 @@ def longer_sides(boxes: np.ndarray) -> np.ndarray:
     return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
 
 
-def spread(total: int, count: int) -> list[int]:
+def evenly_spaced(total: int, count: int) -> list[int]:
     """`count` row numbers evenly spread over `total` rows, or all of them where there are fewer."""
     return np.linspace(0, total - 1, min(count, total)).astype(int).tolist()

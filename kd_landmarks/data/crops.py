@@ -19,7 +19,7 @@ from ..imaging.crop import check_crop_size, square_crop, to_crop_units
 from ..imaging.pixels import cut_square
 from ..inference.description import Description
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
-from .columns import box_array, point_array, spread
+from .columns import box_array, evenly_spaced, point_array
 from .photos import Photos
 
 logger = logging.getLogger(__name__)
@@ -183,7 +183,7 @@ def typical_pixels(rows: Rows, description: Description, count: int) -> np.ndarr
     Returns:
         (faces, 3, size, size) float32.
     """
-    chosen = rows.select(spread(len(rows), count))
+    chosen = rows.select(evenly_spaced(len(rows), count))
     faces = FaceCrops(chosen, description.image_size, description.crop_margin, keep=False)
     return description.normalize(np.stack([face["image"].numpy() for face in faces]))  # type: ignore[union-attr]
 

@@ -10,7 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.columns import spread
+from ..data.columns import evenly_spaced
 from ..data.photos import Photos
 from ..imaging.crop import square_crop
 from ..imaging.drawing import BACKGROUND, contact_sheet, draw_landmarks
@@ -91,7 +91,7 @@ def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: s
     plot_ced(curves, folder / "ced.png", title=title)
     sheets = {
         "worst": (evaluation.worst(WORST_FACES), 5),
-        "sample": (spread(len(rows), SAMPLE_FACES), 4),
+        "sample": (evenly_spaced(len(rows), SAMPLE_FACES), 4),
     }
     for name, (chosen, columns) in sheets.items():
         pictures = face_pictures(

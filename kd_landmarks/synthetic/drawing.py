@@ -13,7 +13,7 @@ from .noise import cut_noise
 from .parameters import FaceParameters, sample_parameters, turned
 from .photograph import photograph
 from .props import paint_background, paint_edge, paint_occluder
-from .rendering import View, hidden, look
+from .rendering import View, hidden, render_view
 from .scene import Surroundings
 from .texture import hair_mask, light_map, paint_face
 
@@ -69,7 +69,7 @@ def draw_face(
     addresses = landmark_addresses(curves, camera)
     points = {name: surface.points(places) for name, places in addresses.items()}
     camera = _frame(camera, camera.project(points["wflw98"]), size, streams[_SCENE])
-    view = look(surface, camera, size)
+    view = render_view(surface, camera, size)
 
     skin = paint_face(curves, looks, streams[_PAINT], size, hair)
     head = _shine(skin, light_map(surface, camera, looks), view, looks, streams[_PAINT])

@@ -24,7 +24,7 @@ class View:
     step: float  # pixels of the picture per pixel of `depth`
 
 
-def look(surface: HeadSurface, camera: Camera, size: int) -> View:
+def render_view(surface: HeadSurface, camera: Camera, size: int) -> View:
     """See the head in a size x size picture: a ray per 2.5 pixels each way, interpolated.
 
     At least 48 x 48 rays, so that small pictures know as well what hides what.

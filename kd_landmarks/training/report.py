@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from datasets import Dataset
 from numpy.typing import NDArray
 
-from ..data.columns import spread
+from ..data.columns import evenly_spaced
 from ..evaluation.evaluate import measure
 from ..evaluation.metrics import EvaluationResult
 from ..evaluation.plots import plot_ced
@@ -144,7 +144,7 @@ def draw_predictions(
         margin: of the networks' crop.
         path: of the PNG to write.
     """
-    chosen = spread(len(rows), DRAWN_FACES)
+    chosen = evenly_spaced(len(rows), DRAWN_FACES)
     pictures = [
         picture
         for found in points.values()

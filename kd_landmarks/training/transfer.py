@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from datasets import Dataset
 
-from ..data.columns import box_array, longer_sides, point_array, spread
+from ..data.columns import box_array, evenly_spaced, longer_sides, point_array
 from ..evaluation.predictions import predict_rows
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import load_detector
@@ -61,7 +61,7 @@ def match_landmarks(
         processor: its image processor.
         rows: faces in the row format.
     """
-    faces = rows.select(spread(len(rows), MATCHED_FACES))
+    faces = rows.select(evenly_spaced(len(rows), MATCHED_FACES))
     points = predict_rows(model, processor, faces).points
     truth = point_array(faces, "landmarks")
     away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1)
