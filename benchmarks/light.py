@@ -28,6 +28,9 @@ import typer
 from peers import CACHE, SCRIPTS, timed, write_frames
 from record import print_table, record
 
+from kd_landmarks import default_checkpoint
+from kd_landmarks.inference.checkpoints import INT8_FILE
+
 REPOSITORY = Path(__file__).parent.parent
 PHOTO = REPOSITORY / "kd_landmarks/demo/examples/astronaut.jpg"
 ROUNDS = 5
@@ -45,6 +48,10 @@ from kd_landmarks.cli import main
 sys.argv = ["kd-landmarks", "predict", PHOTO]
 main()
 """
+INT8 = """
+from kd_landmarks import FaceLandmarkPipeline
+assert FaceLandmarkPipeline(dtype="int8")(PHOTO)
+"""
 TORCH = """
 from kd_landmarks import FaceLandmarkPipeline
 assert FaceLandmarkPipeline(backend="torch", device="cpu")(PHOTO)
@@ -57,6 +64,7 @@ assert mesh.process(cv2.cvtColor(cv2.imread(PHOTO), cv2.COLOR_BGR2RGB)).multi_fa
 """
 IMPORTS = {
     "base": "from kd_landmarks import FaceLandmarkPipeline",
+    "base, int8": "from kd_landmarks import FaceLandmarkPipeline",
     "[train], torch": "import kd_landmarks.models",
     "MediaPipe": "from mediapipe.python.solutions.face_mesh import FaceMesh",
 }
@@ -72,12 +80,14 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
         check=True,
     )
     subprocess.run([base / "bin/pip", "install", "--quiet", REPOSITORY], check=True)
+    int8 = str(Path(default_checkpoint()) / INT8_FILE)
     light, media = str(base / "bin/python"), str(CACHE / "mediapipe/bin/python")
     folder = CACHE / "frames"
     write_frames(data, folder)
     measured: dict[str, dict[str, Any]] = {}
     for name, python, first, words in (
         ("base", light, CLI, ["ours.py", "--backend", "onnxruntime"]),
+        ("base, int8", light, INT8, ["ours.py", "--backend", "onnxruntime", "--file", int8]),
         ("[train], torch", sys.executable, TORCH, ["ours.py", "--backend", "torch"]),
         ("MediaPipe", media, FACE_MESH, ["mediapipe_peer.py", "--refine"]),
     ):
