@@ -19,6 +19,9 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from datasets.table import table_cast
+from fsspec.caching import KnownPartsOfAFile
+from fsspec.spec import AbstractBufferedFile
+from fsspec.utils import merge_offset_ranges
 from huggingface_hub import HfFileSystem
 
 from ..errors import KDLandmarksError, reason
@@ -38,10 +41,20 @@ PREFIX = "parquet-row:"
 """Of the path of a photo that is streamed."""
 _PLACE = re.compile(rf"{PREFIX}(\d{{1,9}}):(\d{{1,18}}):(.+)", re.DOTALL)
 _PHOTOS_PER_PIECE = 64
+# Bytes between two pieces that come by one request.
+_SMALL_GAP = 8192
 
 # What the ends of Parquet files say of their row groups. The loader's workers inherit them where
 # they are forked, and read them again where they are not.
 _footers: dict[str, pq.FileMetaData] = {}
+
+
+class _Parquet(pq.ParquetFile):
+    """A Parquet file that knows the handle it is read by."""
+
+    def __init__(self, handle: BinaryIO, **options: Any) -> None:
+        super().__init__(handle, **options)
+        self.handle = handle
 
 
 class Place(NamedTuple):
@@ -160,6 +173,7 @@ def _light_table(file: str, light: datasets.Features) -> pa.Table:
     _footers.pop(file, None)
     with _opened(file) as parquet:
         _footers[file] = parquet.metadata
+        _prefetch(parquet, range(parquet.num_row_groups), light)
         return table_cast(parquet.read(list(light)), light.arrow_schema)
 
 
@@ -190,6 +204,7 @@ def _check_footer(file: str, rows: int) -> None:
 def _read_photos(file: str, group: int) -> pa.Array:
     with _opened(file) as parquet:
         _footers.setdefault(file, parquet.metadata)
+        _prefetch(parquet, [group], ["image"])
         column = parquet.read_row_group(group, ["image"])["image"]
         return datasets.Image().cast_storage(column.combine_chunks())
 
@@ -201,6 +216,32 @@ def _footer(file: str) -> pq.FileMetaData:
     return _footers[file]
 
 
+def _prefetch(parquet: _Parquet, groups: Iterable[int], columns: Iterable[str]) -> None:
+    """Fetch what columns of row groups take, by a request for each piece without a gap.
+
+    Arrow's own `pre_buffer` does so in threads. When one of its reads fails it never lets go of the
+    file, which is then in use while the interpreter ends: now and then, that aborts the process.
+    """
+    handle, wanted = parquet.handle, set(columns)
+    if not isinstance(handle, AbstractBufferedFile):
+        return
+    starts, ends = [], []
+    for group in map(parquet.metadata.row_group, groups):
+        for column in map(group.column, range(group.num_columns)):
+            if column.path_in_schema.partition(".")[0] in wanted:
+                offsets = (column.dictionary_page_offset, column.data_page_offset)
+                starts.append(min(offset for offset in offsets if offset))
+                ends.append(starts[-1] + column.total_compressed_size)
+    _, starts, ends = merge_offset_ranges([""] * len(starts), starts, ends, _SMALL_GAP)
+    parts = {}
+    for start, end in zip(starts, ends, strict=True):
+        handle.seek(start)
+        parts[start, end] = handle.read(end - start)
+    handle.cache = KnownPartsOfAFile(
+        handle.blocksize, handle._fetch_range, handle.size, parts, strict=False
+    )
+
+
 def _open(file: str) -> BinaryIO:
     if file.startswith(_HUB):
         # What Parquet asks for is what it needs: reading ahead would fetch the photos as well.
@@ -209,11 +250,11 @@ def _open(file: str) -> BinaryIO:
 
 
 @contextmanager
-def _opened(file: str) -> Iterator[pq.ParquetFile]:
+def _opened(file: str) -> Iterator[_Parquet]:
     """A file, open for this very read: a handle does not survive the fork of a loader's worker."""
     try:
         with patient_hub(_PATIENCE), _open(file) as handle:
-            yield pq.ParquetFile(handle, metadata=_footers.get(file), pre_buffer=True)
+            yield _Parquet(handle, metadata=_footers.get(file), pre_buffer=False)
     except KDLandmarksError:
         raise
     except Exception as error:  # the disk's, the network's, Arrow's

@@ -428,7 +428,7 @@ def test_what_is_no_id_is_refused_before_the_hub_is_asked(hub, student, words):
 
 def test_what_is_no_detector_is_refused_before_the_hub_is_asked(hub, student, tmp_path):
     for source, message in (
-        (tmp_path / "nothing", "is no folder: give a stage's folder"),
+        (tmp_path / "nothing", "is not a folder: give a stage's folder"),
         (tmp_path, "no checkpoint at"),
         (REPO, f"{REPO} is not a folder"),
     ):

@@ -482,7 +482,7 @@ def test_what_is_neither_folder_nor_id_is_refused(name):
 @pytest.mark.parametrize("path", ["./" + "x" * 300, "a/" * 3000, "~nobody/x", "./a\0b"])
 def test_paths_that_lead_nowhere_are_told(path):
     refused(path, "no checkpoint at ")
-    with pytest.raises(KDLandmarksError, match="is no folder"):
+    with pytest.raises(KDLandmarksError, match="is not a folder"):
         read_checkpoint(path)
 
 

@@ -63,12 +63,14 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_tensors_of_the_size_of_freed_ones_get_their_memory():
     pages = 2**26 // os.sysconf("SC_PAGE_SIZE")  # of one tensor
-    faults = {}
-    for way in ("kept", "given back"):
-        command = [sys.executable, "-c", FAULTS, way]
-        clean = {key: text for key, text in os.environ.items() if not key.startswith("MALLOC_")}
-        clean.pop("GLIBC_TUNABLES", None)
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
-        faults[way] = int(done.stdout)
-    assert faults["kept"] < 4 * pages
-    assert faults["given back"] > 10 * pages
+    # Where the system places a process at random, its heap may have no room to grow: a few tries.
+    assert min(page_faults("kept") for _ in range(3)) < 4 * pages
+    assert page_faults("given back") > 10 * pages
+
+
+def page_faults(way):
+    clean = {key: text for key, text in os.environ.items() if not key.startswith("MALLOC_")}
+    clean.pop("GLIBC_TUNABLES", None)
+    command = [sys.executable, "-c", FAULTS, way]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
+    return int(done.stdout)

@@ -124,16 +124,16 @@ def test_bytes_that_drip_are_no_answer(hub, student, pause):
     ("answer", "message"),
     [
         (b"[" * 10**5, "not JSON that can be read: it is nested too deeply"),
-        (b"[]", r"is none: \[\]"),
-        (b'{"sha": 3}', "is none"),
+        (b"[]", r"is invalid: \[\]"),
+        (b'{"sha": 3}', "is invalid"),
         (b'{"siblings": []}', "names no commit, but None"),
         (b'{"sha": "../../../x", "siblings": []}', "names no commit, but '../../../x'"),
-        (b'{"sha": "%s", "siblings": [7]}' % (b"a" * 40), "is none"),
+        (b'{"sha": "%s", "siblings": [7]}' % (b"a" * 40), "is invalid"),
         (
             b'{"sha": "%s", "siblings": [{"rfilename": "x", "size": "9"}]}' % (b"a" * 40),
-            "an entry that is no file",
+            "an entry that is not a file",
         ),
-        (b'{"sha": "%s", "siblings": [{}]}' % (b"a" * 40), "an entry that is no file"),
+        (b'{"sha": "%s", "siblings": [{}]}' % (b"a" * 40), "an entry that is not a file"),
         (
             b'{"sha": "%s", "siblings": [{"rfilename": "../config.json"}]}' % (b"a" * 40),
             "it has no config.json",
