@@ -238,7 +238,7 @@ def _prefetch(parquet: _Parquet, groups: Iterable[int], columns: Iterable[str]) 
         handle.seek(start)
         parts[start, end] = handle.read(end - start)
     handle.cache = KnownPartsOfAFile(
-        handle.blocksize, handle._fetch_range, handle.size, parts, strict=False
+        handle.blocksize, handle._fetch_range, handle.size, parts, strict=True
     )
 
 

@@ -1,10 +1,13 @@
 """Photos that are fetched as they are needed: the same faces, pictures, order and measurements."""
 
+import gc
+import io
 import json
 import pickle
 import shutil
 import subprocess
 import sys
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier, get_ident
@@ -174,6 +177,27 @@ def test_photos_come_by_the_row_group_and_past_a_shaky_hub(faces, hub):
     hub.fail_next("train-00004", status=503)
     assert photos[TRAIN_FACES - 1] == stored[TRAIN_FACES - 1]
     assert not hub.unused_faults
+
+
+class Unreadable(io.BytesIO):
+    def read(self, size=-1):
+        raise OSError("the disk is gone")
+
+
+def test_a_read_that_fails_lets_go_of_its_file(faces, monkeypatch):
+    """What Arrow still holds while the interpreter ends aborts the process, now and then."""
+    photos, opened = Photos(rows_of(faces, streaming=True)), []
+
+    def open_broken(file):
+        handle = Unreadable(Path(file).read_bytes())
+        opened.append(weakref.ref(handle))
+        return handle
+
+    monkeypatch.setattr(streaming, "_open", open_broken)
+    with pytest.raises(KDLandmarksError, match="the disk is gone"):
+        photos[0]
+    gc.collect()
+    assert [handle() for handle in opened] == [None]
 
 
 def command(*words):
