@@ -57,6 +57,16 @@ class _Parquet(pq.ParquetFile):
         self.handle = handle
 
 
+class _Pieces(KnownPartsOfAFile):
+    """Pieces of a file that were fetched; what lies outside of them is fetched when it is read."""
+
+    def _fetch(self, start: int | None, stop: int | None) -> bytes:
+        try:
+            return super()._fetch(start, stop)
+        except ValueError:  # old writers' columns may end a little behind their size
+            return self.fetcher(start, stop)
+
+
 class Place(NamedTuple):
     """Where a photo is: a row of a row group of a file (a path or an hf:// address).
 
@@ -237,9 +247,7 @@ def _prefetch(parquet: _Parquet, groups: Iterable[int], columns: Iterable[str]) 
     for start, end in zip(starts, ends, strict=True):
         handle.seek(start)
         parts[start, end] = handle.read(end - start)
-    handle.cache = KnownPartsOfAFile(
-        handle.blocksize, handle._fetch_range, handle.size, parts, strict=True
-    )
+    handle.cache = _Pieces(handle.blocksize, handle._fetch_range, handle.size, parts, strict=True)
 
 
 def _open(file: str) -> BinaryIO:
