@@ -38,7 +38,7 @@ from kd_landmarks.demo.networks import Networks, compared
 from kd_landmarks.demo.overlay import notice, photo_view, table
 from kd_landmarks.demo.recorded import FOLDER, results
 from kd_landmarks.evaluation.metrics import nme
-from kd_landmarks.losses.kd import kd_loss
+from kd_landmarks.losses.kd import KDLoss
 from kd_landmarks.losses.variants import VARIANTS
 from kd_landmarks.training.shape_model import ShapeModel
 
@@ -313,7 +313,7 @@ def test_the_plotted_loss_is_the_packages(name):
     zero = torch.zeros(len(error), 1, 2)
     pred = zero + error[:, None, None].float()
     expected = [
-        float(kd_loss(p[None], z[None], z[None] + 0.02, z[None] + 0.04, name)["loss"])
+        float(KDLoss(name)(p[None], z[None], z[None] + 0.02, z[None] + 0.04)["loss"])
         for p, z in zip(pred, zero, strict=True)
     ]
     if VARIANTS[name].tough.alpha == VARIANTS[name].tolerant.alpha:
