@@ -82,6 +82,11 @@ def export_onnx(
             dynamic_shapes={"pixel_values": {0: faces}},
         )
     exported = program.model_proto
+    graph = exported.graph
+    # The exporter notes where in the source code, with its path, each of them comes from.
+    for part in (*graph.node, *graph.initializer, *graph.value_info, *graph.input, *graph.output):
+        del part.metadata_props[:]
+        part.doc_string = ""
     if halve:
         _halve_weights(exported, model)
     onnx.helper.set_model_props(

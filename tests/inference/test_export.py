@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 from small_networks import SIDE
 from typer.testing import CliRunner
 
+import kd_landmarks
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
 from kd_landmarks.cli import app
 from kd_landmarks.imaging.crop import square_crop
@@ -91,6 +93,11 @@ def test_the_crop_is_the_processors_to_one_gray_level(exported, noise_checkpoint
             found = told.normalize(told.crop(picture, square_crop(box, 1.3)))
             levels = np.abs(found - crop) * np.reshape(processor.image_std, (3, 1, 1)) * 255
             assert levels.max() <= 1.001
+
+
+def test_the_file_tells_nothing_of_the_machine_that_made_it(exported, plain):
+    for file in (exported, plain):
+        assert str(Path(kd_landmarks.__file__).parent).encode() not in file.read_bytes()
 
 
 def test_weights_of_float16_take_half_the_room_and_lose_nothing(exported, plain):
