@@ -229,16 +229,8 @@ def same_weights(one, other, *stages):
             torch.testing.assert_close(value, second[name], rtol=0, atol=1e-6)
 
 
-def test_a_stream_that_breaks_off_is_taken_up_again():
-    """In a process of its own: forking loaders from one that has run other tests may abort it."""
-    test = f"{__file__}::test_breaking_off_alone"
-    words = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-m", "alone", test]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=280, check=False)
-    assert done.returncode == 0, done.stdout
-
-
 @pytest.mark.alone
-def test_breaking_off_alone(faces, few_held, hub, tmp_path, monkeypatch):
+def test_a_stream_that_breaks_off_is_taken_up_again(faces, few_held, hub, tmp_path, monkeypatch):
     push_folder(faces, REPO, private=True)
     straight, broken = tmp_path / "straight", tmp_path / "broken"
     unlabeled = ("--unlabeled.source", faces.parent / "lines", "--unlabeled.split", "test")
