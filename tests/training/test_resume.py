@@ -28,7 +28,7 @@ from kd_landmarks.training.run_folder import plan_run, run_identity, start_run
 from kd_landmarks.training.shape_model import ShapeModel
 
 # Long enough to be caught in the middle.
-LONGER = {"student__epochs": 6, "tough_teacher__epochs": 1}
+LONGER = {"student__epochs": 3, "tough_teacher__epochs": 1}
 STAGES = ("tough_teacher", "tolerant_teacher", "student")
 
 
@@ -104,6 +104,7 @@ def test_a_killed_run_continues_to_the_same_weights(straight, killed, tmp_path, 
     assert errors[0] == pytest.approx(errors[1], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_run_killed_while_it_writes_a_checkpoint_continues(straight, killed, tmp_path):
     folder = copy_of(killed, tmp_path)
     stages = folder / "checkpoints"
@@ -116,52 +117,42 @@ def test_a_run_killed_while_it_writes_a_checkpoint_continues(straight, killed, t
 
 
 def test_a_finished_run_is_measured_again_and_not_trained(straight, tmp_path):
+    """And what an earlier end left of its checkpoints is removed."""
     folder = copy_of(straight, tmp_path)
     (folder / "metrics.json").unlink()
+    (folder / "checkpoints/student/step_00000001").mkdir(parents=True)
+    (folder / ".student.0123456789ab.partial").mkdir()
     result = resume_in_process(folder)
     assert result.exit_code == 0, result.output
     assert (folder / "metrics.json").is_file()
     assert_same_networks(straight, folder)
+    assert not (folder / "checkpoints").exists()
+    assert not list(folder.glob(".*"))
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.bin", "manifest.json"])
-@pytest.mark.parametrize("damage", ["cut", "lost", "altered"])
-def test_a_damaged_checkpoint_is_named_and_nothing_is_overwritten(killed, tmp_path, name, damage):
-    folder = copy_of(killed, tmp_path)
-    latest = finished_checkpoints(folder / "checkpoints/student")[-1]
-    file = latest / name
+def damaged(file, damage):
     content = file.read_bytes()
     if damage == "lost":
         file.unlink()
     else:
-        spoilt = content[:-20] if damage == "cut" else content[:-20] + b"\xff" * 20
-        file.write_bytes(spoilt)
+        file.write_bytes(content[:-20] + (b"\xff" * 20 if damage == "altered" else b""))
+
+
+def test_a_damaged_checkpoint_is_named_with_advice_that_works(straight, killed, tmp_path):
+    folder = copy_of(killed, tmp_path)
+    latest = finished_checkpoints(folder / "checkpoints/student")[-1]
+    damaged(latest / "model.safetensors", "cut")
     before = snapshot(folder)
     result = resume_in_process(folder)
     assert result.exit_code == 2, result.output
     assert str(latest) in result.output
-    assert name in result.output
+    assert "model.safetensors" in result.output
     assert "Delete that folder to continue from the checkpoint before it" in result.output
     assert snapshot(folder) == before
-
-
-def test_the_advice_for_a_damaged_checkpoint_works(straight, killed, tmp_path):
-    folder = copy_of(killed, tmp_path)
-    latest = finished_checkpoints(folder / "checkpoints/student")[-1]
     shutil.rmtree(latest)
     result = resume_in_process(folder)
     assert result.exit_code == 0, result.output
     assert_same_networks(straight, folder)
-
-
-def test_a_checkpoint_of_another_run_is_refused(killed, tmp_path):
-    folder = copy_of(killed, tmp_path)
-    (folder / "run.json").write_text(json.dumps({"run": "another"}))
-    before = snapshot(folder)
-    result = resume_in_process(folder)
-    assert result.exit_code == 2
-    assert "belongs to another run" in result.output
-    assert snapshot(folder) == before
 
 
 def test_a_recipe_that_changed_in_what_matters_is_refused(killed, tmp_path):
@@ -174,15 +165,23 @@ def test_a_recipe_that_changed_in_what_matters_is_refused(killed, tmp_path):
     assert snapshot(folder) == before
 
 
-def test_other_training_faces_are_refused(killed, tmp_path):
+def test_checkpoints_of_another_run_or_of_other_faces_are_refused(killed, tmp_path):
     folder = copy_of(killed, tmp_path)
     manifest = finished_checkpoints(folder / "checkpoints/student")[-1] / "manifest.json"
-    values = json.loads(manifest.read_text())
+    sound = manifest.read_text()
+    values = json.loads(sound)
     values["identity"]["data"] = "0" * 16
     manifest.write_text(json.dumps(values))
     result = resume_in_process(folder)
     assert result.exit_code == 2
     assert "its data is '0000000000000000'" in result.output
+    manifest.write_text(sound)
+    (folder / "run.json").write_text(json.dumps({"run": "another"}))
+    before = snapshot(folder)
+    result = resume_in_process(folder)
+    assert result.exit_code == 2
+    assert "belongs to another run" in result.output
+    assert snapshot(folder) == before
 
 
 @pytest.mark.parametrize(
@@ -284,26 +283,20 @@ def test_a_run_that_is_killed_while_it_starts_can_be_continued_or_started_anew(
         assert not list(folder.glob(".*"))
 
 
-def test_checkpoints_of_a_stage_that_is_finished_are_removed(straight, tmp_path):
-    folder = copy_of(straight, tmp_path)
-    (folder / "checkpoints/student/step_00000001").mkdir(parents=True)
-    (folder / ".student.0123456789ab.partial").mkdir()
-    assert resume_in_process(folder).exit_code == 0
-    assert not (folder / "checkpoints").exists()
-    assert not list(folder.glob(".*"))
-
-
-@pytest.fixture
-def tiny_state():
+def new_state():
     """An accelerator with a model and its optimizer, and one step behind them."""
     accelerator = Accelerator(cpu=True)
-    accelerator.free_memory()
     model = torch.nn.Linear(3, 2)
     model, optimizer = accelerator.prepare(model, torch.optim.AdamW(model.parameters()))
     model(torch.ones(1, 3)).sum().backward()
     optimizer.step()
-    yield accelerator, (model, optimizer)
-    accelerator.free_memory()
+    return accelerator, (model, optimizer)
+
+
+@pytest.fixture(scope="module")
+def tiny_state():
+    """For tests that leave it as it was."""
+    return new_state()
 
 
 def change_manifest(folder, **values):
@@ -319,6 +312,18 @@ def sealed(tiny_state, tmp_path):
     accelerator, state = tiny_state
     folder = save_checkpoint(accelerator, state, tmp_path / "student", 7, {"run": "a"}, keep=1)
     return folder, lambda: load_checkpoint(accelerator, state, folder, {"run": "a"})
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.bin", "manifest.json"])
+@pytest.mark.parametrize("damage", ["cut", "lost", "altered"])
+def test_any_damage_to_any_file_is_found(sealed, name, damage):
+    folder, load = sealed
+    damaged(folder / name, damage)
+    before = snapshot(folder)
+    with pytest.raises(KDLandmarksError, match=f"{name}.*Delete that folder") as caught:
+        load()
+    assert str(folder) in str(caught.value)
+    assert snapshot(folder) == before
 
 
 @pytest.mark.parametrize(
@@ -391,9 +396,9 @@ def test_a_manifest_makes_nobody_read_a_file_outside(sealed, name, monkeypatch):
 @pytest.mark.parametrize(
     "name", ["custom_checkpoint_0.pkl", "optimizer.bin", "random_states_0.pkl"]
 )
-def test_resuming_unpickles_nothing_that_runs_code(tiny_state, tmp_path, name):
+def test_resuming_unpickles_nothing_that_runs_code(tmp_path, name):
     """Whoever made the checkpoint, manifest and all."""
-    accelerator, state = tiny_state
+    accelerator, state = new_state()
     progress = Progress(step=7)
     accelerator.register_for_checkpointing(progress)
     folder = save_checkpoint(accelerator, state, tmp_path / "student", 7, {}, keep=1)

@@ -27,9 +27,14 @@ from kd_landmarks.training.teachers import add_point_column
 def finished(tmp_path_factory):
     """A tiny run to its end: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "straight"
-    status, output = train_here(*tiny_arguments("--output", folder))
+    return folder, train(*tiny_arguments("--output", folder))
+
+
+def train(*words):
+    """Run the job to its end within this process; what it printed."""
+    status, output = train_here(*words)
     assert status == 0, output
-    return folder, output
+    return output
 
 
 def test_every_network_loads_and_detects(finished):
@@ -77,8 +82,7 @@ def test_teachers_of_an_earlier_run_teach_a_new_student(finished, tmp_path):
     words += ["--teachers.tough", folder / "tough_teacher"]
     words += ["--teachers.tolerant", folder / "tolerant_teacher", "--teachers.targets", "online"]
     words += ["--student.loss.map_weight", "0.1"]
-    status, output = train_here(*words)
-    assert status == 0, output
+    train(*words)
     assert list(json.loads((tmp_path / "student/metrics.json").read_text())["networks"]) == [
         "student"
     ]
@@ -99,8 +103,7 @@ def test_a_students_teacher_may_be_a_column_of_the_data(tmp_path):
     assert status == 2, output
     assert "have no column tolerant_landmarks" in output
     words += ["--student.loss.tolerant_weight", "0", "--output", tmp_path / "run"]
-    status, output = train_here(*words)
-    assert status == 0, output
+    train(*words)
     history = json.loads((tmp_path / "run/student/training.json").read_text())["history"]
     assert history[-1]["tough"] != 0
 
@@ -122,9 +125,8 @@ def test_unlabeled_faces_join_a_students_training(finished, tmp_path, monkeypatc
     # Nothing is held back, and twenty drawn faces join the forty.
     words += ["--data.generated_extra", "20", "--data.validation_faces", "0"]
     with caplog.at_level("INFO", "kd_landmarks"):
-        result = CliRunner().invoke(app, ["train", *map(str, words)])
-    assert result.exit_code == 0, result.output
-    assert "40 train, no validation, 12 test faces" in result.output
+        output = train(*words)
+    assert "40 train, no validation, 12 test faces" in output
     assert "12 of 12" in caplog.text
     # (60 + 12) faces, 2 epochs, batches of 8
     training = json.loads((tmp_path / "run/student/training.json").read_text())
@@ -138,8 +140,7 @@ def test_unlabeled_faces_join_a_students_training(finished, tmp_path, monkeypatc
 def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
     folder, _ = finished
     words = tiny_arguments("--output", tmp_path / "again", "--stages", "tough_teacher")
-    status, output = train_here(*words)
-    assert status == 0, output
+    train(*words)
     first, second = (
         AutoModelForKeypointDetection.from_pretrained(place / "tough_teacher").state_dict()
         for place in (folder, tmp_path / "again")
@@ -211,6 +212,7 @@ def test_a_new_run_takes_the_first_free_folder(tmp_path, monkeypatch):
     assert str(plan_run(None, {}, None, None)[1]) == "runs/embedded-3"
 
 
+@pytest.mark.slow
 def test_two_processes_measure_what_one_does(finished, tmp_path):
     folder, _ = finished
     shutil.copytree(folder, tmp_path / "run")
@@ -231,6 +233,7 @@ def test_two_processes_measure_what_one_does(finished, tmp_path):
             assert groups == pytest.approx(two["groups"]["subset"]["generated"])
 
 
+@pytest.mark.slow
 def test_two_processes_train_together(tmp_path):
     launcher = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2")
     words = tiny_arguments("--output", tmp_path / "run", run__mixed_precision="bf16")
@@ -271,8 +274,7 @@ def test_bad_rows_stop_a_run_or_are_listed_and_left_out(own_faces, tmp_path, cap
     assert not (tmp_path / "stopped").exists()
     words += ["--output", str(tmp_path / "left_out"), "--skip-bad-rows"]
     with caplog.at_level("WARNING", "kd_landmarks"):
-        result = CliRunner().invoke(app, ["train", *words])
-    assert result.exit_code == 0, result.output
+        train(*words)
     for line in ("train.jsonl:8", "train.jsonl:12", "train.jsonl:16"):
         assert line in caplog.text
     metrics = json.loads((tmp_path / "left_out/metrics.json").read_text())
