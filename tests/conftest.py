@@ -22,16 +22,6 @@ import pytest
 from fake_hub.clients import LocalHub
 from small_networks import save_small
 
-from kd_landmarks.utils import signals
-
-
-@pytest.fixture(autouse=True)
-def own_signals() -> None:
-    """Every test starts with a process's usual signals: commands run within the tests' own."""
-    signals._listener = None
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-
 
 @pytest.fixture(scope="session")
 def data_root() -> Path:

@@ -24,6 +24,7 @@ from ..errors import KDLandmarksError
 from ..utils.environment import need_packages
 from ..utils.files import check_outputs, new_file
 from .backends.onnx import METADATA
+from .backends.openvino import own_core
 from .backends.torch import TorchBackend, describe
 
 # Of the files: what ONNX Runtime 1.20 and OpenVINO 2024.6, the oldest that we ask for, both read.
@@ -171,7 +172,7 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
         made = Path(scratch) / "model.xml"
         with _scratch_errors(RuntimeError):
             openvino.save_model(converted, str(made), compress_to_fp16=False)
-            openvino.Core().read_model(str(made))
+            own_core().read_model(str(made))
         shutil.copyfile(made, partial)
         shutil.copyfile(made.with_suffix(".bin"), weights)
     return path

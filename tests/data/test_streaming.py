@@ -229,7 +229,6 @@ def same_weights(one, other, *stages):
             torch.testing.assert_close(value, second[name], rtol=0, atol=1e-6)
 
 
-@pytest.mark.alone
 def test_a_stream_that_breaks_off_is_taken_up_again(faces, few_held, hub, tmp_path, monkeypatch):
     push_folder(faces, REPO, private=True)
     straight, broken = tmp_path / "straight", tmp_path / "broken"

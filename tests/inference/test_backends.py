@@ -208,3 +208,25 @@ def test_new_forms_of_photos(photo, tmp_path, form):
         return
     assert_same(detect(forms[form], boxes=BOXES), expected)
     assert default_checkpoint() == str(detect.backend.source).removesuffix("/onnx/model.onnx")
+
+
+LEFT_IN_A_THREAD = """
+import gc, signal, sys, threading
+from kd_landmarks import FaceLandmarkPipeline
+
+held = [FaceLandmarkPipeline(sys.argv[1], backend="openvino")]
+received = []
+signal.signal(signal.SIGINT, lambda *_: received.append(True))
+last = threading.Thread(target=lambda: (held.clear(), gc.collect()))
+last.start()
+last.join()
+signal.raise_signal(signal.SIGINT)
+assert received
+"""
+
+
+def test_a_signal_is_received_after_openvino_was_left_in_another_thread(exported):
+    """In a process of its own, which would end in a segmentation fault."""
+    words = [sys.executable, "-c", LEFT_IN_A_THREAD, str(exported)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

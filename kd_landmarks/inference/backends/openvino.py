@@ -1,5 +1,6 @@
 """An exported detector on OpenVINO."""
 
+import os
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,20 @@ from .onnx import checked_outputs, read_description
 
 # Some processors would compute in bfloat16, and others not: points are to be the same.
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+
+
+_cores: dict[int, Any] = {}
+
+
+def own_core() -> Any:
+    """The `openvino.Core` of this process, which stays until its end.
+
+    The CPU plugin gives the thread that loads it a stack for signals, and takes that away with the
+    core, in whichever thread the last reference goes: Ctrl-C then ends in a segmentation fault.
+    """
+    import openvino
+
+    return _cores.setdefault(os.getpid(), openvino.Core())
 
 
 class OpenVinoBackend:
@@ -48,10 +63,8 @@ class OpenVinoBackend:
         return checked_outputs(outputs, len(pixels), self.source)
 
     def _open(self) -> "_Requests":
-        import openvino
-
         try:
-            return _Requests(openvino.Core().compile_model(self.source, "CPU", _EXACT))
+            return _Requests(own_core().compile_model(self.source, "CPU", _EXACT))
         except Exception as error:  # openvino raises RuntimeError and its own
             raise KDLandmarksError(f"cannot load {self.source}: {error}") from error
 
