@@ -21,12 +21,13 @@ from PIL import Image
 from record import RESULTS, print_table, record, shrink_picture
 from scipy.stats import spearmanr
 
-from kd_landmarks import FaceLandmarkPipeline, load_rows
+from kd_landmarks import FaceLandmarkPipeline, default_checkpoint, load_rows
 from kd_landmarks.data.columns import box_array, longer_sides, point_array
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.evaluation.calibrate import scores_and_errors
 from kd_landmarks.imaging.boxes import overlaps
 from kd_landmarks.inference.confidence import Calibration
+from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 
 SCHEME = get_scheme("ibug68")
@@ -39,7 +40,7 @@ SEED = 0
 def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")]) -> None:
     """Measure, print, draw and record."""
     detect = FaceLandmarkPipeline(device="cpu")
-    calibration = detect.calibration
+    calibration = detect.backend.description.calibration
     assert calibration is not None  # the package's own has one
     common = load_rows(data / "300w", "common", scheme=SCHEME)
     wflw = load_rows(data / "wflw/faces.jsonl", None, scheme=SCHEME)
@@ -95,7 +96,7 @@ def on_faces(
     detect: FaceLandmarkPipeline, calibration: Calibration, rows: Dataset
 ) -> dict[str, Any]:
     """What confidence says of faces with ground truth, and what was so."""
-    scores, errors = scores_and_errors(detect.model, detect.image_processor, rows)
+    scores, errors = scores_and_errors(*load_detector(default_checkpoint()), rows)
     sure, right = calibration(scores), errors <= calibration.tolerance
     levels = np.minimum((sure * LEVELS).astype(int), LEVELS - 1)
     table = []

@@ -147,7 +147,7 @@ def venv_megabytes(python: str) -> float:
 
 def train_megabytes() -> float:
     """Of the packages that `kd-landmarks[train]` needs, as they are installed here."""
-    wanted, seen = ["kd-landmarks[train]"], set()
+    wanted, seen = ["kd-landmarks[train]"], set[tuple[str, tuple[str, ...]]]()
     total = 0
     while wanted:
         need = wanted.pop()

@@ -107,8 +107,8 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
         write_metrics(folders[name], name, entry)
     for test, file in ((first, "released_ced"), (wflw, "released_ced_wflw")):
         curves = {name: found[test].result.errors for name, found in scores.items()}
-        faces = scores[STUDENT][test].result.faces
-        title = f"{test}, {faces} faces, ground-truth box"
+        count = scores[STUDENT][test].result.faces
+        title = f"{test}, {count} faces, ground-truth box"
         shrink_picture(plot_ced(curves, RESULTS / f"{file}.png", title=title))
 
 

@@ -19,8 +19,8 @@ from PIL import Image
 from record import print_table, record
 
 from kd_landmarks import FaceLandmarkPipeline, load_rows
+from kd_landmarks.data.columns import evenly_spaced
 from kd_landmarks.data.photos import Photos
-from kd_landmarks.evaluation.report import spread
 from kd_landmarks.inference.smoothing import Smoothing
 from kd_landmarks.inference.tracking import FaceTracker
 from kd_landmarks.schemes import get_scheme
@@ -53,7 +53,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/.")]) -> None
     detect = FaceLandmarkPipeline(device="cpu")
     jitter: dict[str, list[float]] = {name: [] for name in SETTINGS}
     lag: dict[str, list[float]] = {name: [] for name in SETTINGS}
-    for index in spread(len(rows), FACES):
+    for index in evenly_spaced(len(rows), FACES):
         photo = photos.open(index).convert("RGB").resize((SIZE, SIZE))
         still = np.zeros(FRAMES)
         way = SWING * SIZE * np.sin(2 * np.pi * np.arange(FRAMES) / RATE / PERIOD)

@@ -29,9 +29,11 @@ from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.crops import FaceCrops, TrainingOrder
 from kd_landmarks.data.loading import load_rows
+from kd_landmarks.evaluation.predictions import to_pixel_values
+from kd_landmarks.models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generated_dataset
-from kd_landmarks.training.networks import build_network, to_pixel_values
+from kd_landmarks.training.networks import build_network
 from kd_landmarks.training.objectives import StepLoss, plain_step, student_step
 from kd_landmarks.training.recipe import NetworkSettings, load_recipe
 from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
@@ -115,7 +117,9 @@ def _crops(rows: Dataset, settings: NetworkSettings) -> FaceCrops:
     )
 
 
-def _network(settings: NetworkSettings) -> tuple:
+def _network(
+    settings: NetworkSettings,
+) -> tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]:
     settings = settings.model_copy(update={"backbone_weights": "none"})
     return build_network(settings, get_scheme("ibug68"), "student", 1.25)
 

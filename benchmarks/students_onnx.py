@@ -46,7 +46,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     }
     measured: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        files = {}
+        files: dict[str, Path] = {}
         for name, checkpoint in STUDENTS.items():
             model, processor = load_detector(checkpoint)
             exact, small = Path(folder, f"{name}.onnx"), Path(folder, f"{name}.int8.onnx")

@@ -70,7 +70,7 @@ def main() -> None:
         )
         for network in networks
     ]
-    header = ("backbone", "channels of the head", "input", "epochs", "parameters")
+    header: tuple[str, ...] = ("backbone", "channels of the head", "input", "epochs", "parameters")
     header += ("validation NME %", "300W common NME %", "106 WFLW faces NME %", "ms a face", "pays")
     print_table(header, rows)
     print(record("scales", {"networks": networks}, SEED))

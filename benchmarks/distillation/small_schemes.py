@@ -6,7 +6,7 @@
 Trains Tough-Teacher, Tolerant-Teacher, student and student without teachers on 87 faces of WFLW's
 test set (five folds by photo; scores are of all 87, each by the networks that have not seen it) and
 on 148 faces with COFW's 29 points (73 to score on, with visibility). Every network starts from its
-like of 300W. That proves that both schemes train, are evaluated and drawn; the figures are no WFLW
+like of 300W. That proves that both schemes train, are evaluated and drawn; the figures are not WFLW
 or COFW results, and none of these networks may be scored on 300W common, since the 29-point faces
 are some of its photos.
 

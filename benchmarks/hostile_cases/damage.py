@@ -65,7 +65,7 @@ def other_value(values: Any, rng: Random, strange: Any) -> Any:
 
 
 def strange_texts() -> dict[str, bytes]:
-    """Files that are no JSON or YAML, or far too much of it."""
+    """Files that are not JSON or YAML, or far too much of it."""
     return {
         "empty": b"",
         "zeros": bytes(1000),

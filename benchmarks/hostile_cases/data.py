@@ -37,8 +37,17 @@ from finished_runs import save_run
 from small_networks import save_small
 
 IDENTITY = {"run": "0123", "stage": "student"}
-PLACES = ("/etc/passwd", "../../../etc/passwd", "hf://x/y", "http://127.0.0.1:9/x", "x" * 10**5)
-PLACES += ("parquet-row:0:0:/etc/passwd", "parquet-row:0:0:hf://x/y", "parquet-row:x", "/dev/zero")
+PLACES = (
+    "/etc/passwd",
+    "../../../etc/passwd",
+    "hf://x/y",
+    "http://127.0.0.1:9/x",
+    "x" * 10**5,
+    "parquet-row:0:0:/etc/passwd",
+    "parquet-row:0:0:hf://x/y",
+    "parquet-row:x",
+    "/dev/zero",
+)
 BILLION = "a0: &a0 [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]\n" for level in range(1, 12)
 )
@@ -58,8 +67,7 @@ def _run(folder: Path) -> None:
 
 
 def _kept(folder: Path) -> None:
-    accelerator().prepare_model(torch.nn.Linear(2, 2))
-    save_checkpoint(accelerator(), folder, 7, IDENTITY, 1)
+    save_checkpoint(accelerator(), [layer()], folder, 7, IDENTITY, 1)
 
 
 def _annotated(folder: Path) -> None:
@@ -86,6 +94,12 @@ def accelerator() -> Accelerator:
     return Accelerator(cpu=True)
 
 
+@cache
+def layer() -> torch.nn.Module:
+    """A network of one layer, the state of a run."""
+    return accelerator().prepare_model(torch.nn.Linear(2, 2))
+
+
 def annotate(folder: Path) -> None:
     """Annotate a folder's photos, or continue."""
     annotate_data(
@@ -109,7 +123,7 @@ def _resume(folder: Path) -> None:
 
 
 def _load_step(folder: Path) -> None:
-    load_checkpoint(accelerator(), folder / "step_00000007", IDENTITY)
+    load_checkpoint(accelerator(), [layer()], folder / "step_00000007", IDENTITY)
 
 
 FILES: dict[str, tuple[str, str, Callable[[Path], Any], int]] = {
@@ -178,9 +192,9 @@ def cases() -> list[Case]:
     for number in range(16):
         found.append(Case(f"recipe: any value, {number}", partial(_file, "recipe", _yaml_value)))
         found.append(Case(f"scheme: any value, {number}", partial(_scheme, _yaml_value)))
-    for name, text in _yaml_texts().items():
-        found.append(Case(f"recipe: {name}", partial(_file, "recipe", _instead(text))))
-        found.append(Case(f"scheme: {name}", partial(_scheme, _instead(text))))
+    for name, content in _yaml_texts().items():
+        found.append(Case(f"recipe: {name}", partial(_file, "recipe", _instead(content))))
+        found.append(Case(f"scheme: {name}", partial(_scheme, _instead(content))))
     return found
 
 
@@ -274,8 +288,8 @@ def _tables() -> dict[str, Any]:
     for value in ("x", 7, b"x", [1.0], [[1.0, 2.0, 3.0]], [[float("nan")] * 2] * 5, {"a": 1}):
         found[f"landmarks {str(value)[:30]}"] = column("landmarks", value)
     files = ({"bytes": b"x", "path": "x"}, {"bytes": "x"}, {"bytes": bytes(10**6)})
-    for value in ("x", 7, [1], *files):
-        found[f"image {str(value)[:30]}"] = column("image", value)
+    for picture in ("x", 7, [1], *files):
+        found[f"image {str(picture)[:30]}"] = column("image", picture)
     return found
 
 

@@ -93,9 +93,9 @@ def cases() -> list[Case]:
 
 
 def _written(content: Any, *arguments: Any) -> Try:
-    *arguments, folder, rng = arguments
+    *rest, folder, rng = arguments
     path = Path(folder) / "photo.jpg"
-    path.write_bytes(content(*arguments, rng))
+    path.write_bytes(content(*rest, rng))
     return partial(look, str(path))
 
 
@@ -256,13 +256,13 @@ def _large_png(side: int, mode: str, rng: Random) -> bytes:
 
 
 def _large(kind: str, mode: str, rng: Random) -> bytes:
-    options: dict[str, Any] = {
+    options: dict[str, dict[str, Any]] = {
         "TIFF": {"compression": "tiff_lzw"},
         "WEBP": {"lossless": True, "method": 0},
         "JPEG": {"progressive": mode == "L"},
-    }.get(kind, {})
+    }
     file = io.BytesIO()
-    Image.new(mode, (LARGE, LARGE)).save(file, kind, **options)
+    Image.new(mode, (LARGE, LARGE)).save(file, kind, **options.get(kind, {}))
     return file.getvalue()
 
 
