@@ -49,12 +49,12 @@ def _one_line() -> Iterator[None]:
     try:
         yield
     except KDLandmarksError as error:
-        told = error
+        problem = error
     except ModuleNotFoundError as error:
         missing = explain_missing(error, "this command")
         if missing is None:
             raise
-        told = missing
+        problem = missing
     except _UsageError as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             raise
@@ -62,20 +62,20 @@ def _one_line() -> Iterator[None]:
         reason = error.format_message().rstrip(".")
         if hasattr(error.__cause__, "errors"):  # pydantic's, which typer does not name the value of
             reason += f", not {shown(error.__cause__.errors()[0]['input'])}"
-        told = KDLandmarksError(f"{reason}. See `{command} --help`")
+        problem = KDLandmarksError(f"{reason}. See `{command} --help`")
     except OSError as error:
-        if error.errno == errno.EPIPE:  # nobody reads on, which is no error
+        if error.errno == errno.EPIPE:  # nobody reads on, which is not an error
             raise
         _give_up_stdout()
         where = f"{error.filename}: " if error.filename else ""
-        told = KDLandmarksError(f"{where}{error.strerror or error}")
+        problem = KDLandmarksError(f"{where}{error.strerror or error}")
     except KeyboardInterrupt as stop:
         now_ending()
         print(f"stopped: {KEPT}", file=sys.stderr)
         raise typer.Exit(exit_code(getattr(stop, "number", signal.SIGINT))) from None
     else:
         return
-    print(f"error: {told}", file=sys.stderr)
+    print(f"error: {problem}", file=sys.stderr)
     raise typer.Exit(2)
 
 

@@ -9,7 +9,7 @@ import typer
 def finite(value: float | None) -> float | None:
     """Refuse what typer's own limits let through: nan is not below any, inf not above none."""
     if value is not None and not math.isfinite(value):
-        raise typer.BadParameter(f"{value} is no number to work with.")
+        raise typer.BadParameter(f"{value} is not a finite number.")
     return value
 
 

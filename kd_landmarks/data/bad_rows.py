@@ -24,7 +24,7 @@ MOST_LISTED = 1000
 
 
 def floats(values: Any) -> np.ndarray | None:
-    """A float64 array, or None where the values are no regular array of numbers."""
+    """A float64 array, or None where the values are not a regular array of numbers."""
     # numpy would make text of numbers beside text, each as long as the longest.
     if not isinstance(values, np.ndarray) and not _numbers_only(values):
         return None

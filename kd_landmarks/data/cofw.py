@@ -35,7 +35,7 @@ def cofw_faces(path: Path, split: str | None) -> Iterator[RawRow]:
         split: "train" or "test"; None for the one that it holds.
 
     Raises:
-        KDLandmarksError: it is no such file, or does not hold the split.
+        KDLandmarksError: it is not such a file, or does not hold the split.
     """
     try:
         with _opened(path) as file:

@@ -64,7 +64,7 @@ class DataFolder:
             kind: what messages call it, "image".
 
         Raises:
-            KDLandmarksError: it is no such file, or lies outside; the message names no row.
+            KDLandmarksError: it is not such a file, or lies outside; the message names no row.
         """
         try:
             name.encode()

@@ -12,7 +12,7 @@ from ..errors import KDLandmarksError
 LONGEST_LINE = 2**20
 """Bytes; a face with 98 points, boxes and attributes takes about 3,000."""
 LONGEST_SKIPPED = 2**26
-"""A line that goes on for longer is no line: such a file is not read to its end."""
+"""A line that goes on for longer is not a line: such a file is not read to its end."""
 
 
 def text_lines(file: Path) -> Iterator[tuple[int, str | KDLandmarksError]]:

@@ -45,9 +45,7 @@ def read_photo(content: bytes) -> Image.Image:
             "done here. Make it smaller, or use the package on your own machine."
         ) from None
     except Exception:  # Pillow's readers raise whatever their format's code raises
-        raise KDLandmarksError(
-            "This file is no photo that can be read: try a JPEG, PNG or WebP file."
-        ) from None
+        raise KDLandmarksError("This photo cannot be read: try a JPEG, PNG or WebP file.") from None
     try:
         return load_photo(photo)
     except KDLandmarksError:
@@ -84,7 +82,7 @@ def open_clip(content: bytes) -> Iterator[VideoReader]:
             reader = VideoReader(file)
         except KDLandmarksError:
             raise KDLandmarksError(
-                "This file is no video that can be read: try an MP4, WebM or AVI file."
+                "This video cannot be read: try an MP4, WebM or AVI file."
             ) from None
         with closing(reader):
             _check_clip(reader.info)

@@ -157,6 +157,6 @@ def _save(figure: Figure, path: PathLike) -> Path:
     path = Path(path)
     path = path if path.suffix else path.with_suffix(".png")
     with new_file(path) as partial:
-        told = mark("plots") if path.suffix.lower() == ".png" else None
-        figure.savefig(partial, metadata=told)
+        metadata = mark("plots") if path.suffix.lower() == ".png" else None
+        figure.savefig(partial, metadata=metadata)
     return path

@@ -133,9 +133,9 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         )
     weights = folder / WEIGHTS
     parameters, precision = count_parameters(weights)
-    told: dict[str, Any] = {"name": folder.resolve().name}
-    told |= _of_run(folder.resolve())
-    told |= _beside_weights(folder, told.get("training"))
+    found: dict[str, Any] = {"name": folder.resolve().name}
+    found |= _of_run(folder.resolve())
+    found |= _beside_weights(folder, found.get("training"))
     return Checkpoint(
         folder=folder,
         config=config,
@@ -144,18 +144,18 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         parameters=parameters,
         megabytes=weights.stat().st_size / 1e6,
         precision=precision,
-        texts=released_texts(told["name"], weights),
-        **told,
+        texts=released_texts(found["name"], weights),
+        **found,
     )
 
 
 def _of_run(folder: Path) -> dict[str, Any]:
-    """What the run knows of its stage, or nothing where the folder is no stage of a run."""
+    """What the run knows of its stage, or nothing where the folder is not a stage of a run."""
     run, stage = folder.parent, folder.name
     if stage not in STAGES or not (run / RECIPE).is_file():
         return {}
     recipe = load_recipe(run / RECIPE, ignore_unknown=True)
-    told: dict[str, Any] = {"name": f"{run.name}-{stage.replace('_', '-')}"}
+    found: dict[str, Any] = {"name": f"{run.name}-{stage.replace('_', '-')}"}
     settings = getattr(recipe, stage).model_dump(mode="json")
     training = Training(settings=settings, recipe=recipe)
     if (run / METRICS).is_file():
@@ -163,41 +163,41 @@ def _of_run(folder: Path) -> dict[str, Any]:
         entry = facts.networks.get(stage, {})
         if entry:
             data = recipe.data
-            told["tests"] = (
+            found["tests"] = (
                 run_measurement(
                     entry, facts.protocol, str(data.source), data.test_split, run / METRICS
                 ),
             )
-            told["milliseconds"] = _time(entry.get("torch_ms_per_face"), run / METRICS)
+            found["milliseconds"] = _time(entry.get("torch_ms_per_face"), run / METRICS)
         training = replace(
             training,
             faces=facts.faces,
             soft_landmarks_nme=facts.soft_landmarks_nme,
             versions=facts.versions,
         )
-    return {**told, "training": training}
+    return {**found, "training": training}
 
 
 def _beside_weights(folder: Path, training: Training | None) -> dict[str, Any]:
     """What metrics.json and training.json in the folder itself say, which goes before the run."""
-    told: dict[str, Any] = {}
+    found: dict[str, Any] = {}
     history = None
     if (folder / METRICS).is_file():
         values = read_json_object(folder / METRICS)
         facts = _checked(_BesideFigures, values, folder / METRICS)
         if values:
-            told["tests"] = named_measurements(values, folder / METRICS)
+            found["tests"] = named_measurements(values, folder / METRICS)
         if "milliseconds" in values:
-            told["milliseconds"] = _time(values["milliseconds"], folder / METRICS)
+            found["milliseconds"] = _time(values["milliseconds"], folder / METRICS)
         if facts.machine is not None:
-            told["machine"] = facts.machine
+            found["machine"] = facts.machine
         history = facts.training
     if history is None and (folder / TRAINING).is_file():
         history = _checked(_History, read_json_object(folder / TRAINING), folder / TRAINING)
     if history is not None:
         known = history.model_dump(mode="json", exclude_unset=True)
-        told["training"] = replace(training or Training(settings={}), **known)
-    return told
+        found["training"] = replace(training or Training(settings={}), **known)
+    return found
 
 
 def _checked(model: type[ModelT], values: dict[str, Any], path: Path) -> ModelT:

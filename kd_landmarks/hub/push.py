@@ -85,7 +85,7 @@ def push_checkpoint(
 
 
 def check_links(links: Links) -> None:
-    """Refuse what are no ids.
+    """Refuse names that are not Hub ids.
 
     Raises:
         KDLandmarksError: naming the first.
@@ -105,8 +105,8 @@ def stage_repository(checkpoint: Checkpoint, links: Links, folder: Path) -> None
     source = checkpoint.folder.resolve()
     model, processor = load_detector(source)
     with new_folder(folder) as partial:
-        told: Any = processor  # auto_map is not among their settings
-        model.config.auto_map, told.auto_map = auto_maps()
+        untyped: Any = processor  # auto_map is not among their settings
+        model.config.auto_map, untyped.auto_map = auto_maps()
         with disk_errors():
             model.save_pretrained(partial)
             processor.save_pretrained(partial)

@@ -152,7 +152,7 @@ def model_card(text: str, where: str) -> ModelCard:
 def check_figures(card: str, tests: Sequence[Measurement], where: str) -> None:
     """Refuse a card that says other figures than were measured, in its tables or for machines.
 
-    Rows of other things than the tests, such as other people's models, are no concern of this.
+    Rows of other things than the tests, such as other people's models, are left alone.
 
     Raises:
         KDLandmarksError: naming the first that differs.
@@ -173,10 +173,10 @@ def check_figures(card: str, tests: Sequence[Measurement], where: str) -> None:
         for result in eval_results(tests, ())
     }
     for name, metric in sorted(measured.keys() | listed.keys(), key=str):
-        told, true = listed.get((name, metric)), measured.get((name, metric))
-        if told != true:
+        stated, true = listed.get((name, metric)), measured.get((name, metric))
+        if stated != true:
             raise KDLandmarksError(
-                f"{where}: its model-index says {metric!s:.80} {_or_nothing(told)} for "
+                f"{where}: its model-index says {metric!s:.80} {_or_nothing(stated)} for "
                 f"{shown(name)}, metrics.json {_or_nothing(true)}{_MEND}"
             )
     rows = [

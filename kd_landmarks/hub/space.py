@@ -64,8 +64,8 @@ def push_space(
         Its files, and the commit where one was made.
 
     Raises:
-        KDLandmarksError: what is no id, a file that is missing, a wheel that cannot be built, an
-            id that is taken, or a Hub that cannot be reached or refuses.
+        KDLandmarksError: for an invalid id, a missing file, a wheel that cannot be built, an id
+            that is taken, or a Hub that cannot be reached or refuses.
     """
     for name in (repo_id, *models, *datasets):
         check_repo_id(name)

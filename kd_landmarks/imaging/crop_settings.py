@@ -20,7 +20,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     Args:
         settings: any of `crop_margin`, `size` (height and width), `image_size` (both), `resample`,
             `rescale_factor`, `image_mean`, `image_std` (three numbers each), `do_convert_rgb`,
-            `do_resize`, `do_rescale`, `do_normalize`. Others are no concern of this.
+            `do_resize`, `do_rescale`, `do_normalize`. Others are left alone.
 
     Raises:
         ValueError: naming the setting and its value.
@@ -31,7 +31,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
 
 
 def check_number(name: str, value: Any, low: float, high: float) -> None:
-    """Refuse what is no number from `low` to `high`; true and false are none.
+    """Refuse anything but a number from `low` to `high`; true and false are not numbers here.
 
     Raises:
         ValueError: naming it and its value.
@@ -42,7 +42,7 @@ def check_number(name: str, value: Any, low: float, high: float) -> None:
 
 
 def check_whole(name: str, value: Any, low: int, high: int) -> None:
-    """Refuse what is no whole number from `low` to `high`.
+    """Refuse anything but a whole number from `low` to `high`.
 
     Raises:
         ValueError: naming it and its value.
@@ -59,7 +59,7 @@ def _check_size(name: str, value: Any) -> None:
     """transformers takes much: one side alone, the shortest edge. Crops are squares."""
     if type(value) is int:
         return _check_image_size(name, value)
-    try:  # its own class of sizes is no mapping
+    try:  # its own class of sizes is not a mapping
         sides = {side: number for side, number in dict(value).items() if number is not None}
     except (TypeError, ValueError):
         sides = {}

@@ -45,7 +45,7 @@ class YuNet:
     """The package's face detector: small, quick, for upright faces.
 
     Args:
-        min_score: from 0 to 1; lower finds more faces, and more that are none.
+        min_score: from 0 to 1; lower finds more faces, and more false ones.
     """
 
     longest_side = LONGEST_SIDE
@@ -110,7 +110,7 @@ def find_faces(photo: np.ndarray, min_score: float = MIN_SCORE) -> tuple[np.ndar
 
     Args:
         photo: RGB uint8 (height, width, 3).
-        min_score: from 0 to 1; lower finds more faces, and more that are none.
+        min_score: from 0 to 1; lower finds more faces, and more false ones.
 
     Returns:
         boxes (faces, 4) float64 as x0, y0, x1, y1 in photo pixels, and their scores (faces,).

@@ -1,4 +1,4 @@
-"""The one way to open a picture: known formats, and no more pixels than memory is meant for."""
+"""The one way to open a picture: known formats, and no more pixels than fit in memory."""
 
 import os
 import warnings
@@ -46,7 +46,7 @@ def max_megapixels() -> float:
     """The limit in force.
 
     Raises:
-        KDLandmarksError: where the environment variable is no positive number.
+        KDLandmarksError: where the environment variable is not a positive number.
     """
     told = os.environ.get(LIMIT_VARIABLE)
     try:

@@ -14,7 +14,7 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from ..errors import KDLandmarksError
 
 MOST_PARTS = 10_000
-"""Segments of a JPEG and chunks of a PNG that are no pixels; real ones have some tens."""
+"""Segments of a JPEG and chunks of a PNG that are not pixels; real ones have some tens."""
 MOST_COMMENT = 2**20
 """Bytes of a GIF in front of its first frame."""
 TILE_SIDE = 4096

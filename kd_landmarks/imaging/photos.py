@@ -93,7 +93,7 @@ def is_tensor(photo: Any) -> bool:
 def photo_files(folder: Path) -> list[Path]:
     """Every picture below a folder, by the ending of a known format, in the order of names.
 
-    Pictures that the package drew are none of a user's photos: they are left out, which is logged.
+    Pictures that the package drew are not a user's photos: they are left out, which is logged.
     """
     known = endings()
     files = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in known)

@@ -62,7 +62,7 @@ class CheckpointFiles:
         """A file on disk.
 
         Raises:
-            KDLandmarksError: if it is missing, or larger than anything that is meant; then it is
+            KDLandmarksError: if it is missing, or larger than any real one; then it is
                 not downloaded.
         """
         if name not in self.sizes:

@@ -48,9 +48,9 @@ class Calibration:
         Raises:
             KDLandmarksError: for what is not a calibration, or one of another number of landmarks.
         """
-        told: Any = values if isinstance(values, Mapping) else {}
-        tolerance, slope = told.get("tolerance"), told.get("slope")
-        intercepts = told.get("intercepts")
+        given: Any = values if isinstance(values, Mapping) else {}
+        tolerance, slope = given.get("tolerance"), given.get("slope")
+        intercepts = given.get("intercepts")
         listed = isinstance(intercepts, list | tuple) and len(intercepts) > 0
         if not listed or not all(map(_is_moderate, [tolerance, slope, *intercepts])):
             raise KDLandmarksError(f"confidence {shown(values)} is not a calibration: {_MEND}")

@@ -54,7 +54,7 @@ class Description:
             raise ValueError(f"it lacks {missing[0]}")
         check_settings({name: values[name] for name in _NEEDED[:-1]})
         scheme = LandmarkScheme.from_dict(values["scheme"])  # a text could name any file
-        told = values.get("confidence")
+        confidence = values.get("confidence")
         parameters = values.get("parameters")
         if parameters is not None:
             check_whole("parameters", parameters, 1, 10**12)
@@ -64,7 +64,11 @@ class Description:
             image_mean=tuple(map(float, values["image_mean"])),
             image_std=tuple(map(float, values["image_std"])),
             scheme=scheme,
-            calibration=None if told is None else Calibration.from_dict(told, scheme.num_landmarks),
+            calibration=(
+                None
+                if confidence is None
+                else Calibration.from_dict(confidence, scheme.num_landmarks)
+            ),
             parameters=parameters,
         )
 

@@ -61,8 +61,8 @@ def export_onnx(
     import onnx
 
     path = Path(os.path.expanduser(path))
-    told = describe(model, processor)
-    if told.scheme is None:
+    description = describe(model, processor)
+    if description.scheme is None:
         raise KDLandmarksError(
             "the detector does not say what its landmarks are: set config.scheme = "
             "get_scheme(NAME).to_dict()"
@@ -91,7 +91,7 @@ def export_onnx(
     if halve:
         _halve_weights(exported, model)
     onnx.helper.set_model_props(
-        exported, {METADATA: json.dumps({"version": __version__, **told.to_dict()})}
+        exported, {METADATA: json.dumps({"version": __version__, **description.to_dict()})}
     )
     with new_file(path) as partial:
         onnx.save(exported, str(partial))

@@ -128,12 +128,12 @@ def count_parameters(weights: Path) -> tuple[int, str]:
                 raise ValueError(f"its header has {length} bytes")
             header = parse_json(file.read(length), f"the header of {weights}")
         tensors = {
-            name: told
-            for name, told in header.items()
+            name: tensor
+            for name, tensor in header.items()
             if name != "__metadata__" and not name.endswith(_BUFFERS)
         }
-        count = sum(math.prod(told["shape"]) for told in tensors.values())
-        kinds = {_TYPES.get(told["dtype"], str(told["dtype"])) for told in tensors.values()}
+        count = sum(math.prod(tensor["shape"]) for tensor in tensors.values())
+        kinds = {_TYPES.get(tensor["dtype"], str(tensor["dtype"])) for tensor in tensors.values()}
     except KDLandmarksError:
         raise
     except (AttributeError, KeyError, OSError, struct.error, TypeError, ValueError) as error:

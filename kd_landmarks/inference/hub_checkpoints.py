@@ -80,11 +80,11 @@ def cached_checkpoint(repo: str, revision: str | None, reason: Exception) -> Che
         stored = network.stat().st_mtime
         # Snapshots lie in snapshots/COMMIT.
         commit = network.parts[network.parts.index("snapshots") + 1]
-        told = KDLandmarksError(
+        notice = KDLandmarksError(
             f"{repo} is taken from the Hub's cache: commit {commit[:12]}, downloaded on "
             f"{time.strftime('%Y-%m-%d', time.localtime(stored))}. {_first_line(reason)}"
         )
-        _logger.warning("%s", told)
+        _logger.warning("%s", notice)
     sizes = {name: path.stat().st_size for name, path in paths.items()}
     return CheckpointFiles(repo, sizes, paths.__getitem__)
 

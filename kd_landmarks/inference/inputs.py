@@ -55,7 +55,7 @@ def as_photo(item: Any, where: str = "", kept: bool = True) -> PhotoInput:
 
 
 def stream_photos(items: Any) -> Iterator[PhotoInput]:
-    """The photos of a generator or data set, one by one; results do not keep what is no file."""
+    """The photos of a generator or data set, one by one; results do not keep what is not a file."""
     if hasattr(items, "__len__") and hasattr(items, "__getitem__"):
         # Of torch's data sets some have no iterator, and others one that never ends.
         photos: Iterable[Any] = map(items.__getitem__, range(len(items)))

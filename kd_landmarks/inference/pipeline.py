@@ -289,7 +289,7 @@ class FaceLandmarkPipeline:
 
 
 def _refuse_broken(keypoints: NDArray[np.float32], scores: NDArray[np.float32] | None) -> None:
-    """Refuse what is no answer: of broken weights, or of crops that are no pictures.
+    """Refuse answers that are not finite: of broken weights, or of crops that are not pictures.
 
     Raises:
         KDLandmarksError: saying so.

@@ -29,7 +29,7 @@ class AssistiveConstants:
     def __post_init__(self) -> None:
         if not (self.alpha > 0 > self.negative_alpha and 0 < self.beta < 1):
             raise KDLandmarksError(
-                f"{self} is no assistive loss: give alpha > 0, negative_alpha < 0, 0 < beta < 1"
+                f"{self} is not an assistive loss: give alpha > 0, negative_alpha < 0, 0 < beta < 1"
             )
 
 

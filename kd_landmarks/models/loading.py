@@ -93,7 +93,7 @@ def load_config(files: CheckpointFiles) -> KDLandmarksConfig:
     """The configuration of a checkpoint, of which only what ours have is read.
 
     Raises:
-        KDLandmarksError: if it is no detector's, or its values are invalid.
+        KDLandmarksError: if it is not a detector's, or its values are invalid.
     """
     values = _read_ours(files, CONFIG, "model_type", KDLandmarksConfig.model_type)
     known = {name: values[name] for name in KDLandmarksConfig.__annotations__ if name in values}
@@ -140,9 +140,9 @@ def _check_pictures(processor: KDLandmarksImageProcessor, config: KDLandmarksCon
     }
     for name in ("do_convert_rgb", "do_resize", "do_rescale", "do_normalize"):
         wanted[name] = (getattr(processor, name), True)
-    for name, (told, right) in wanted.items():
-        if told != right:
-            raise ValueError(f"{name} is {told}, where the network of {CONFIG} needs {right}")
+    for name, (stated, right) in wanted.items():
+        if stated != right:
+            raise ValueError(f"{name} is {stated}, where the network of {CONFIG} needs {right}")
 
 
 def _not_meant(name: str, files: CheckpointFiles, error: Exception) -> KDLandmarksError:

@@ -137,7 +137,7 @@ class FaceCurves:
         way = np.linspace(0.03, 0.5 * np.pi, 49)
         y = p.chin_y * np.sin(way)
         edge = self.surface.angle_of(self.surface.jaw_half_width(y), y)
-        # As far as the cheek goes: nose and mouth may stand out further, but are no outline.
+        # As far as the cheek goes: nose and mouth may stand out further, but are not the outline.
         start = np.minimum(edge, 0.42 * (1.0 - (y / p.chin_y) ** 4))
         down = camera.rotation[:2, 1]
         outward = np.array([down[1], -down[0]])

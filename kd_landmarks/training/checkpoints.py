@@ -107,7 +107,7 @@ def load_checkpoint(
     """Restore everything that `save_checkpoint` stored and return its step.
 
     Raises:
-        KDLandmarksError: if a file is missing or altered, the folder is no such checkpoint, or
+        KDLandmarksError: if a file is missing or altered, the folder is not such a checkpoint, or
             it belongs to another run (`identity` differs), or it is not finite. Nothing has been
             changed on disk then.
     """
@@ -117,7 +117,7 @@ def load_checkpoint(
     )
     manifest, there = _manifest(path, remedy), _files(path)
     for name, expected in manifest["files"].items():
-        if name not in there:  # a link, or a name that leads elsewhere, is none of ours
+        if name not in there:  # a link, or a name that leads elsewhere, is left out
             raise KDLandmarksError(
                 f"the checkpoint {path} is damaged: {shown(name)} is missing; {remedy}"
             )
@@ -183,7 +183,7 @@ def _reason(error: Exception) -> str:
 
 
 def _files(folder: Path) -> dict[str, Path]:
-    """The files in a folder and below by their paths from there; links are none of ours."""
+    """The files in a folder and below by their paths from there; links are left out."""
     return {
         str(file.relative_to(folder)): file
         for file in sorted(folder.rglob("*"))

@@ -100,7 +100,7 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
     if weights != "imagenet":
         if not os.path.isfile(weights):
             raise KDLandmarksError(
-                f"backbone_weights={weights!r} is no file: give `imagenet`, `none` or a "
+                f"backbone_weights={weights!r} is not a file: give `imagenet`, `none` or a "
                 ".safetensors file with timm's parameter names"
             )
         if not weights.endswith(".safetensors"):

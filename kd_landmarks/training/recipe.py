@@ -98,7 +98,7 @@ def parse_overrides(arguments: Sequence[str]) -> dict[str, Any]:
     Values are text, null or [lists] of text: the recipe's types tell what is a number.
 
     Raises:
-        KDLandmarksError: for an argument that is no known recipe key, or has no value.
+        KDLandmarksError: for an argument that is not a known recipe key, or has no value.
     """
     known = recipe_keys()
     parser = _Parser(add_help=False, allow_abbrev=False, argument_default=SUPPRESS)
@@ -185,13 +185,13 @@ def _value(text: str) -> str | list[str] | None:
 
 def _problems(error: ValidationError) -> str:
     """A line for each bad value, but for those that one section has from another."""
-    # What an inherited value is told of is the very object that its source is told of.
+    # An inherited value is the very object of its source: it is reported there.
     items = error.errors(include_url=False)
-    told = {(item["loc"], id(item["input"])) for item in items}
+    reported = {(item["loc"], id(item["input"])) for item in items}
     lines: list[str] = []
     for item in items:
         section, *rest = item["loc"]
-        if ((INHERITS.get(str(section)), *rest), id(item["input"])) in told:
+        if ((INHERITS.get(str(section)), *rest), id(item["input"])) in reported:
             continue
         if len(lines) == MOST_PROBLEMS:
             lines.append("  … and more")

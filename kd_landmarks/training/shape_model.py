@@ -22,7 +22,7 @@ ComplexArray = NDArray[np.complex128]
 
 WEIGHTS_NAME = "shape_model.safetensors"
 _FORMAT = "kd-landmarks shape model 1"
-# Coefficients beyond 3 standard deviations are no plausible faces (Cootes et al.; the same limit
+# Coefficients beyond 3 standard deviations are not plausible faces (Cootes et al.; the same limit
 # in the code of Fard and Mahoor).
 _CLIP_SD = 3.0
 # What is smaller than this, relative to the whole, is rounding errors.
@@ -221,7 +221,7 @@ class ShapeModel:
             _check_tensors(tensors)
             explained, asked = float(settings["explained"]), float(settings["retained_variance"])
             if not all(0 < share <= 1 + _RANK_TOLERANCE for share in (explained, asked)):
-                raise ValueError(f"explained {explained} of {asked} are no shares")
+                raise ValueError(f"explained {explained} of {asked} are not shares")
             aligned = {"True": True, "False": False}[settings["aligned"]]
         except Exception as error:  # safetensors', the disk's, what strange values lead to
             raise KDLandmarksError(
@@ -231,7 +231,7 @@ class ShapeModel:
 
 
 def _check_tensors(tensors: dict[str, Array]) -> None:
-    """Refuse tensors that are no shape model's.
+    """Refuse tensors that are not those of a shape model.
 
     Raises:
         ValueError: naming the first.
@@ -295,7 +295,7 @@ def _centered(points: Array) -> tuple[ComplexArray, ComplexArray]:
 def _alignment(shapes: ComplexArray, mean: ComplexArray) -> ComplexArray:
     """(..., 1) factors that turn and scale centred shapes onto the mean of size 1, least squares.
 
-    Always a rotation: a reflection is no complex factor.
+    Always a rotation: a reflection is not a complex factor.
     """
     size = np.linalg.norm(shapes, axis=-1, keepdims=True)
     unit = shapes / np.where(size > 0, size, 1)

@@ -73,8 +73,8 @@ def one_ending(kept: Callable[[], str]) -> Iterator[PartialState]:
             _end(together, 2, f"error: {error}", words)
         except OSError as error:
             where = f"{error.filename}: " if error.filename else ""
-            told = KDLandmarksError(f"{where}{error.strerror or error}")
-            _end(together, 2, f"error: {told}", words)
+            problem = KDLandmarksError(f"{where}{error.strerror or error}")
+            _end(together, 2, f"error: {problem}", words)
         except KeyboardInterrupt as stop:
             number = getattr(stop, "number", 2)
             _end(together, exit_code(number), None, words)
@@ -146,8 +146,8 @@ class _Together:
         ending = Ending(code, error, self.state.process_index, self.node)
         self.first = ending
         with suppress(RuntimeError):  # the store is gone, and with it whoever could be told
-            told = json.dumps(asdict(ending))
-            self.first = Ending(**json.loads(self.store.compare_set(self.key, "", told)))
+            message = json.dumps(asdict(ending))
+            self.first = Ending(**json.loads(self.store.compare_set(self.key, "", message)))
             if self.first != ending:
                 self.store.add(self.answers, 1)
         return self.first == ending

@@ -41,7 +41,7 @@ def load(text: str, types: bool) -> Any:
 
 
 class _Bounded:
-    """Makes PyYAML stop at once where there is more, or deeper, than could be meant."""
+    """Makes PyYAML stop at once where there is more, or deeper, than the bounds."""
 
     flow_level: int
     get_mark: Callable[[], yaml.Mark]
@@ -71,7 +71,7 @@ def _measure(node: yaml.Node, known: dict[int, tuple[int, int]]) -> tuple[int, i
     """How many values a node stands for and how deep it goes, aliases spelled out.
 
     Raises:
-        yaml.MarkedYAMLError: for more than could be meant, and for a node that holds itself.
+        yaml.MarkedYAMLError: for more than the bounds, and for a node that holds itself.
     """
     if id(node) in known:
         return known[id(node)]

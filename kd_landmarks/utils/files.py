@@ -146,7 +146,7 @@ def check_writable(path: Path, folder: bool = False) -> None:
         folder: whether it is a folder.
 
     Raises:
-        KDLandmarksError: where there can be no such folder, nothing can be written to it, or a
+        KDLandmarksError: where there cannot be such a folder, nothing can be written to it, or a
             folder lies in the file's place.
     """
     if path.exists() and not path.is_dir() and not path.is_file():
@@ -173,7 +173,7 @@ def check_outside(name: str, path: Path, folder: str | Path) -> None:
     Args:
         name: what the user calls the output.
         path: of the output.
-        folder: that is read; what is no folder holds no outputs.
+        folder: that is read; what is not a folder holds no outputs.
 
     Raises:
         KDLandmarksError: naming both.

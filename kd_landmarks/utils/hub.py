@@ -33,7 +33,7 @@ def ask_the_hub() -> None:
 
 
 def check_repo_id(name: str) -> None:
-    """Refuse what is no NAMESPACE/NAME.
+    """Refuse what is not NAMESPACE/NAME.
 
     Raises:
         KDLandmarksError: naming it.
@@ -41,9 +41,9 @@ def check_repo_id(name: str) -> None:
     try:
         validate_repo_id(name)
     except HFValidationError as error:
-        raise KDLandmarksError(f"{name!r} is no id on the Hub: {error}") from error
+        raise KDLandmarksError(f"{name!r} is not an id on the Hub: {error}") from error
     if name.count("/") != 1:
-        raise KDLandmarksError(f"{name!r} is no id on the Hub: give NAMESPACE/NAME")
+        raise KDLandmarksError(f"{name!r} is not an id on the Hub: give NAMESPACE/NAME")
 
 
 @contextmanager

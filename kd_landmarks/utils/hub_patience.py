@@ -26,13 +26,13 @@ UPLOAD_SILENCE = 60.0
 SLOWEST = 1000
 """Bytes a second: what comes slower counts as not coming."""
 MOST_ANSWER = 2**26
-"""Bytes of an answer that is no file, such as a list of files."""
+"""Bytes of an answer that is not a file, such as a list of files."""
 
 _BUSY = (408, 429)
 
 
 class HubWaitError(ConnectionError):
-    """The Hub keeps its clients waiting for too long, or answers what cannot be meant."""
+    """The Hub keeps its clients waiting for too long, or sends an answer that makes no sense."""
 
 
 class _Thread(threading.local):
@@ -160,7 +160,7 @@ _in_force: list[Patience] = []
 def patient_hub(seconds: float | None = None) -> Iterator[Patience]:
     """While this lasts, requests of huggingface_hub's client wait for so long and no longer.
 
-    It is meant for a single piece of work, such as loading a checkpoint. Within it, all requests of
+    Use it for a single piece of work, such as loading a checkpoint. Within it, all requests of
     the process are watched, since the libraries send theirs from threads of their own.
 
     Args:

@@ -1,4 +1,4 @@
-"""JSON and YAML that others wrote: bounded in size, depth and memory, and told by file."""
+"""JSON and YAML that others wrote: bounded in size, depth and memory; errors name the file."""
 
 import json
 from collections import Counter
@@ -12,11 +12,11 @@ MOST_JSON = 2**22
 MOST_YAML = 2**16
 """Bytes of a YAML file; the largest recipe and scheme have a tenth of it."""
 LONGEST_NAME = 100
-"""Bytes of a name that becomes a file's; systems allow about 250, and ours get endings."""
+"""Bytes of a name that becomes a file's; systems allow about 250, and endings are added."""
 
 
 def read_text(path: str | Path, most_bytes: int) -> str:
-    """A text file that is no larger than it could be meant to be.
+    """A text file of at most so many bytes.
 
     Raises:
         KDLandmarksError: naming the file, where it is too large, cannot be read or is not UTF-8.
@@ -29,7 +29,7 @@ def read_text(path: str | Path, most_bytes: int) -> str:
             content = stream.read(most_bytes + 1)
         if len(content) > most_bytes:
             raise KDLandmarksError(
-                f"{path} has more than {most_bytes} bytes, where these would be plenty: is it "
+                f"{path} has more than the {most_bytes} bytes that such a file may have: is it "
                 "another kind of file?"
             )
         return content.decode("utf-8-sig")
@@ -47,7 +47,7 @@ def parse_json(text: str | bytes, where: str) -> Any:
         where: what messages call it.
 
     Raises:
-        KDLandmarksError: for what is no JSON, is nested too deeply, has numbers of thousands of
+        KDLandmarksError: for what is not JSON, is nested too deeply, has numbers of thousands of
             digits, or a key twice.
     """
     try:
@@ -64,7 +64,7 @@ def parse_json(text: str | bytes, where: str) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object; which of two values of a key is meant, nobody knows.
+    """An object; a key that appears twice is ambiguous.
 
     Raises:
         KDLandmarksError: for such a key.
@@ -72,7 +72,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     values = dict(pairs)
     if len(values) < len(pairs):
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
-        raise KDLandmarksError(f"the key {shown(twice)} stands twice")
+        raise KDLandmarksError(f"the key {shown(twice)} appears twice")
     return values
 
 
@@ -101,8 +101,8 @@ def read_yaml(path: str | Path) -> Any:
     """The values of a YAML file; aliases may repeat, but not multiply without end.
 
     Raises:
-        KDLandmarksError: naming the file and the place, where it is no YAML, too large, nested too
-            deeply, or has more values than could be meant.
+        KDLandmarksError: naming the file and the place, where it is not YAML, too large, nested too
+            deeply, or has more values than the bound.
     """
     return parse_yaml(read_text(path, MOST_YAML), str(path))
 
@@ -139,7 +139,7 @@ def plain_name(value: object, what: str) -> str:
         KDLandmarksError: for anything else, such as a path, `..` or nothing.
     """
     if not isinstance(value, str):
-        reason = "it is no text (put it in quotes)"
+        reason = "it is not text (put it in quotes)"
     elif not 1 <= len(value.encode(errors="replace")) <= LONGEST_NAME:
         reason = f"it must have 1 to {LONGEST_NAME} bytes"
     elif not value.isprintable() or set(value) & set('/\\:*?"<>|'):

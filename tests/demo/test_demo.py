@@ -98,7 +98,7 @@ def test_an_uploaded_photo_stands_upright():
 
 
 def test_bad_photos_are_told_in_plain_words():
-    with pytest.raises(KDLandmarksError, match="no photo that can be read"):
+    with pytest.raises(KDLandmarksError, match="JPEG, PNG or WebP"):
         uploads.read_photo(b"hello")
     with pytest.raises(KDLandmarksError, match="broken"):
         uploads.read_photo(PHOTO.read_bytes()[:20_000])
@@ -140,7 +140,7 @@ def test_clips_that_are_too_long_or_large_are_refused(tmp_path, size, frames, ra
 def test_what_is_no_clip_is_told_in_plain_words(tmp_path, content):
     clip = write_clip(tmp_path / "clip.avi", [np.zeros((48, 64, 3), np.uint8)] * 5, 5)
     listed = content.replace(b"{clip}", bytes(clip)).replace(b"{name}", clip.name.encode())
-    with pytest.raises(KDLandmarksError, match="no video"), uploads.open_clip(listed):
+    with pytest.raises(KDLandmarksError, match="MP4"), uploads.open_clip(listed):
         pass
 
 
@@ -187,7 +187,7 @@ def test_the_endpoint_says_what_the_pipeline_says(tabs, networks, upload):
 
 
 def test_the_endpoint_refuses_in_words(tabs, upload):
-    with pytest.raises(gr.Error, match="no photo that can be read"):
+    with pytest.raises(gr.Error, match="JPEG, PNG or WebP"):
         tabs.photo.detect(upload(b"hello"))
     with pytest.raises(gr.Error, match="give a photo"):
         tabs.photo.detect(None)
@@ -207,7 +207,7 @@ def test_a_photo_without_faces_says_so(tabs, upload):
     assert "No face was found" in view
     assert 'role="alert"' in view
     view, *_ = tabs.photo._of_upload(upload(b"hello"))
-    assert "no photo that can be read" in view
+    assert "JPEG, PNG or WebP" in view
 
 
 def test_each_face_can_be_chosen(tabs):
@@ -258,7 +258,7 @@ def test_a_clip_comes_back_drawn_with_its_table(tabs, tmp_path, upload):
     assert view.count("download=") == 3
     assert "<td>12</td>" in details
     assert "Choose a clip" in next(tabs.video._follow(None, True, []))[0]
-    assert "no video" in next(tabs.video._follow(upload(b"hello", "b.avi"), True, []))[0]
+    assert "MP4" in next(tabs.video._follow(upload(b"hello", "b.avi"), True, []))[0]
 
 
 def test_a_clip_that_finds_no_room_is_told_without_the_servers_places(

@@ -186,7 +186,7 @@ def test_bad_files_are_told_and_the_page_lives_on(open_page, tmp_path, demo):
     Image.new("RGB", (300, 200), "gray").save(tmp_path / "empty.png")
     for name, said in {
         "broken.jpg": "This photo is broken",
-        "text.jpg": "no photo that can be read",
+        "text.jpg": "JPEG, PNG or WebP",
         "many.png": "64 megapixels",
         "empty.png": "No face was found",
     }.items():

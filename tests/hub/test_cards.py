@@ -508,7 +508,7 @@ def test_a_scheme_of_ones_own_has_no_picture(tmp_path):
     ("words", "message"),
     [
         (("nowhere",), "nowhere is not a folder"),
-        (("--repo-id", "x"), "'x' is no id on the Hub: give NAMESPACE/NAME"),
+        (("--repo-id", "x"), "'x' is not an id"),
         (("--output", "/dev/null/README.md"), "cannot write"),
     ],
 )

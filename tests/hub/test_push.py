@@ -422,7 +422,7 @@ def test_an_empty_repository_and_ones_own_are_filled(hub, student):
 def test_what_is_no_id_is_refused_before_the_hub_is_asked(hub, student, words):
     result = CliRunner().invoke(app, ["push", str(student), *words])
     assert result.exit_code == 2
-    assert "is no id on the Hub" in result.output
+    assert f"{words[-1]!r} is not an id" in result.output
     assert not hub.requests
 
 

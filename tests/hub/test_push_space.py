@@ -262,7 +262,7 @@ def test_what_the_hub_refuses_is_one_clear_line(hub, words, wheel, trouble, mess
     ],
 )
 def test_what_is_no_id_is_refused_before_the_hub_is_asked(hub, words, repo_id, more):
-    assert "is no id on the Hub" in refused(*words, *more, repo_id=repo_id)
+    assert f"{(more or [repo_id])[-1]!r} is not an id" in refused(*words, *more, repo_id=repo_id)
     assert not hub.requests
 
 

@@ -102,7 +102,7 @@ def test_other_formats_are_refused_wherever_pictures_come_in(other, tmp_path, mo
         ):
             way()
     assert "not a picture of a format that is read" in image_problem({"bytes": other, "path": None})
-    with pytest.raises(KDLandmarksError, match="no photo that can be read"):
+    with pytest.raises(KDLandmarksError, match="JPEG, PNG or WebP"):
         read_photo(other)
 
 

@@ -171,7 +171,7 @@ def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
     ],
 )
 def test_bad_videos_end_with_one_clear_message(clip, detect, tmp_path, words, message):
-    (tmp_path / "text.mp4").write_text("no video")
+    (tmp_path / "text.mp4").write_text("MP4")
     places = {"clip": clip, "text": tmp_path / "text.mp4"}
     model = str(detect.backend.source)
     result = CliRunner().invoke(

@@ -110,7 +110,7 @@ def test_a_checkpoint_of_other_landmarks_starts_the_head_at_the_nearest_ones(tmp
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        ("gone.safetensors", None, "is no file: give `imagenet`, `none`"),
+        ("gone.safetensors", None, "gone.safetensors"),
         ("weights.pth", b"PK", "must be a .safetensors file"),
         ("text.safetensors", b"no tensors at all", "does not fit the backbone 'test_efficientnet'"),
         ("other.safetensors", {"stem.conv.weight": torch.rand(4, 3, 3, 3)}, "test_efficientnet"),

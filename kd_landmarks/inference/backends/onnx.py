@@ -44,8 +44,8 @@ class OnnxBackend:
         self._threads = None if threads is None else whole("threads", threads)
         self._providers = _checked_providers(providers)
         session = self._open()
-        told = session.get_modelmeta().custom_metadata_map.get(METADATA)
-        self.description = _parsed(told, self.source)
+        stored = session.get_modelmeta().custom_metadata_map.get(METADATA)
+        self.description = _parsed(stored, self.source)
         _check_network(session, self.description, self.source)
         self._session: PerProcess[Any] = PerProcess(self._open, session)
 
@@ -106,14 +106,14 @@ def _session(source: str, threads: int | None, providers: list[Any]) -> Any:
         raise KDLandmarksError(f"cannot load {source}: {error}") from error
 
 
-def _parsed(told: str | None, path: str) -> Description:
-    if told is None:
+def _parsed(stored: str | None, path: str) -> Description:
+    if stored is None:
         raise KDLandmarksError(
             f"{path} is not a kd-landmarks detector: its metadata have no {METADATA!r}; {MEND}"
         )
     where = f"{METADATA!r} in the metadata of {path}"
     try:
-        values = parse_json(told, where) if len(told) <= MOST_JSON else None
+        values = parse_json(stored, where) if len(stored) <= MOST_JSON else None
         return Description.from_dict(values)
     except ValueError as error:
         raise KDLandmarksError(f"{where} is invalid: {error}. Mend: {MEND}") from error

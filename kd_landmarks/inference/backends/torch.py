@@ -95,14 +95,16 @@ class TorchBackend:
 def describe(model: Any, processor: Any) -> Description:
     """What a loaded detector and its image processor say of themselves."""
     config = model.config
-    told = config.confidence
+    confidence = config.confidence
     return Description(
         crop_margin=processor.crop_margin,
         image_size=processor.size["height"],
         image_mean=_normalization(processor, "image_mean", 0.0),
         image_std=_normalization(processor, "image_std", 1.0),
         scheme=None if config.scheme is None else get_scheme(config.scheme),
-        calibration=None if told is None else Calibration.from_dict(told, config.num_landmarks),
+        calibration=(
+            None if confidence is None else Calibration.from_dict(confidence, config.num_landmarks)
+        ),
         parameters=sum(value.numel() for value in model.parameters()),
     )
 
