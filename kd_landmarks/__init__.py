@@ -5,11 +5,16 @@ torch. `import kd_landmarks.models`, or the use of one of its classes, tells tra
 classes about the detector.
 """
 
+import os
 from importlib import import_module
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 __version__ = version("kd-landmarks")
+
+# Unless this is set when it is first imported, ONNX Runtime gives the machine a number, kept below
+# ~/.cache/Microsoft, and reports its use to its maker.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _ROOMS = {
     "Face": "inference.results",

@@ -24,7 +24,7 @@ from ..errors import KDLandmarksError
 from ..utils.environment import need_packages
 from ..utils.files import check_outputs, new_file
 from .backends.onnx import METADATA
-from .backends.openvino import own_core
+from .backends.openvino import load_openvino, own_core
 from .backends.torch import TorchBackend, describe
 
 # Of the files: what ONNX Runtime 1.20 and OpenVINO 2024.6, the oldest that we ask for, both read.
@@ -157,12 +157,12 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
             where nothing can be written.
     """
     need_packages("export", "openvino", why="exporting to OpenVINO")
-    import openvino
-
+    openvino = load_openvino()
     path = Path(os.path.expanduser(path))
     if path.suffix.lower() != ".xml":
         raise KDLandmarksError(f"{path}: an OpenVINO model's name ends with .xml")
-    converted = openvino.convert_model(str(source))
+    # Not by convert_model, which reports its use to the maker.
+    network = own_core().read_model(str(source))
     # The weights get their name first: without the .xml they are nobody's model.
     with (
         new_file(path) as partial,
@@ -171,7 +171,7 @@ def export_openvino(source: str | Path, path: str | Path) -> Path:
     ):
         made = Path(scratch) / "model.xml"
         with _scratch_errors(RuntimeError):
-            openvino.save_model(converted, str(made), compress_to_fp16=False)
+            openvino.save_model(network, str(made), compress_to_fp16=False)
             own_core().read_model(str(made))
         shutil.copyfile(made, partial)
         shutil.copyfile(made.with_suffix(".bin"), weights)

@@ -3,6 +3,7 @@
 import copy
 import io
 import json
+import os
 import pickle
 import shutil
 import subprocess
@@ -139,6 +140,7 @@ heavy = ["torch", "torchvision", "transformers", "timm", "datasets", "accelerate
          "matplotlib", "pydantic", "safetensors", "pandas"]
 sys.modules |= dict.fromkeys(heavy)
 import json
+import os
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
 detect = FaceLandmarkPipeline(*sys.argv[2:])
 [face] = detect(sys.argv[1], boxes=[20, 30, 90, 110])
@@ -230,3 +232,20 @@ def test_a_signal_is_received_after_openvino_was_left_in_another_thread(exported
     words = [sys.executable, "-c", LEFT_IN_A_THREAD, str(exported)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])
+def test_nothing_is_written_to_the_home_folder(exported, photo, tmp_path, backend):
+    """ONNX Runtime keeps a number for the machine there, with which it reports its use."""
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    (tmp_path / "home").mkdir()
+    program = "import sys, kd_landmarks as kd\nkd.FaceLandmarkPipeline(%r, backend=%r)(%r)"
+    words = (str(exported), backend, str(tmp_path / "photo.png"))
+    unset = ("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "HF_HOME", "ORT_DISABLE_TELEMETRY")
+    environment = {name: value for name, value in os.environ.items() if name not in unset}
+    subprocess.run(
+        [sys.executable, "-c", program % words],
+        env=environment | {"HOME": str(tmp_path / "home")},
+        check=True,
+    )
+    assert not list((tmp_path / "home").rglob("*"))

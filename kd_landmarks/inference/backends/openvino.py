@@ -1,6 +1,7 @@
 """An exported detector on OpenVINO."""
 
 import os
+import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -20,15 +21,22 @@ _EXACT = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
 _cores: dict[int, Any] = {}
 
 
+def load_openvino() -> Any:
+    """The package openvino, without the part that reports its use and keeps a number in ~/intel."""
+    # With None there, an import fails as if the package were missing, which OpenVINO is ready for.
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+    import openvino
+
+    return openvino
+
+
 def own_core() -> Any:
     """The `openvino.Core` of this process, which stays until its end.
 
     The CPU plugin gives the thread that loads it a stack for signals, and takes that away with the
     core, in whichever thread the last reference goes: Ctrl-C then ends in a segmentation fault.
     """
-    import openvino
-
-    return _cores.setdefault(os.getpid(), openvino.Core())
+    return _cores.setdefault(os.getpid(), load_openvino().Core())
 
 
 class OpenVinoBackend:
