@@ -63,7 +63,9 @@ def annotate(
             # Its files would be read as data the next time, or take the place of others.
             check_outside("--output", output, data)
             check_new_folder(output)
-        detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=state.device)
+        detect = FaceLandmarkPipeline(
+            model, detector=YuNet(min_score), min_confidence=0, device=state.device
+        )
         rows, pictures = open_data(
             data, split, revision, streaming, state.num_processes, allow_outside
         )

@@ -36,6 +36,15 @@ MinScore = Annotated[
         help="Least score of the face detector; lower finds more.",
     ),
 ]
+MinConfidence = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        max=1,
+        callback=finite,
+        help="Found faces of less confidence are left out: 0 keeps all.",
+    ),
+]
 AllowOutside = Annotated[
     bool,
     typer.Option(

@@ -13,7 +13,7 @@ from ..utils.logging import set_up_logging
 from ..utils.tables import counted
 from ..utils.values import TABLES, ending
 from .app import app
-from .options import Device, MinScore, Model
+from .options import Device, MinConfidence, MinScore, Model, finite
 
 PREDICT_HELP = """Find faces and their landmarks in photos.
 
@@ -42,6 +42,16 @@ def predict(
     ] = None,
     model: Model = None,
     min_score: MinScore = 0.6,
+    min_confidence: MinConfidence = 0.65,
+    smallest_face: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            callback=finite,
+            help="Longer side in pixels of the smallest faces to look for everywhere. Takes time. "
+            "Default: 8 % of the photo, and smaller ones where there is a hint of them.",
+        ),
+    ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 8,
     device: Device = None,
 ) -> None:
@@ -75,7 +85,10 @@ def predict(
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..inference.tables import PredictionWriter, predict_photos
 
-    detect = FaceLandmarkPipeline(model, detector=YuNet(min_score), device=device)
+    finder = YuNet(min_score, smallest_face)
+    detect = FaceLandmarkPipeline(
+        model, detector=finder, min_confidence=min_confidence, device=device
+    )
     scheme = detect.scheme
     faces = failed = 0
     with ExitStack() as files:

@@ -10,13 +10,13 @@ def point_array(rows: Rows, column: str) -> np.ndarray:
 
 
 def box_array(rows: Rows) -> np.ndarray:
-    """The boxes as float64 (rows, 4)."""
+    """The boxes as float64 (rows, 4), or (rows, 5) with rolls."""
     return np.asarray(rows.with_format("numpy")["box"], dtype=np.float64)
 
 
 def longer_sides(boxes: np.ndarray) -> np.ndarray:
     """The longer side of each of the boxes (faces, 4), (faces,)."""
-    return (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
+    return (boxes[:, 2:4] - boxes[:, :2]).max(axis=1)
 
 
 def evenly_spaced(total: int, count: int) -> list[int]:

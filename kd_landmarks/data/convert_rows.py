@@ -134,10 +134,10 @@ def _cut(cells: dict[str, Any], row: Mapping[str, Any], margin: float) -> None:
     squares = [square_crop(box, margin) for box in boxes]
     photo = open_photo(cells["image"])
     window = (
-        max(min(left for left, _, _ in squares), 0),
-        max(min(top for _, top, _ in squares), 0),
-        min(max(left + side for left, _, side in squares), photo.width),
-        min(max(top + side for _, top, side in squares), photo.height),
+        max(min(square.left for square in squares), 0),
+        max(min(square.top for square in squares), 0),
+        min(max(square.left + square.side for square in squares), photo.width),
+        min(max(square.top + square.side for square in squares), photo.height),
     )
     if window[0] >= window[2] or window[1] >= window[3]:
         raise KDLandmarksError(

@@ -15,7 +15,7 @@ from torchvision import tv_tensors
 from torchvision.transforms.v2 import functional as tvF
 
 from ..errors import KDLandmarksError
-from ..imaging.crop import check_crop_size, square_crop, to_crop_units
+from ..imaging.crop import Square, check_crop_size, square_crop, to_crop_units
 from ..imaging.pixels import cut_square
 from ..inference.description import Description
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
@@ -38,7 +38,7 @@ NOTEWORTHY_BYTES = 500_000_000
 SUPERSAMPLING = 1.25
 
 
-def cut_crop(photo: Image.Image, crop: tuple[int, int, int], size: int) -> Tensor:
+def cut_crop(photo: Image.Image, crop: Square, size: int) -> Tensor:
     """A square of a photo, black outside it, resized to uint8 (3, size, size).
 
     The same pixels as `KDLandmarksImageProcessor`'s before normalization.
@@ -188,8 +188,8 @@ def typical_pixels(rows: Rows, description: Description, count: int) -> np.ndarr
     return description.normalize(np.stack([face["image"].numpy() for face in faces]))  # type: ignore[union-attr]
 
 
-def crop_squares(rows: Rows, margin: float) -> list[tuple[int, int, int]]:
-    """Each row's square crop: left, top, side in photo pixels."""
+def crop_squares(rows: Rows, margin: float) -> list[Square]:
+    """Each row's square crop."""
     return [square_crop(box, margin) for box in box_array(rows)]
 
 

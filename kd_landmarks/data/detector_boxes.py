@@ -1,5 +1,6 @@
 """Labeled faces with the boxes in which a face detector finds them."""
 
+import numpy as np
 from datasets import Dataset, List, Value
 from tqdm.auto import tqdm
 
@@ -27,7 +28,8 @@ def with_detected_boxes(
         progress: show a progress bar on stderr.
 
     Returns:
-        The found rows, `box` the detector's, and the `source` of each face that was not found.
+        The found rows, `box` the detector's with its roll, and the `source` of each face that was
+        not found.
 
     Raises:
         KDLandmarksError: if no face is found at all.
@@ -44,8 +46,9 @@ def with_detected_boxes(
             missed.append(photos.sources[index])
             continue
         kept.append(index)
-        boxes.append(found[shared.argmax()].tolist())
+        box = found[shared.argmax()]
+        boxes.append(np.pad(box, (0, 5 - len(box))).tolist())
     if not kept:
         raise KDLandmarksError(f"the face detector finds none of the {len(rows)} faces")
-    feature = List(Value("float32"), length=4)
+    feature = List(Value("float32"), length=5)
     return rows.select(kept).remove_columns("box").add_column("box", boxes, feature=feature), missed

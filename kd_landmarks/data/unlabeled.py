@@ -121,7 +121,7 @@ def _upright(
         data = io.BytesIO()
         as_rgb(turned).save(data, "JPEG", quality=TURNED_QUALITY)
         stored = {"path": None, "bytes": data.getvalue()}
-    return stored, detect_faces(turned, YuNet())[0]
+    return stored, detect_faces(turned, YuNet())[0][:, :4]
 
 
 def _photos(data: DataFolder) -> Iterator[RawRow]:

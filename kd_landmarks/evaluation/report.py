@@ -125,7 +125,7 @@ def face_pictures(
     pictures = []
     for index in chosen:
         photo, face_row = photos.open(index), faces[index]
-        left, top, side = square_crop(face_row["box"], SURROUNDINGS * margin)
+        left, top, side, _ = square_crop(face_row["box"], SURROUNDINGS * margin)
         face = photo.crop((left, top, left + side, top + side)).convert("RGB")
         corner = np.array([left, top])
         drawn = draw_landmarks(

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import KDLandmarksError
-from .crop import check_box
+from .crop import check_box, stacked_boxes
 
 # A face of this few pixels shows nothing; boxes like that are shares of the photo's sides.
 _LEAST_SIDE = 2.0
@@ -16,12 +16,13 @@ def face_boxes(boxes: Any, width: int, height: int) -> np.ndarray:
 
     Args:
         boxes: one box (4,) or several (faces, 4): x0, y0, x1, y1 in pixels of the upright photo,
-            tight around the face's points. May be empty, and may reach out of the photo.
+            tight around the face's points; with a fifth number the roll of a turned face in
+            degrees (`crop.square_crop`). May be empty, and may reach out of the photo.
         width: of the upright photo.
         height: of the upright photo.
 
     Returns:
-        (faces, 4) float64.
+        (faces, 4) float64, or (faces, 5).
 
     Raises:
         KDLandmarksError: for boxes that are not four finite numbers, have no area, or miss the
@@ -34,10 +35,10 @@ def face_boxes(boxes: Any, width: int, height: int) -> np.ndarray:
     if boxes and not (isinstance(boxes[0], list | tuple) or getattr(boxes[0], "ndim", 0) > 0):
         boxes = [boxes]
     try:
-        checked = np.array([check_box(box) for box in boxes]).reshape(-1, 4)
+        checked = stacked_boxes([check_box(box) for box in boxes])
     except ValueError as error:
         raise KDLandmarksError(str(error)) from error
-    for x0, y0, x1, y1 in checked.tolist():
+    for x0, y0, x1, y1, *_ in checked.tolist():
         if x1 <= -0.5 or y1 <= -0.5 or x0 >= width - 0.5 or y0 >= height - 0.5:
             raise KDLandmarksError(
                 f"the face box {[x0, y0, x1, y1]} lies outside the photo of {width} x {height} "
@@ -58,8 +59,11 @@ def tight_box(landmarks: np.ndarray) -> np.ndarray:
 
 
 def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
-    """Of each of the boxes (faces, 4) with one box (4,): shared area over joint area, 0 to 1."""
-    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:], box[2:])
+    """Of each of the boxes (faces, 4) with one box (4,): shared area over joint area, 0 to 1.
+
+    Rolls are left out.
+    """
+    low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:4], box[2:4])
     shared = (high - low).clip(0).prod(1)
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1) + (box[2:] - box[:2]).prod()
+    areas = (boxes[:, 2:4] - boxes[:, :2]).prod(1) + (box[2:4] - box[:2]).prod()
     return shared / (areas - shared)

@@ -15,6 +15,7 @@ from .pixels import Box, tiles
 Color = tuple[int, int, int]
 
 POINTS_COLOR: Color = (0, 230, 118)
+UNSURE_COLOR: Color = (255, 145, 0)
 REFERENCE_COLOR: Color = (255, 64, 129)
 BACKGROUND: Color = (24, 24, 24)
 
@@ -27,6 +28,7 @@ def draw_landmarks(
     points: ArrayLike,
     scheme: LandmarkScheme,
     reference: ArrayLike | None = None,
+    unsure: ArrayLike | None = None,
     color: Color = POINTS_COLOR,
     reference_color: Color = REFERENCE_COLOR,
     min_size: int = 384,
@@ -39,6 +41,7 @@ def draw_landmarks(
             outside.
         scheme: The landmark scheme of the points: its outlines are drawn.
         reference: Second set of points like `points`, such as the ground truth, drawn below them.
+        unsure: (N,) or (F, N) bool, the points that are drawn as open circles in `UNSURE_COLOR`.
         color: RGB of the points, 0 to 255.
         reference_color: RGB of the reference.
         min_size: Smaller images are enlarged until their longer side has this many pixels, so that
@@ -55,11 +58,16 @@ def draw_landmarks(
     scale = max(1.0, min_size / max(picture.size))
     size = (round(picture.width * scale), round(picture.height * scale))
     ratio = np.array(size) / picture.size
+    faces = _faces(points, scheme)
+    open_ = np.zeros(faces.shape[:2], bool) if unsure is None else np.asarray(unsure, bool)
+    below = [] if reference is None else list(_faces(reference, scheme))
     sets = [
-        ((face + 0.5) * ratio - 0.5, rgb)
-        for given, rgb in ((reference, reference_color), (points, color))
-        if given is not None
-        for face in _faces(given, scheme)
+        ((face + 0.5) * ratio - 0.5, rgb, marks)
+        for some, rgb, masks in (
+            (below, reference_color, [np.zeros(scheme.num_landmarks, bool)] * len(below)),
+            (faces, color, open_.reshape(faces.shape[:2])),
+        )
+        for face, marks in zip(some, masks, strict=True)
     ]
     drawn = picture if scale == 1 else picture.resize(size, Image.Resampling.BICUBIC)
     # Piece by piece: arrays of a whole photo would be copies of it. OpenCV draws otherwise where a
@@ -67,11 +75,11 @@ def draw_landmarks(
     for left, top, right, bottom in tiles((0, 0, *size)):
         origin = (max(0, left - _AROUND), max(0, top - _AROUND))
         end = (min(size[0], right + _AROUND), min(size[1], bottom + _AROUND))
-        near = [(face, rgb) for face, rgb in sets if _reaches(face, (left, top, right, bottom))]
+        near = [one for one in sets if _reaches(one[0], (left, top, right, bottom))]
         if near:
             canvas = np.array(drawn.crop((*origin, *end)))
-            for face, rgb in near:
-                _draw_face(canvas, face, scheme, rgb, origin, max(size))
+            for face, rgb, marks in near:
+                _draw_face(canvas, face, scheme, rgb, marks, origin, max(size))
             inside = canvas[top - origin[1] :, left - origin[0] :][: bottom - top, : right - left]
             drawn.paste(Image.fromarray(np.ascontiguousarray(inside)), (left, top))
     return drawn
@@ -145,6 +153,7 @@ def _draw_face(
     points: NDArray[np.float64],
     scheme: LandmarkScheme,
     color: Color,
+    unsure: NDArray[np.bool_],
     origin: tuple[int, int],
     longest: int,
 ) -> None:
@@ -158,5 +167,7 @@ def _draw_face(
     for outline in scheme.outlines:
         line = fixed[list(outline.indices)]
         cv2.polylines(canvas, [line], outline.closed, color, thickness, cv2.LINE_AA, _SHIFT)
-    for x, y in fixed.tolist():
-        cv2.circle(canvas, (x, y), round(radius * 2**_SHIFT), color, -1, cv2.LINE_AA, _SHIFT)
+    for (x, y), doubt in zip(fixed.tolist(), unsure, strict=True):
+        size = round((1.6 if doubt else 1) * radius * 2**_SHIFT)
+        rgb, width = (UNSURE_COLOR, thickness) if doubt else (color, -1)
+        cv2.circle(canvas, (x, y), size, rgb, width, cv2.LINE_AA, _SHIFT)

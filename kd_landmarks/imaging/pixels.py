@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from PIL import Image
 
+from .crop import Square, covering
+
 Box = tuple[int, int, int, int]
 """left, top, right, bottom in pixels; right and bottom are the first ones outside."""
 
@@ -56,13 +58,15 @@ def in_8_bits(photo: Image.Image, convert: Callable[[np.ndarray], np.ndarray]) -
     return gray
 
 
-def cut_square(photo: Image.Image, square: tuple[int, int, int]) -> Image.Image:
-    """The square (left, top, side) of a photo of any mode, in RGB, black outside it.
+def cut_square(photo: Image.Image, square: Square) -> Image.Image:
+    """The square of a photo of any mode, in RGB, black outside it, its roll taken back.
 
     Only what is cut is converted: a large photo costs no more memory than a small one. A square of
     more than `LARGEST_CUT` pixels comes shrunk to so many or a little less.
     """
-    left, top, side = square
+    if square.roll:
+        return _turned_back(cut_square(photo, covering(square)), square)
+    left, top, side, _ = square
     factor = -(-side // LARGEST_CUT)
     if factor == 1:
         return _cut(photo, (left, top, left + side, top + side))
@@ -76,6 +80,20 @@ def cut_square(photo: Image.Image, square: tuple[int, int, int]) -> Image.Image:
     # Where `factor` does not divide the side, the last pixels reach beyond the square.
     seen = (0, 0, side / factor, side / factor)
     return small.resize(small.size, Image.Resampling.BILINEAR, box=seen)
+
+
+def _turned_back(around: Image.Image, square: Square) -> Image.Image:
+    """A turned square, from the picture of `covering(square)`, which may be shrunk."""
+    scale = around.width / covering(square).side
+    side = max(1, round(square.side * scale))
+    cosine, sine = (f(np.radians(square.roll)) for f in (np.cos, np.sin))
+    # PIL maps places of the result, pixel edges at whole numbers, to places of the source.
+    step = square.side * scale / side
+    middle, half = around.width / 2, side / 2
+    across, down = (step * cosine, -step * sine), (step * sine, step * cosine)
+    shift = (middle - half * sum(across), middle - half * sum(down))
+    matrix = (*across, shift[0], *down, shift[1])
+    return around.transform((side, side), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
 
 
 def _cut(photo: Image.Image, box: Box) -> Image.Image:

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 
 from ..errors import KDLandmarksError
 from ..imaging.boxes import face_boxes
-from ..imaging.crop import Square, check_finite, to_photo_pixels
+from ..imaging.crop import check_finite
 from ..imaging.detection import FaceDetector, YuNet, detect_faces
 from ..imaging.photos import URL_TIMEOUT, load_photo
 from ..schemes import LandmarkScheme
 from ..utils.values import number, whole
 from .backends import open_backend
+from .confidence import MIN_CONFIDENCE
 from .inputs import PhotoInput, as_photo, is_photo, stream_photos, with_boxes
 from .results import Face, Faces
+from .upright import Look, look
 
 # A crowd does not go through the network all at once.
 FACES_PER_PASS = 64
@@ -28,14 +30,13 @@ FACES_PER_PASS = 64
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A photo's faces, cut: `crops` (faces, 3, size, size) uint8, and where they were."""
+    """A photo's faces, cut, and where they were."""
 
     item: PhotoInput
     where: str
     boxes: NDArray[np.float64]
     detection_scores: list[float | None]
-    squares: list[Square]
-    crops: list[NDArray[np.uint8]]
+    looks: list[Look]
     size: tuple[int, int]
 
 
@@ -68,6 +69,8 @@ class FaceLandmarkPipeline:
         image_processor: Any = None,
         *,
         detector: FaceDetector | None = None,
+        smallest_face: float | None = None,
+        min_confidence: float = MIN_CONFIDENCE,
         backend: str | None = None,
         device: Any = None,
         dtype: Any = None,
@@ -85,7 +88,12 @@ class FaceLandmarkPipeline:
                 from where the model came from.
             detector: finds the faces of photos that come without boxes; None for
                 `kd_landmarks.imaging.detection.YuNet()`. Any callable will do, see `FaceDetector`
-                there. Upright faces are found, upside-down ones are not.
+                there.
+            smallest_face: longer side in pixels of the smallest faces that YuNet looks for
+                everywhere in the photo, which costs time; None for those of 8 % of the photo's
+                longer side, and for smaller ones where there is a hint of them.
+            min_confidence: found faces of less `face_confidence` are left out, 0 to 1; faces in
+                given boxes are all answered.
             backend: what computes: `onnxruntime`, `openvino` or `torch`. None is ONNX Runtime where
                 the model is an ONNX file or has one, else torch. A checkpoint without one is
                 exported for the other two on its first use, which takes some seconds and needs
@@ -106,7 +114,12 @@ class FaceLandmarkPipeline:
             raise KDLandmarksError(
                 f"detector is a {type(detector).__name__}: give a callable, photo in, boxes out"
             )
-        self.detector: FaceDetector = YuNet() if detector is None else detector
+        if detector is not None and smallest_face is not None:
+            raise KDLandmarksError(
+                f"smallest_face={smallest_face} is for YuNet: leave it out, or the detector"
+            )
+        self.detector: FaceDetector = detector or YuNet(smallest_face=smallest_face)
+        self.min_confidence = number("min_confidence", min_confidence, most=1)
         self.backend = open_backend(
             model, image_processor, backend=backend, device=device, dtype=dtype
         )
@@ -225,25 +238,32 @@ class FaceLandmarkPipeline:
             if boxes is None:
                 boxes, found = detect_faces(photo, self.detector)
             boxes = face_boxes(boxes, photo.width, photo.height)
-            squares = self.backend.description.squares(boxes, photo)
-            crops = [self.backend.description.crop(photo, square) for square in squares]
+            description = self.backend.description
+            looks = [
+                Look(photo, square, description.crop(photo, square))
+                for square in description.squares(boxes, photo)
+            ]
         except ValueError as error:
             raise KDLandmarksError(f"{where}{error}") from error
         scores = found or [None] * len(boxes)
-        return _Prepared(item, where, boxes, scores, squares, crops, photo.size)
+        return _Prepared(item, where, boxes, scores, looks, photo.size)
 
     def _answers(self, photos: list[_Prepared]) -> list[Faces]:
         """What the network says of photos, which it sees together."""
-        crops = [crop for photo in photos for crop in photo.crops]
+        looks = [one for photo in photos for one in photo.looks]
+        answers = iter(look(looks, self.backend.description, self._network))
+        return [self._faces(photo, answers) for photo in photos]
+
+    def _network(
+        self, crops: NDArray[np.uint8]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         points, scores = [], []
         for start in range(0, len(crops), FACES_PER_PASS):
-            some = np.stack(crops[start : start + FACES_PER_PASS])
-            keypoints, sure = self.backend.run(self._pixels(some))
+            keypoints, sure = self.backend.run(self._pixels(crops[start : start + FACES_PER_PASS]))
             _refuse_broken(keypoints, sure)
-            points += list(keypoints)
-            scores += [None] * len(keypoints) if sure is None else list(sure)
-        answers = iter(zip(points, scores, strict=True))
-        return [self._faces(photo, answers) for photo in photos]
+            points.append(keypoints)
+            scores += [] if sure is None else [sure]
+        return np.concatenate(points), np.concatenate(scores) if scores else None
 
     def _pixels(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         with np.errstate(all="ignore"):
@@ -254,38 +274,32 @@ class FaceLandmarkPipeline:
             raise KDLandmarksError(str(error)) from error
         return pixels
 
-    def _faces(self, photo: _Prepared, answers: Iterator[tuple[Any, Any]]) -> Faces:
-        """A photo's faces, from crop units to photo pixels."""
+    def _faces(self, photo: _Prepared, answers: Iterator[Look]) -> Faces:
+        """A photo's faces."""
         scheme = self.backend.description.scheme
         faces = []
-        for box, square, score in zip(
-            photo.boxes.tolist(), photo.squares, photo.detection_scores, strict=True
-        ):
-            points, scores = next(answers)
+        for box, score in zip(photo.boxes[:, :4].tolist(), photo.detection_scores, strict=True):
+            seen = next(answers)
+            if photo.item.boxes is None and seen.sure < self.min_confidence:
+                continue
             with np.errstate(over="ignore"):
-                # float64: a point in a 100-megapixel photo keeps its hundredths of a pixel.
-                pixels = to_photo_pixels(points.astype(np.float64), square).astype(np.float32)
+                pixels = np.asarray(seen.points, dtype=np.float32)
             try:
                 check_finite(pixels, "the network's keypoints")
             except ValueError as error:
                 raise KDLandmarksError(f"{photo.where}{error}") from error
-            sure = None if scores is None else self._confidence(scores)
             faces.append(
                 Face(
                     keypoints=pixels,
-                    scores=scores,
-                    confidence=sure,
-                    face_confidence=None if sure is None else float(sure.mean()),
+                    scores=seen.scores,
+                    confidence=seen.confidence,
+                    face_confidence=None if seen.confidence is None else seen.sure,
                     box=box,
                     detection_score=score,
                     scheme=scheme,
                 )
             )
         return Faces(faces, scheme, photo.item.image if photo.item.kept else None, photo.size)
-
-    def _confidence(self, scores: NDArray[np.float32]) -> NDArray[np.float32] | None:
-        calibration = self.backend.description.calibration
-        return None if calibration is None else calibration(scores)
 
 
 def _refuse_broken(keypoints: NDArray[np.float32], scores: NDArray[np.float32] | None) -> None:

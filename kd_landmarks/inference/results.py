@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import KDLandmarksError, shown
@@ -20,6 +21,7 @@ from ..schemes.named_points import named_points
 from ..utils.environment import need_packages
 from ..utils.files import new_file, write_json
 from ..utils.values import ending
+from .confidence import MIN_CONFIDENCE
 
 if TYPE_CHECKING:
     import pandas
@@ -96,6 +98,13 @@ class Face(Mapping[str, Any]):
         x, y = self.keypoints[known[name]].tolist()
         return x, y
 
+    @property
+    def unsure(self) -> NDArray[np.bool_]:
+        """Of each landmark (N,), whether its confidence is below `MIN_CONFIDENCE`."""
+        if self.confidence is None:
+            return np.zeros(len(self.keypoints), dtype=bool)
+        return self.confidence < MIN_CONFIDENCE
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types: coordinates to a hundredth of a pixel, shares to four digits."""
         told = {
@@ -152,7 +161,10 @@ class Faces(list[Face]):
             return picture
         if self.scheme is None:
             raise KDLandmarksError("the detector does not say what its landmarks are: no outlines")
-        return draw_landmarks(picture, [face.keypoints for face in self], self.scheme, min_size=1)
+        points = [face.keypoints for face in self]
+        return draw_landmarks(
+            picture, points, self.scheme, unsure=[face.unsure for face in self], min_size=1
+        )
 
     def save(self, path: str | Path, photo: Any = None) -> Path:
         """Write the drawn photo (.png, .jpg, .webp) or the points (.json), whole or not at all.

@@ -6,12 +6,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..imaging.boxes import overlaps, tight_box
+from ..imaging.boxes import overlaps
 from ..imaging.detection import detect_faces
 from ..utils.values import whole
 from .pipeline import FaceLandmarkPipeline
 from .results import Face
 from .smoothing import PointSmoother, Smoothing
+from .upright import upright_tight_box
 
 # A found box is a followed face's where they share this much of both together.
 SAME_FACE = 0.3
@@ -96,7 +97,7 @@ class FaceTracker:
         for track, face in zip(self._tracks, found, strict=True):
             points = track.smoother(face["keypoints"], time)
             # The next box comes from the points as they are: a smoothed box would trail behind.
-            track.box = tight_box(face["keypoints"].astype(np.float64))
+            track.box = upright_tight_box(face["keypoints"].astype(np.float64), face.scheme)
             faces.append(
                 replace(
                     face,
@@ -135,5 +136,5 @@ def _thumbnail(photo: Image.Image) -> NDArray[np.float64]:
 
 def _can_go_on(box: NDArray[np.float64], photo: Image.Image) -> bool:
     """Whether a face is still in the picture, and is one."""
-    inside = (box[:2] < (photo.width - 1, photo.height - 1)).all() and (box[2:] > 0).all()
-    return bool(inside and (box[2:] - box[:2]).max() >= 2)
+    inside = (box[:2] < (photo.width - 1, photo.height - 1)).all() and (box[2:4] > 0).all()
+    return bool(inside and (box[2:4] - box[:2]).max() >= 2)

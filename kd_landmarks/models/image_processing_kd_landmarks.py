@@ -5,6 +5,7 @@ from typing import Any, Union
 
 import numpy as np
 import torch
+from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2 import functional as tvF
 from transformers.image_processing_backends import TorchvisionBackend
 from transformers.image_processing_utils import BatchFeature
@@ -12,7 +13,15 @@ from transformers.image_utils import ImageInput, PILImageResampling, is_valid_im
 from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from ..imaging.crop import check_box, check_crop_size, check_finite, square_crop, to_photo_pixels
+from ..imaging.crop import (
+    check_box,
+    check_crop_size,
+    check_finite,
+    covering,
+    square_crop,
+    stacked_boxes,
+    to_photo_pixels,
+)
 from ..imaging.crop_settings import PROCESSOR_SETTINGS, check_settings
 
 
@@ -87,8 +96,9 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
 
         Args:
             images: a photo, or a list of photos (PIL, numpy, torch, path or URL).
-            boxes: x0, y0, x1, y1 in photo pixels. For a single photo one box (4,) or its faces'
-                boxes (faces, 4); for a list of photos a list of the same length of (faces, 4).
+            boxes: x0, y0, x1, y1 in photo pixels, and where a face is turned its roll in degrees,
+                clockwise. For a single photo one box (4,) or its faces' boxes (faces, 4); for a
+                list of photos a list of the same length of (faces, 4).
             **kwargs: any setting of the processor, for this call; `return_tensors="pt"`.
 
         Returns:
@@ -157,9 +167,13 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         crops = []
         for photo, photo_boxes in zip(images, boxes, strict=True):
             for box in photo_boxes:
-                left, top, side = crop = square_crop(box, crop_margin)
+                crop = square_crop(box, crop_margin)
                 check_crop_size(crop, width=photo.shape[-1], height=photo.shape[-2])
-                face = tvF.crop(photo, top, left, side, side)
+                around = covering(crop) if crop.roll else crop
+                face = tvF.crop(photo, around.top, around.left, around.side, around.side)
+                if crop.roll:
+                    face = tvF.rotate(face, crop.roll, InterpolationMode.BILINEAR)
+                    face = tvF.center_crop(face, [crop.side, crop.side])
                 crops.append(self.resize(face, size=size, resample=resample))
         if crops:
             pixels = self.rescale_and_normalize(
@@ -248,10 +262,12 @@ def _nested_boxes(boxes: Any) -> list[np.ndarray]:
     boxes = [box.tolist() if isinstance(box, np.ndarray | torch.Tensor) else box for box in boxes]
     if boxes and not isinstance(boxes[0], Sequence | np.ndarray):
         boxes = [boxes]
-    flat = all(len(box) == 4 and not isinstance(box[0], Sequence | np.ndarray) for box in boxes)
+    flat = all(
+        len(box) in (4, 5) and not isinstance(box[0], Sequence | np.ndarray) for box in boxes
+    )
     photos = [boxes] if flat else boxes
     return [
-        np.array([check_box(box, f"photo {number}: ") for box in photo]).reshape(-1, 4)
+        stacked_boxes([check_box(box, f"photo {number}: ") for box in photo])
         for number, photo in enumerate(photos)
     ]
 

@@ -23,7 +23,7 @@ from ..data.crops import WEIGHTS, cut_crop
 from ..data.photos import Photos
 from ..errors import KDLandmarksError
 from ..imaging.boxes import tight_box
-from ..imaging.crop import square_crop, to_photo_pixels
+from ..imaging.crop import Square, square_crop, to_photo_pixels
 from ..schemes import LandmarkScheme
 from .distributed import share_of
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
@@ -244,12 +244,12 @@ class _Views(TorchDataset):
         return torch.stack(crops)
 
 
-def _moved(square: tuple[int, int, int], view: View) -> tuple[int, int, int]:
+def _moved(square: Square, view: View) -> Square:
     """A square of whole pixels as a view wants it."""
-    left, top, side = square
+    left, top, side, roll = square
     new = max(1, round(side * view.scale))
     x, y = (
         round(start + side / 2 + shift * side - new / 2)
         for start, shift in zip((left, top), view.shift, strict=True)
     )
-    return x, y, new
+    return Square(x, y, new, roll)

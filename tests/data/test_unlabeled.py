@@ -205,8 +205,9 @@ def test_a_folder_of_photos_is_searched_for_faces(tmp_path, monkeypatch):
     (tmp_path / "notes.txt").write_text("no photo")
     found = {40: [[1, 2, 30, 32], [3, 4, 13, 14]], 50: []}
 
-    def find(photo, min_score):
-        return np.array(found[len(photo)]).reshape(-1, 4), np.ones(len(found[len(photo)]))
+    def find(photo, min_score, smallest_face):
+        boxes = np.array(found[len(photo)]).reshape(-1, 4)
+        return np.pad(boxes, ((0, 0), (0, 1))), np.ones(len(found[len(photo)]))
 
     monkeypatch.setattr(detection, "find_faces", find)
     faces = load_unlabeled(tmp_path)
@@ -223,9 +224,9 @@ def test_photos_of_a_turned_camera_are_stored_upright(tmp_path, monkeypatch):
     Image.fromarray(np.rot90(spot)).save(tmp_path / "phone.jpg", exif=exif)
     seen = []
 
-    def find(photo, min_score):
+    def find(photo, min_score, smallest_face):
         seen.append(photo)
-        return np.array([[9.0, 9.0, 99.0, 99.0]]), np.ones(1)
+        return np.array([[9.0, 9.0, 99.0, 99.0, 0.0]]), np.ones(1)
 
     monkeypatch.setattr(detection, "find_faces", find)
     (face,) = load_unlabeled(tmp_path)
@@ -272,11 +273,11 @@ def test_faces_of_real_photos_are_found_where_they_are(data_root):
         boxes, scores = find_faces(np.array(row["image"].convert("RGB")))
         assert (np.diff(scores) <= 0).all()
         middle = np.asarray(row["landmarks"]).mean(0)
-        inside = (boxes[:, :2] < middle).all(1) & (middle < boxes[:, 2:]).all(1)
+        inside = (boxes[:, :2] < middle).all(1) & (middle < boxes[:, 2:4]).all(1)
         assert inside.any()
 
 
 def test_no_face_is_found_where_none_is():
     boxes, scores = find_faces(np.zeros((3000, 40, 3), np.uint8))
-    assert boxes.shape == (0, 4)
+    assert boxes.shape == (0, 5)
     assert scores.shape == (0,)

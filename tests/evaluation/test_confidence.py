@@ -13,6 +13,7 @@ from kd_landmarks.cli import app
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.evaluation.calibrate import fit_calibration, scores_and_errors
+from kd_landmarks.inference import upright
 from kd_landmarks.inference.confidence import Calibration
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
@@ -124,7 +125,9 @@ def test_the_command_teaches_a_checkpoint_and_changes_nothing_else(noise_checkpo
     np.testing.assert_allclose(face["confidence"], found(face["scores"]), rtol=1e-5)
 
 
-def test_what_it_learns_from_are_the_pipelines_points(noise_checkpoint, tmp_path):
+def test_what_it_learns_from_are_the_pipelines_points(noise_checkpoint, tmp_path, monkeypatch):
+    monkeypatch.setattr(upright, "DOUBTFUL", 0.0)  # one look, as in training
+    monkeypatch.setattr(upright, "TURNED", 181.0)
     truth = write_faces(tmp_path, numbers=range(3))
     scheme = get_scheme("ibug68")
     rows = load_rows(tmp_path, scheme=scheme)

@@ -20,6 +20,7 @@ from kd_landmarks.data.photos import open_photo
 from kd_landmarks.demo.overlay import picture_svg
 from kd_landmarks.demo.uploads import read_photo
 from kd_landmarks.imaging import pixels
+from kd_landmarks.imaging.crop import Square
 from kd_landmarks.imaging.drawing import draw_landmarks
 from kd_landmarks.imaging.formats import FORMATS, max_megapixels, open_picture
 from kd_landmarks.imaging.photos import load_photo, photo_files
@@ -229,10 +230,14 @@ def test_pieces_make_the_same_picture(mode, rng, small_tiles):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("square", [(3, 2, 11), (-5, -4, 30), (20, 10, 40), (50, 5, 9)])
+@pytest.mark.parametrize(
+    "square",
+    [Square(3, 2, 11), Square(-5, -4, 30), Square(20, 10, 40), Square(50, 5, 9)],
+    ids=str,
+)
 def test_a_square_is_cut_out_of_pieces(mode, square, rng, small_tiles):
     photo = photo_of(mode, rng)
-    left, top, side = square
+    left, top, side, _ = square
     expected = pixels.as_rgb(photo).crop((left, top, left + side, top + side))
     found = pixels.cut_square(photo, square)
     np.testing.assert_array_equal(np.asarray(found), np.asarray(expected))
@@ -241,8 +246,8 @@ def test_a_square_is_cut_out_of_pieces(mode, square, rng, small_tiles):
 def test_a_huge_square_comes_shrunk(rng, monkeypatch):
     monkeypatch.setattr(pixels, "LARGEST_CUT", 16)
     photo = photo_of("RGB", rng, (64, 64)).resize((256, 256), Image.Resampling.BICUBIC)
-    for square in ((0, 0, 256), (-40, -10, 301)):
-        left, top, side = square
+    for square in (Square(0, 0, 256), Square(-40, -10, 301)):
+        left, top, side, _ = square
         found = pixels.cut_square(photo, square)
         assert 14 <= found.width <= 16
         cut = photo.crop((left, top, left + side, top + side))
@@ -277,6 +282,7 @@ def test_a_chip_is_the_same_in_any_mode(mode, rng):
 HEAVY = """
 import sys
 from pathlib import Path
+from kd_landmarks.imaging.crop import Square
 from kd_landmarks.imaging.detection import detect_faces, YuNet
 from kd_landmarks.imaging.photos import load_photo
 from kd_landmarks.imaging.pixels import cut_square
@@ -289,7 +295,7 @@ detect_faces(load_photo(sys.argv[1]), YuNet())
 before = status("VmRSS")
 photo = load_photo(sys.argv[2])
 detect_faces(photo, YuNet())
-cut_square(photo, (-100, -100, 2 * photo.width))
+cut_square(photo, Square(-100, -100, 2 * photo.width))
 print(status("VmHWM") - before)
 """
 

@@ -11,7 +11,13 @@ from PIL import Image as Pillow
 from transformers import AutoImageProcessor
 
 from kd_landmarks.data.crops import FaceCrops
-from kd_landmarks.imaging.crop import MAX_CROP_TO_PHOTO, square_crop, to_crop_units, to_photo_pixels
+from kd_landmarks.imaging.crop import (
+    MAX_CROP_TO_PHOTO,
+    Square,
+    square_crop,
+    to_crop_units,
+    to_photo_pixels,
+)
 from kd_landmarks.models import KDLandmarksImageProcessor, KDLandmarksOutput
 from kd_landmarks.schemes import get_scheme
 
@@ -49,14 +55,15 @@ def pixels(photo, boxes, processor=None):
     ],
 )
 def test_the_crop_of_known_boxes(box, margin, square):
-    assert square_crop(box, margin) == square
-    assert all(type(value) is int for value in square_crop(np.array(box), margin))
+    found = square_crop(np.array(box), margin)
+    assert found == (*square, 0)
+    assert all(type(value) is int for value in found[:3])
 
 
 def test_the_crop_follows_its_box(rng):
     for _ in range(200):
         x, y, width, height = rng.uniform(1, 500, 4)
-        left, top, side = square_crop([x, y, x + width, y + height], 1.25)
+        left, top, side, _ = square_crop([x, y, x + width, y + height], 1.25)
         assert abs(side - 1.25 * max(width, height)) <= 0.5 or side == 1
         assert abs(left + (side - 1) / 2 - (x + width / 2)) <= 0.5 + 1e-9
         assert abs(top + (side - 1) / 2 - (y + height / 2)) <= 0.5 + 1e-9
@@ -75,7 +82,7 @@ def test_points_go_to_crop_units_and_back(rng, torched):
 
 
 def test_crop_units_span_the_square_from_edge_to_edge():
-    crop = (38, 28, 125)
+    crop = Square(38, 28, 125)
     corners = np.array([[37.5, 27.5], [162.5, 152.5], [38, 28]])
     expected = [[0, 0], [1, 1], [0.5 / 125, 0.5 / 125]]
     np.testing.assert_allclose(to_crop_units(corners, crop), expected, atol=1e-12)
@@ -85,7 +92,7 @@ def test_crop_units_span_the_square_from_edge_to_edge():
 
 
 def test_a_crop_of_the_networks_size_is_the_photo_itself(photo):
-    left, top, side = square_crop(BOX, 1.25)
+    left, top, side, _ = square_crop(BOX, 1.25)
     cut = photo[top : top + side, left : left + side]
     found = pixels(photo, BOX, plain(side))[0]
     np.testing.assert_allclose(found.permute(1, 2, 0) * 255, cut, atol=1e-3)
@@ -105,7 +112,7 @@ def test_pixels_are_normalized_as_imagenet_networks_expect(photo):
 def test_outside_the_photo_is_black():
     white = np.full((50, 60, 3), 255, np.uint8)
     found = pixels(white, [-20, -30, 80, 90], plain(150))[0]
-    left, top, side = square_crop([-20, -30, 80, 90], 1.25)
+    left, top, side, _ = square_crop([-20, -30, 80, 90], 1.25)
     assert side == 150
     expected = torch.zeros(3, 150, 150)
     expected[:, -top : 50 - top, -left : 60 - left] = 1
