@@ -45,6 +45,14 @@ MinConfidence = Annotated[
         help="Found faces of less confidence are left out: 0 keeps all.",
     ),
 ]
+Measures = Annotated[
+    bool,
+    typer.Option(
+        "--measures",
+        help="Tell also how open eyes and mouth are, and yaw, pitch and roll of the head in "
+        "degrees.",
+    ),
+]
 AllowOutside = Annotated[
     bool,
     typer.Option(

@@ -13,7 +13,7 @@ from ..utils.logging import set_up_logging
 from ..utils.tables import counted
 from ..utils.values import TABLES, ending
 from .app import app
-from .options import Device, MinConfidence, MinScore, Model, finite
+from .options import Device, Measures, MinConfidence, MinScore, Model, finite
 
 PREDICT_HELP = """Find faces and their landmarks in photos.
 
@@ -54,6 +54,7 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 8,
     device: Device = None,
+    measures: Measures = False,
 ) -> None:
     """Find, detect, write and draw."""
     kind = ".jsonl" if output is None else ending("--output", output, TABLES)
@@ -82,6 +83,7 @@ def predict(
     from tqdm.auto import tqdm
 
     from ..imaging.detection import YuNet
+    from ..inference.measures import check_measures
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..inference.tables import PredictionWriter, predict_photos
 
@@ -90,13 +92,15 @@ def predict(
         model, detector=finder, min_confidence=min_confidence, device=device
     )
     scheme = detect.scheme
+    if measures:
+        check_measures(scheme)
     faces = failed = 0
     with ExitStack() as files:
         stream: TextIO = sys.stdout
         if output is not None:
             partial = files.enter_context(new_file(output, keep=True))
             stream = files.enter_context(partial.open("w", encoding="utf-8", newline=""))
-        writer = PredictionWriter(stream, kind, scheme)
+        writer = PredictionWriter(stream, kind, scheme, measures)
         # What is printed without --output is progress enough.
         bar = files.enter_context(
             tqdm(total=len(found), unit="photo", leave=False, disable=output is None)

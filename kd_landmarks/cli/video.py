@@ -12,7 +12,7 @@ from ..utils.logging import set_up_logging
 from ..utils.tables import counted
 from ..utils.values import CODECS, ending
 from .app import app
-from .options import Device, Model, finite
+from .options import Device, Measures, Model, finite
 
 VIDEO_HELP = """Follow the faces of a video: their landmarks drawn, and as a table.
 
@@ -53,9 +53,12 @@ def video(
         int, typer.Option(min=1, help="Frames from one search for faces to the next.")
     ] = 10,
     device: Device = None,
+    measures: Measures = False,
 ) -> None:
     """Read, follow, draw and write."""
     ending("OUT", out, CODECS)
+    if measures and json is None:
+        raise KDLandmarksError("--measures go into the table: name its file by --json")
     out = out.expanduser()
     set_up_logging(light=True)
     from ..inference.checkpoints import own_files
@@ -68,6 +71,7 @@ def video(
 
     from tqdm.auto import tqdm
 
+    from ..inference.measures import check_measures
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..inference.smoothing import Smoothing
     from ..inference.tracking import FaceTracker
@@ -86,6 +90,8 @@ def video(
         reader = files.enter_context(closing(VideoReader(source)))
         detect = FaceLandmarkPipeline(model, device=device)
         scheme = detect.scheme
+        if measures:
+            check_measures(scheme)
         tracker = FaceTracker(detect, Smoothing(steadiness, follow), detect_every)
         # Both are closed before either gets its name.
         table = None if json is None else files.enter_context(new_file(json, keep=True))
@@ -102,7 +108,7 @@ def video(
         ):
             writer.write(draw_frame(frame, faces, scheme))
             if lines is not None:
-                lines.write(frame_line(number, reader.info.rate, faces))
+                lines.write(frame_line(number, reader.info.rate, faces, measures))
             tracks.update(face["track"] for face in faces)
             frames += 1
         if not frames:

@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import bootstrap
 
 from ..errors import KDLandmarksError
-from ..schemes import LandmarkScheme
+from ..schemes import LandmarkScheme, get_scheme
 from ..utils.values import one_of
 
 Array = NDArray[np.float64]
@@ -48,15 +47,17 @@ NORMALIZERS: dict[str, Callable[[Array, LandmarkScheme], Array]] = {
 def nme(
     predictions: ArrayLike,
     targets: ArrayLike,
-    scheme: LandmarkScheme,
+    scheme: str | LandmarkScheme = "ibug68",
     normalizer: str = "inter_ocular",
 ) -> Array:
     """Normalised mean error of each face: mean point distance / a length of the face, in percent.
 
+    It needs no torch.
+
     Args:
-        predictions: (B, N, 2) photo pixels.
-        targets: (B, N, 2) photo pixels.
-        scheme: The landmark scheme of the points.
+        predictions: (B, N, 2) photo pixels, or (N, 2) of one face.
+        targets: The same.
+        scheme: The landmark scheme of the points, or its name.
         normalizer: The length, always of the targets:
             "inter_ocular": between the outer eye corners; today's usual one for 300W and WFLW.
             "inter_pupil": between the pupils (the mean of the eye's points where a scheme has no
@@ -66,14 +67,17 @@ def nme(
             on each side is stretched to a square; error and outer eye corners are measured there.
 
     Returns:
-        (B,) percent.
+        (B,) percent; for one face (N, 2) a number.
 
     Raises:
-        KDLandmarksError: Shapes that do not fit, an unknown normalizer, or, naming the face, a
-            coordinate that is not finite or a normalising length of 0.
+        KDLandmarksError: Shapes that do not fit, an unknown scheme or normalizer, or, naming the
+            face, a coordinate that is not finite or a normalising length of 0.
     """
     one_of("normalizer", normalizer, NORMALIZERS)
+    scheme = get_scheme(scheme)
     predicted, truth = _array(predictions), _array(targets)
+    if predicted.ndim == 2 and truth.ndim == 2:
+        return nme(predicted[None], truth[None], scheme, normalizer)[0]
     if predicted.shape != truth.shape or truth.shape[1:] != (scheme.num_landmarks, 2):
         raise KDLandmarksError(
             f"predictions have shape {predicted.shape} and targets {truth.shape}: scheme "
@@ -139,6 +143,8 @@ def bootstrap_interval(
     mean = float(values.mean())
     if len(values) == 1:  # which has nothing to be drawn from
         return mean, mean, mean
+    from scipy.stats import bootstrap  # here, so that errors are told without the extra `train`
+
     found = bootstrap(
         (values,),
         np.mean,

@@ -54,18 +54,23 @@ def align_face(
 
     Args:
         photo: the upright photo that `points` belong to.
-        points: (68, 2) in its pixels.
+        points: (68, 2) of the scheme ibug68 in its pixels, or the five points of any scheme
+            (`measures.five_points`).
         size: of the chip in pixels; ArcFace's is 112.
 
     Returns:
         An RGB picture of size x size, black outside the photo.
 
     Raises:
-        KDLandmarksError: for points that are no (68, 2), or all the same.
+        KDLandmarksError: for points of another shape, or all the same.
     """
+    five = np.asarray(points, dtype=np.float64)
+    five = five if five.shape == (5, 2) else convert_68_to_5(five)
+    if not np.ptp(five, axis=0).any():
+        raise KDLandmarksError(f"the five points are all the same, {five[0]}: no face to align")
     scale = size / ARCFACE_SIZE
     wanted = (ARCFACE_POINTS + 0.5) * scale - 0.5
-    to_photo = similarity(wanted, convert_68_to_5(points))
+    to_photo = similarity(wanted, five)
     # Pillow counts from the corner of a pixel, we from its center.
     to_photo[:, 2] += 0.5 - to_photo[:, :2].sum(1) / 2
     # Pillow looks at a few pixels around a place: a large face is shrunk first.

@@ -21,7 +21,10 @@ from ..schemes.named_points import named_points
 from ..utils.environment import need_packages
 from ..utils.files import new_file, write_json
 from ..utils.values import ending
+from . import measures
+from .alignment import ARCFACE_SIZE
 from .confidence import MIN_CONFIDENCE
+from .head_pose import HeadPose
 
 if TYPE_CHECKING:
     import pandas
@@ -87,13 +90,11 @@ class Face(Mapping[str, Any]):
         Raises:
             KDLandmarksError: for a name that there is not, with those that there are.
         """
-        if self.scheme is None:
-            raise KDLandmarksError("the detector does not name its landmarks: use keypoints")
-        known = named_points(self.scheme)
+        scheme = self._known_scheme()
+        known = named_points(scheme)
         if name not in known:
             raise KDLandmarksError(
-                f"scheme {self.scheme.name} has no landmark {shown(name)}: there are "
-                f"{', '.join(known)}"
+                f"scheme {scheme.name} has no landmark {shown(name)}: there are {', '.join(known)}"
             )
         x, y = self.keypoints[known[name]].tolist()
         return x, y
@@ -105,8 +106,44 @@ class Face(Mapping[str, Any]):
             return np.zeros(len(self.keypoints), dtype=bool)
         return self.confidence < MIN_CONFIDENCE
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain JSON types: coordinates to a hundredth of a pixel, shares to four digits."""
+    def eye_aspect_ratio(self) -> measures.EyeAspectRatios:
+        """How open the `left` and the `right` eye are: `measures.eye_aspect_ratio`.
+
+        Raises:
+            KDLandmarksError: as there; so do the methods below.
+        """
+        return measures.eye_aspect_ratio(self.keypoints, self._known_scheme())
+
+    def mouth_aspect_ratio(self) -> float:
+        """How open the mouth is: `measures.mouth_aspect_ratio`."""
+        return measures.mouth_aspect_ratio(self.keypoints, self._known_scheme())
+
+    def head_pose(self) -> HeadPose:
+        """`yaw`, `pitch` and `roll` in degrees, 0 from the front: `measures.head_pose`."""
+        return measures.head_pose(self.keypoints, self._known_scheme())
+
+    def interocular(self) -> float:
+        """Pixels between the outer corners of the eyes: `measures.interocular`."""
+        return measures.interocular(self.keypoints, self._known_scheme())
+
+    def five_points(self) -> np.ndarray:
+        """(5, 2): eyes, tip of the nose, corners of the mouth: `measures.five_points`."""
+        return measures.five_points(self.keypoints, self._known_scheme())
+
+    def aligned_chip(self, photo: Any, size: int = ARCFACE_SIZE) -> Image.Image:
+        """The face upright, cut from its photo for recognition: `measures.aligned_chip`."""
+        return measures.aligned_chip(photo, self.keypoints, self._known_scheme(), size)
+
+    def face_outline(self, size: tuple[int, int]) -> np.ndarray:
+        """The face's pixels in a photo of width and height: `measures.face_outline`."""
+        return measures.face_outline(self.keypoints, size, self._known_scheme())
+
+    def to_dict(self, with_measures: bool = False) -> dict[str, Any]:
+        """Plain JSON types: coordinates to a hundredth of a pixel, shares to four digits.
+
+        Args:
+            with_measures: with `measures`, the values of `measures.MEASURES` by name.
+        """
         told = {
             "keypoints": _rounded(self.keypoints, 2),
             "scores": _rounded(self.scores, 4),
@@ -115,7 +152,14 @@ class Face(Mapping[str, Any]):
             "box": _rounded(self.box, 2),
             "detection_score": _rounded(self.detection_score, 4),
         }
+        if with_measures:
+            told["measures"] = measures.measured(self.keypoints, self._known_scheme())
         return told if self.track is None else {"track": self.track, **told}
+
+    def _known_scheme(self) -> LandmarkScheme:
+        if self.scheme is None:
+            raise KDLandmarksError("the detector does not name its landmarks: use keypoints")
+        return self.scheme
 
     def _keys(self) -> list[str]:
         names = [one.name for one in fields(self) if one.name != "scheme"]
@@ -225,18 +269,19 @@ class Faces(list[Face]):
         return self.plot()._repr_png_()
 
 
-def table_columns(scheme: LandmarkScheme | None) -> list[str]:
+def table_columns(scheme: LandmarkScheme | None, with_measures: bool = False) -> list[str]:
     """The columns of a table of faces."""
     names = () if scheme is None else scheme.names
     points = [f"{name}_{axis}" for name in names for axis in "xy"]
-    return [*CORNERS, *SURENESS, *points]
+    return [*CORNERS, *SURENESS, *(measures.MEASURES if with_measures else ()), *points]
 
 
-def table_cells(face: Face) -> list[Any]:
+def table_cells(face: Face, with_measures: bool = False) -> list[Any]:
     """The cells of `table_columns`, rounded as in `Face.to_dict`."""
-    told = face.to_dict()
+    told = face.to_dict(with_measures)
     points = [] if face.scheme is None else list(chain(*told["keypoints"]))
-    return [*told["box"], told["detection_score"], told["face_confidence"], *points]
+    measured = told.get("measures", {}).values()
+    return [*told["box"], told["detection_score"], told["face_confidence"], *measured, *points]
 
 
 def _rounded(values: Any, digits: int) -> Any:

@@ -67,11 +67,16 @@ class PredictionWriter:
         stream: to write to.
         kind: ".jsonl", ".csv" or ".json" (COCO).
         scheme: the landmarks.
+        with_measures: each face also has `measures`, or in a table their columns
+            (`measures.MEASURES`).
     """
 
-    def __init__(self, stream: TextIO, kind: str, scheme: LandmarkScheme) -> None:
+    def __init__(
+        self, stream: TextIO, kind: str, scheme: LandmarkScheme, with_measures: bool = False
+    ) -> None:
         self._stream = stream
         self._kind = kind
+        self._with_measures = with_measures
         self._coco: dict[str, list[Any]] = {
             "images": [],
             "annotations": [],
@@ -79,7 +84,7 @@ class PredictionWriter:
         }
         self._table = csv.writer(stream, lineterminator="\n")
         if kind == ".csv":
-            self._table.writerow(["image", "face", *table_columns(scheme)])
+            self._table.writerow(["image", "face", *table_columns(scheme, with_measures)])
 
     def write(self, photo: str, found: Faces | KDLandmarksError) -> None:
         """Append a photo's faces, or its error."""
@@ -87,14 +92,14 @@ class PredictionWriter:
             told = (
                 {"error": str(found)}
                 if isinstance(found, KDLandmarksError)
-                else {"faces": [face.to_dict() for face in found]}
+                else {"faces": [face.to_dict(self._with_measures) for face in found]}
             )
             self._stream.write(json.dumps({"image": photo, **told}) + "\n")
         elif isinstance(found, KDLandmarksError):
             return
         elif self._kind == ".csv":
             for number, face in enumerate(found):
-                self._table.writerow([photo, number, *table_cells(face)])
+                self._table.writerow([photo, number, *table_cells(face, self._with_measures)])
         else:
             self._add_to_coco(photo, found)
 
@@ -110,7 +115,7 @@ class PredictionWriter:
         image = {"id": number, "file_name": photo, "width": width, "height": height}
         self._coco["images"].append(image)
         for face in found:
-            told = face.to_dict()
+            told = face.to_dict(self._with_measures)
             x0, y0, x1, y1 = told["box"]
             points = [[round(x + 0.5, 2), round(y + 0.5, 2), 2] for x, y in told["keypoints"]]
             width, height = round(x1 - x0, 2), round(y1 - y0, 2)
@@ -125,6 +130,7 @@ class PredictionWriter:
                     "area": round(width * height, 2),
                     "iscrowd": 0,
                     "score": told["detection_score"],
+                    **({"measures": told["measures"]} if self._with_measures else {}),
                 }
             )
 

@@ -201,7 +201,7 @@ def draw_frame(
     return np.asarray(draw_landmarks(frame, points, scheme, min_size=1))
 
 
-def frame_line(number: int, rate: float, faces: list[Face]) -> str:
+def frame_line(number: int, rate: float, faces: list[Face], with_measures: bool = False) -> str:
     """A frame as a JSON line: `frame`, `time` in seconds, `faces` with their `track`."""
-    told = [face.to_dict() for face in faces]
+    told = [face.to_dict(with_measures) for face in faces]
     return json.dumps({"frame": number, "time": round(number / rate, 4), "faces": told}) + "\n"

@@ -56,6 +56,27 @@ def test_nme_is_the_mean_point_distance_of_each_face():
     np.testing.assert_allclose(nme(predictions, targets, FIVE), [0, 100 * 30 / 5 / 60, 10])
 
 
+def test_nme_takes_one_face_and_the_name_of_its_scheme():
+    truth = np.random.default_rng(0).normal(size=(2, 68, 2))
+    errors = nme(truth + 1, truth, "ibug68")
+    assert errors.shape == (2,)
+    assert nme(truth[1] + 1, truth[1]) == errors[1]
+    assert nme(torch.tensor(truth[1] + 1), torch.tensor(truth[1])) == errors[1]
+    with pytest.raises(KDLandmarksError, match="unknown scheme 'ibug'"):
+        nme(truth, truth, "ibug")
+    with pytest.raises(KDLandmarksError, match=r"\(68, 2\).*\(2, 68, 2\)"):
+        nme(truth[0], truth)
+
+
+def test_nme_needs_no_heavy_library():
+    code = "import sys, kd_landmarks, numpy\n"
+    code += "points = numpy.random.default_rng(0).normal(size=(68, 2))\n"
+    code += "assert kd_landmarks.nme(points, points) == 0\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not {"torch", "scipy", "transformers", "datasets"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize("normalizer", ["inter_ocular", "inter_pupil", "box"])
 def test_nme_does_not_depend_on_the_size_of_the_photo(normalizer):
     np.testing.assert_allclose(
