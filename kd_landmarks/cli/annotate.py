@@ -17,8 +17,9 @@ accelerate launch -m kd_landmarks annotate --data photos/ --output faces
 torchrun --nproc_per_node 4 -m kd_landmarks annotate --data photos.parquet --output faces
 
 Every row becomes one row of Parquet, once, on as many processes and nodes as the launcher starts:
-its columns but for the picture, the faces found, and an error where the picture cannot be read. A
-run that was stopped continues with the same command.
+its columns but for the picture, image_path and image_row, which say which photo it is, the faces
+found, and an error where the picture cannot be read. A run that was stopped continues with the same
+command.
 """
 
 
@@ -83,6 +84,9 @@ def annotate(
         rows = split_dataset_by_node(rows, state.process_index, state.num_processes)
         name = f"{label}-{state.process_index:05d}-of-{state.num_processes:05d}"
         with tqdm(unit="photo", disable=not state.is_main_process) as bar:
-            done = annotate_rows(rows, pictures, detect, output, name, batch_size, part_rows, bar)
+            done = annotate_rows(
+                *(rows, pictures, detect, output, name, batch_size, part_rows, bar),
+                all_rows=state.num_processes == 1,
+            )
         state.wait_for_everyone()
         print(f"{done} rows in {output}/{name}-*.parquet")

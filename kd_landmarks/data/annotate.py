@@ -1,10 +1,13 @@
 """Landmarks for every row of a data set, as Parquet: what `kd-landmarks annotate` does per process.
 
 Each row is written once: its columns but for the picture, `faces` with what was found, and `error`
-where the picture cannot be read. A run that was stopped continues behind its last finished part.
+where the picture cannot be read. `image_path` says which photo it was: its path in the folder, or
+the one that is stored with the picture; `image_row` its row in the data, from 0. A run that was
+stopped continues behind its last finished part.
 """
 
 import io
+import os
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -24,6 +27,7 @@ from ..utils.files import new_file, write_json
 from ..utils.parsing import read_json_object
 from .data_folder import DataFolder
 from .photos import open_photo
+from .picture_rows import NUMBER, PATH
 
 FACES = List(
     {
@@ -49,6 +53,7 @@ def annotate_rows(
     batch_size: int,
     part_rows: int,
     bar: tqdm,
+    all_rows: bool = True,
 ) -> int:
     """Write a process's rows as Parquet, part by part, going on behind the last finished part.
 
@@ -61,12 +66,15 @@ def annotate_rows(
         batch_size: photos per forward pass.
         part_rows: rows per file.
         bar: told of each row.
+        all_rows: whether these are all rows, so that those that come without a number can be
+            counted.
 
     Returns:
         How many rows there are now, those of earlier runs included.
     """
     features = Features(
-        {key: kind for key, kind in rows.features.items() if key != "image"}
+        {PATH: Value("string"), NUMBER: Value("int64")}
+        | {key: kind for key, kind in rows.features.items() if key != "image"}
         | {"faces": FACES, "error": Value("string")}
     )
     progress = folder / f".{name}.json"
@@ -74,7 +82,7 @@ def annotate_rows(
     if progress.is_file():
         part, done = _go_on(rows, progress, name)
         bar.update(done)
-    remaining = _read(rows, done)
+    remaining = _read(rows, done, all_rows)
     while found := list(_detected(islice(remaining, part_rows), pictures, detect, batch_size, bar)):
         content = io.BytesIO()  # on a full disk pyarrow would print a traceback of its own
         datasets.Dataset.from_list(found, features=features).to_parquet(content)
@@ -136,12 +144,12 @@ def _alike(own: Any, told: Any) -> bool:
     return own is None or own == told
 
 
-def _read(rows: IterableDataset, done: int) -> Iterator[dict[str, Any]]:
-    """The rows; an error names the number of the last one that was read."""
+def _read(rows: IterableDataset, done: int, counted: bool) -> Iterator[dict[str, Any]]:
+    """The rows, with their numbers; an error names the number of the last one that was read."""
     number = done
     try:
         for row in rows:
-            yield row
+            yield {NUMBER: number if counted else None, **row}
             number += 1
     except Exception as error:  # each format, and each HTTP library, has a family of its own
         raise KDLandmarksError(
@@ -163,12 +171,21 @@ def _detected(
         found = iter(detect_each(detect, readable, batch_size))
         for row, photo in zip(batch, photos, strict=True):
             faces = photo if isinstance(photo, KDLandmarksError) else next(found)
-            values = {key: value for key, value in row.items() if key != "image"}
+            values = {PATH: _path(row["image"], pictures), **row}
+            del values["image"]
             if isinstance(faces, KDLandmarksError):
                 yield {**values, "faces": [], "error": str(faces)}
             else:
                 yield {**values, "faces": [face.to_dict() for face in faces], "error": None}
             bar.update()
+
+
+def _path(stored: dict[str, Any] | None, pictures: DataFolder) -> str | None:
+    """The path that is stored with a picture, as it is below the data's folder."""
+    path = (stored or {}).get("path")
+    if path and os.path.isabs(path) and pictures.holds(path):
+        return os.path.relpath(path, pictures.path)
+    return path
 
 
 def _photo(stored: dict[str, Any] | None, pictures: DataFolder) -> Image.Image | KDLandmarksError:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ..errors import KDLandmarksError, shown
 from ..imaging.formats import open_picture
+from ..imaging.photos import floats_in_8_bits
 
 logger = logging.getLogger("kd_landmarks")
 
@@ -117,6 +118,8 @@ def image_problem(image: Mapping[str, Any] | None) -> str | None:
     try:
         with open_picture(file) as picture:
             picture.load()
+            if picture.mode == "F":
+                floats_in_8_bits(picture)
     except Exception as error:  # Pillow's decoders raise whatever their format's code raises
         return f"the image {path or ''} cannot be decoded: {error}"
     return None

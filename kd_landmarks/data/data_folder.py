@@ -13,6 +13,7 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
 from ..errors import KDLandmarksError, shown
+from ..utils.file_names import named_path
 
 LONGEST_PATH = 4096
 """Characters; Linux opens no longer ones."""
@@ -27,6 +28,7 @@ class DataFolder:
     Attributes:
         path: the folder, from which relative paths start.
         allow_outside: take files outside of it too.
+        listed: the names are those of a search in the folder, spelled by `file_names.told_name`.
         hub: of a data set on the Hub, its id: `path` is its folder in the Hub's cache, and what a
             row names elsewhere is refused in any case.
     """
@@ -34,6 +36,7 @@ class DataFolder:
     path: Path
     allow_outside: bool = False
     hub: str | None = None
+    listed: bool = False
 
     @classmethod
     def on_hub(cls, repo_id: str) -> DataFolder:
@@ -66,12 +69,10 @@ class DataFolder:
         Raises:
             KDLandmarksError: it is not such a file, or lies outside; the message names no row.
         """
-        try:
-            name.encode()
-        except UnicodeEncodeError:
-            raise KDLandmarksError(
-                f"the path of the {kind} is {shown(name)}, which is not UTF-8: rename the file"
-            ) from None
+        if self.listed:
+            name = named_path(name)
+        else:
+            self._check_text(name, kind)
         if len(name) > LONGEST_PATH or "\0" in name:
             raise KDLandmarksError(
                 f"the path of the {kind} is {shown(name)}: not a possible file name"
@@ -90,6 +91,15 @@ class DataFolder:
                 f"there is no {kind} file {path}, but a folder, a pipe or a device"
             )
         return path
+
+    def _check_text(self, name: str, kind: str) -> None:
+        """Refuse what rows cannot hold."""
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise KDLandmarksError(
+                f"the path of the {kind} is {shown(name)}, which is not UTF-8: rename the file"
+            ) from None
 
     def holds(self, path: str | Path) -> bool:
         """Whether a path leads to somewhere in the folder, all links followed."""

@@ -13,6 +13,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..imaging.formats import open_picture
+from ..imaging.photos import floats_in_8_bits
 from .streaming import Place, RowGroups, groups_at_once
 
 # Rows that need no fetching, such as generated faces among streamed ones, come in groups of this
@@ -46,14 +47,14 @@ def rows_with_photos(
 
 
 def open_photo(stored: Mapping[str, Any]) -> Image.Image:
-    """The picture of an undecoded `image`, just as it is stored.
+    """The picture of an undecoded `image`, just as it is stored, but for floats (`mode F`).
 
     datasets itself turns a picture by its EXIF orientation; landmarks refer to the unturned one.
     """
     data = stored["bytes"]
     photo = open_picture(stored["path"] if data is None else io.BytesIO(data))
     photo.load()  # and close the file
-    return photo
+    return floats_in_8_bits(photo) if photo.mode == "F" else photo
 
 
 class Photos:

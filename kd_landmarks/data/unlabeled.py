@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError, reason, shown
 from ..imaging.detection import YuNet, detect_faces
-from ..imaging.photos import photo_files
+from ..imaging.photo_folders import photo_files
 from ..imaging.pixels import as_rgb
 from .bad_rows import BadRows, corners_problem, image_problem, text_problem
 from .data_folder import DataFolder

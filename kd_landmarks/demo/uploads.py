@@ -49,6 +49,10 @@ def read_photo(content: bytes) -> Image.Image:
     try:
         return load_photo(photo)
     except KDLandmarksError:
+        if photo.mode == "F":
+            raise KDLandmarksError(
+                "This picture has values that are neither 0 to 1 nor 0 to 255: scale it."
+            ) from None
         raise KDLandmarksError(
             "This photo is broken: a part of the file is missing or damaged. Try another copy."
         ) from None

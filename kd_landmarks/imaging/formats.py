@@ -2,12 +2,14 @@
 
 import os
 import warnings
+from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from PIL import Image, UnidentifiedImageError
 
 from ..errors import KDLandmarksError
-from .headers import check_header, check_tiles
+from .headers import check_header, check_tiles, is_heif
 
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 """Pillow's names of the formats that are read, of its more than forty.
@@ -16,6 +18,14 @@ JPEG is MPO, too: phones' files with a second picture behind the first, which al
 the others run programs on a file's content (EPS: Ghostscript), fetch several gigabytes for
 a small file, or have readers that hardly anybody looks after.
 """
+HEIF_ENDINGS = (".heic", ".heif", ".hif")
+"""Of phones' photos, which Pillow reads with the package pillow-heif (the extra `heic`)."""
+OTHER_PICTURES = (
+    *(".arw", ".cr2", ".cr3", ".dng", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2"),
+    *(".srw", ".bpg", ".dcm", ".dds", ".eps", ".exr", ".fits", ".hdr", ".icns", ".ico", ".j2k"),
+    *(".jp2", ".jpx", ".jxl", ".jxr", ".pcx", ".psd", ".qoi", ".sgi", ".svg", ".tga", ".xcf"),
+)
+"""Endings of pictures of formats that are not read: who has such a photo is to hear of it."""
 LIMIT_VARIABLE = "KD_LANDMARKS_MAX_MEGAPIXELS"
 MAX_MEGAPIXELS = 50.0
 """Of a picture, unless the environment variable `KD_LANDMARKS_MAX_MEGAPIXELS` says otherwise.
@@ -63,7 +73,8 @@ def max_megapixels() -> float:
 def endings() -> set[str]:
     """The endings of the known formats' files, in small letters, with their dots."""
     known = (*FORMATS, "MPO")
-    return {ending for ending, name in Image.registered_extensions().items() if name in known}
+    own = {ending for ending, name in Image.registered_extensions().items() if name in known}
+    return {*own, *HEIF_ENDINGS}
 
 
 def open_picture(file: Any) -> Image.Image:
@@ -80,12 +91,15 @@ def open_picture(file: Any) -> Image.Image:
     if isinstance(file, str | os.PathLike):
         with open(file, "rb") as header:
             check_header(header)
+            heif = is_heif(header)
     else:
         check_header(file)
+        heif = is_heif(file)
+    formats = (*FORMATS, _heif_reader()) if heif else FORMATS
     try:
         # Pillow's own limits are on pixels alone, and higher than ours.
         with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
-            picture = Image.open(file, formats=FORMATS)
+            picture = Image.open(file, formats=formats)
     except UnidentifiedImageError:
         raise KDLandmarksError(
             f"it is not a picture of a format that is read ({', '.join(FORMATS)}): convert it"
@@ -106,3 +120,23 @@ def open_picture(file: Any) -> Image.Image:
         picture.close()
         raise
     return picture
+
+
+@cache
+def _heif_reader() -> str:
+    """Pillow's name of the format of HEIC files, which it reads from now on: the picture alone.
+
+    The library behind it has limits of its own, on the parts of a file among others.
+
+    Raises:
+        KDLandmarksError: where the package that reads them is not installed.
+    """
+    if find_spec("pillow_heif") is None:
+        raise KDLandmarksError(
+            "it is a HEIC picture, which takes another package: pip install pillow-heif, or "
+            "convert it to JPEG"
+        )
+    from pillow_heif import register_heif_opener
+
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return "HEIF"

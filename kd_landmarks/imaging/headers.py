@@ -20,6 +20,9 @@ MOST_COMMENT = 2**20
 TILE_SIDE = 4096
 """Pixels; TIFF's tiles may be larger than their picture, but not that much."""
 
+# Who made a file of ISO's container a HEIC picture says so by one of these: "heic" and its kin.
+_HEIF_BRANDS = frozenset((b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"))
+_MOST_BRANDS = 256
 _EXIF = b"Exif\0\0"
 
 
@@ -39,6 +42,17 @@ def check_header(file: BinaryIO) -> None:
     elif signature.startswith((b"GIF87a", b"GIF89a")):
         _check_gif(file)
     file.seek(start)
+
+
+def is_heif(file: BinaryIO) -> bool:
+    """Whether it is a HEIC picture, in HEVC; the file is where it was afterwards."""
+    start = file.tell()
+    head = file.read(_MOST_BRANDS)
+    file.seek(start)
+    if head[4:8] != b"ftyp":
+        return False
+    brands = head[8 : int.from_bytes(head[:4], "big")]
+    return any(brands[place : place + 4] in _HEIF_BRANDS for place in range(0, len(brands), 4))
 
 
 def check_tiles(picture: Image.Image) -> None:

@@ -1,24 +1,18 @@
 """Photos in any form that people have them, as upright 8-bit PIL pictures."""
 
 import io
-import logging
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import ExifTags, Image, ImageOps
 
 from ..errors import KDLandmarksError
-from ..utils.tables import counted
 from ..utils.values import number
 from .downloads import MOST_BYTES, download
-from .formats import endings, open_picture
-from .output import is_drawing
-from .pixels import in_8_bits
-
-logger = logging.getLogger(__name__)
+from .formats import open_picture
+from .pixels import in_8_bits, tiles
 
 URL_TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
@@ -42,7 +36,8 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
 
     Returns:
         A loaded picture of any 8-bit mode. Paths, URLs and PIL pictures with an EXIF orientation
-        are turned by it, as `PIL.ImageOps.exif_transpose` does. 16 bits are scaled, not clipped.
+        are turned by it, as `PIL.ImageOps.exif_transpose` does. 16 bits are scaled, not clipped;
+        floats are taken as 0 to 1 where none is larger, else as 0 to 255.
 
     Raises:
         KDLandmarksError: if there is no photo there, it is broken, of another format or of more
@@ -88,21 +83,6 @@ def is_stored_image(photo: Any) -> bool:
 def is_tensor(photo: Any) -> bool:
     """Whether it is a torch tensor, in a file that does without torch."""
     return hasattr(photo, "is_floating_point")
-
-
-def photo_files(folder: Path) -> list[Path]:
-    """Every picture below a folder, by the ending of a known format, in the order of names.
-
-    Pictures that the package drew are not a user's photos: they are left out, which is logged.
-    """
-    known = endings()
-    files = (file for file in sorted(folder.rglob("*")) if file.suffix.lower() in known)
-    found = [file for file in files if file.is_file()]
-    photos = [file for file in found if not is_drawing(file)]
-    if len(photos) < len(found):
-        drawn = counted(len(found) - len(photos), "picture")
-        logger.info("%s in %s left out: drawn by kd-landmarks", drawn, folder)
-    return photos
 
 
 def _from_file(source: Any, timeout: float | None) -> Image.Image:
@@ -158,11 +138,6 @@ def _download(url: str, timeout: float | None) -> bytes:
 
 
 def _upright(photo: Image.Image) -> Image.Image:
-    if photo.mode == "F":
-        raise KDLandmarksError(
-            "a picture of mode F (floats) has no fixed range: scale it to 0 to 255 and convert it "
-            "to mode L"
-        )
     photo.load()
     if 0 in photo.size:
         raise KDLandmarksError(f"the photo is empty: {photo.width} x {photo.height} pixels")
@@ -172,6 +147,8 @@ def _upright(photo: Image.Image) -> Image.Image:
         orientation = 1
     if orientation != 1:  # exif_transpose would copy the photo in any case
         photo = ImageOps.exif_transpose(photo)
+    if photo.mode == "F":
+        return floats_in_8_bits(photo)
     # Pillow has 16-bit gray files in modes I;16… or I, and its conversion to 8 bits clips both.
     if photo.mode == "I":
         extrema: Any = photo.getextrema()
@@ -183,6 +160,27 @@ def _upright(photo: Image.Image) -> Image.Image:
     if photo.mode.startswith("I;16"):
         return in_8_bits(photo, lambda values: (values >> 8).astype(np.uint8))
     return photo
+
+
+def floats_in_8_bits(photo: Image.Image) -> Image.Image:
+    """A gray picture of floats, as some TIFF files are, in mode L.
+
+    Args:
+        photo: of mode F, not empty; its values are 0 to 1, or else 0 to 255.
+
+    Raises:
+        KDLandmarksError: for values of another range, or that are not finite.
+    """
+    pieces = (np.asarray(photo.crop(box)) for box in tiles((0, 0, *photo.size)))
+    bounds = np.array([(piece.min(), piece.max()) for piece in pieces])
+    low, high = bounds[:, 0].min(), bounds[:, 1].max()
+    if not (low >= 0 and high <= 255):  # NaN neither
+        raise KDLandmarksError(
+            "a picture of floats (mode F) has values from 0 to 1 or from 0 to 255, this one from "
+            f"{low:g} to {high:g}: scale it"
+        )
+    factor = 255 if high <= 1 else 1
+    return in_8_bits(photo, lambda values: np.rint(values * factor).astype(np.uint8))
 
 
 def _from_array(array: np.ndarray, channels_first: bool = False) -> Image.Image:

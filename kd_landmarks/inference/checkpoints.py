@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import KDLandmarksError
+from ..utils.cache import usable_cache
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
@@ -134,6 +135,7 @@ def find_checkpoint(source: str | Path, revision: str | None = None) -> Checkpoi
             if file.is_file()
         }
         return CheckpointFiles(source, sizes, folder.joinpath)
+    usable_cache()
     # Here, since whoever has a folder does without it.
     from .hub_checkpoints import find_on_the_hub
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import KDLandmarksError
-from ..imaging.photos import photo_files
+from ..imaging.photo_folders import photo_files
 
 _WEB = ("http://", "https://")
 # Bytes of a name's stem: what file systems allow, less a number and an ending.

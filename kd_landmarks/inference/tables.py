@@ -8,6 +8,7 @@ from typing import Any, TextIO
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
+from ..utils.file_names import told_name
 from .pipeline import FaceLandmarkPipeline
 from .results import Faces, table_cells, table_columns
 
@@ -61,7 +62,8 @@ class PredictionWriter:
     CSV row has image, face (from 0), x0, y0, x1, y1, detection_score, face_confidence, and x and y
     of each landmark by its name; photos without faces have none. COCO's key points are those of a
     `person_keypoints` file, of one category `face`; pixels count from the corner there, and photos
-    that failed are left out.
+    that failed are left out. Names of files that are not UTF-8 are spelled as
+    `utils.file_names.told_name` says.
 
     Args:
         stream: to write to.
@@ -88,6 +90,7 @@ class PredictionWriter:
 
     def write(self, photo: str, found: Faces | KDLandmarksError) -> None:
         """Append a photo's faces, or its error."""
+        photo = told_name(photo)
         if self._kind == ".jsonl":
             told = (
                 {"error": str(found)}

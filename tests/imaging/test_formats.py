@@ -23,7 +23,8 @@ from kd_landmarks.imaging import pixels
 from kd_landmarks.imaging.crop import Square
 from kd_landmarks.imaging.drawing import draw_landmarks
 from kd_landmarks.imaging.formats import FORMATS, max_megapixels, open_picture
-from kd_landmarks.imaging.photos import load_photo, photo_files
+from kd_landmarks.imaging.photo_folders import photo_files
+from kd_landmarks.imaging.photos import load_photo
 from kd_landmarks.inference.alignment import align_face
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
