@@ -59,4 +59,10 @@ def _fit(line: str) -> str:
         line = f"{line[:half]} … {line[-half + 1 :]}"
     if line.isprintable():
         return line
-    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in line)
+    return "".join(sign if sign.isprintable() else _spelled(sign) for sign in line)
+
+
+def _spelled(sign: str) -> str:
+    """A sign that no terminal shows; Python's signs for bytes of names are the bytes again."""
+    byte = ord(sign) - 0xDC00
+    return f"\\x{byte:02x}" if 0x80 <= byte <= 0xFF else repr(sign)[1:-1]

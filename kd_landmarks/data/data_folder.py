@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
 from ..errors import KDLandmarksError, shown
-from ..utils.file_names import named_path
+from ..utils.file_names import named_path, told_name
 
 LONGEST_PATH = 4096
 """Characters; Linux opens no longer ones."""
@@ -97,8 +98,11 @@ class DataFolder:
         try:
             name.encode()
         except UnicodeEncodeError:
+            told = shown(name)  # of what is no file's name anywhere
+            with suppress(UnicodeEncodeError):
+                told = told_name(name)
             raise KDLandmarksError(
-                f"the path of the {kind} is {shown(name)}, which is not UTF-8: rename the file"
+                f"the path of the {kind} is {told}, which is not UTF-8: rename the file"
             ) from None
 
     def holds(self, path: str | Path) -> bool:

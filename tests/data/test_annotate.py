@@ -22,6 +22,7 @@ from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
+from kd_landmarks.utils.file_names import named_path
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -105,13 +106,16 @@ def here(model, data, output, *words):
     return CliRunner().invoke(app, [*words, "--part-rows", "2", "--batch-size", "2"])
 
 
-def read(output):
-    rows = [
+def told(output):
+    return [
         row
         for file in sorted(output.glob("*.parquet"))
         for row in datasets.Dataset.from_parquet(str(file), cache_dir=str(output / ".cache"))
     ]
-    return sorted(rows, key=lambda row: row["id"])
+
+
+def read(output):
+    return sorted(told(output), key=lambda row: row["id"])
 
 
 @pytest.mark.parametrize("processes", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -127,7 +131,7 @@ def test_every_row_is_there_once(model, data, tmp_path, processes):
     assert shares == {f"train-{rank:05d}-of-{processes:05d}" for rank in range(processes)}
     rows = read(output)
     assert [row["id"] for row in rows] == list(range(ROWS))
-    assert set(rows[0]) == {"id", "faces", "error"}
+    assert set(rows[0]) == {"id", "image_path", "image_row", "faces", "error"}
     assert [len(row["faces"]) for row in rows] == [n not in (4, 7) for n in range(ROWS)]
     assert "picture" in rows[7]["error"]
     assert rows[0]["error"] is None
@@ -157,6 +161,44 @@ def test_a_stopped_run_goes_on_where_it_was(model, data, tmp_path, monkeypatch):
     files = {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")}
     assert here(model, data / "parquet", output).exit_code == 0
     assert {file: file.stat().st_mtime_ns for file in output.glob("*.parquet")} == files
+
+
+def test_rows_say_which_photo_they_are(model, data, tmp_path):
+    """Parquet: the path that is stored with the picture, and the row's number, streamed or not."""
+    picture = (data / "photos/0.png").read_bytes()
+    rows = [{"image": {"bytes": picture, "path": f"p{number}.png"}} for number in range(5)]
+    features = datasets.Features({"image": datasets.Image()})
+    datasets.Dataset.from_list(rows, features=features).to_parquet(tmp_path / "photos.parquet")
+    for name, words in (("a", []), ("b", ["--streaming"])):
+        done = here(model, tmp_path / "photos.parquet", tmp_path / name, *words)
+        assert done.exit_code == 0, done.output
+        found = told(tmp_path / name)
+        assert [(row["image_path"], row["image_row"]) for row in found] == [
+            (f"p{number}.png", number) for number in range(5)
+        ]
+
+
+def test_a_folders_rows_say_which_photo_they_are(model, data, tmp_path):
+    folder = tmp_path / "photos"
+    (folder / "deep").mkdir(parents=True)
+    picture = (data / "photos/0.png").read_bytes()
+    names = ["a.png", "deep/a.png", "deep/test_1.png", os.fsdecode(b"\xe9.png"), r"\xe9.png"]
+    for name in names:
+        (folder / name).write_bytes(picture)
+    (folder / "._a.png").write_bytes(b"none")
+    done = here(model, folder, tmp_path / "out")
+    assert done.exit_code == 0, done.output
+    found = {named_path(row["image_path"]): row for row in told(tmp_path / "out")}
+    assert found.keys() == set(names)
+    assert sorted(row["image_row"] for row in found.values()) == list(range(5))
+    assert {len(row["faces"]) for row in found.values()} == {1}
+    done = here(model, folder, tmp_path / "part", "--split", "deep[:1]")
+    assert done.exit_code == 0, done.output
+    assert [row["image_path"] for row in told(tmp_path / "part")] == ["deep/a.png"]
+    for split in ("test", "train[:x]"):
+        done = here(model, folder, tmp_path / "none", "--split", split)
+        assert done.exit_code == 2
+        assert split in done.output
 
 
 def test_a_folder_of_photos_will_do(model, data, tmp_path):

@@ -11,6 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
+from kd_landmarks.data.bad_rows import image_problem
+from kd_landmarks.data.photos import open_photo
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging import downloads
 from kd_landmarks.imaging.photos import load_photo
@@ -285,7 +287,9 @@ def test_an_open_file_stays_open_and_is_read_from_where_it_is(tmp_path, rgb):
         (np.full((9, 9), -1, np.int8), "int8 has values from 0 to 255"),
         (np.zeros((9, 9), complex), "array of complex128 is not a photo"),
         (np.full((9, 9), "x"), "is not a photo: give uint8"),
-        (Image.new("F", (9, 9)), "mode F .* convert it to mode L"),
+        (Image.new("F", (9, 9), 256), "mode F.* this one from 256 to 256: scale it"),
+        (Image.new("F", (9, 9), -0.1), "mode F.* this one from -0.1 to -0.1"),
+        (Image.fromarray(np.full((9, 9), np.nan, np.float32)), "mode F.* this one from nan"),
         (Image.new("I", (9, 9), 70_000), "this one from 70000 to 70000"),
         (Image.new("RGB", (0, 9)), "the photo is empty: 0 x 9 pixels"),
     ],
@@ -293,3 +297,16 @@ def test_an_open_file_stays_open_and_is_read_from_where_it_is(tmp_path, rgb):
 def test_values_and_shapes_that_cannot_be_understood(photo, complaint):
     with pytest.raises(KDLandmarksError, match=complaint):
         load_photo(photo)
+
+
+@pytest.mark.parametrize(("most", "factor"), [(1.0, 255), (255.0, 1)])
+def test_pictures_of_floats_are_read_by_their_range(tmp_path, most, factor):
+    values = np.linspace(0, most, 54, dtype=np.float32).reshape(6, 9)
+    Image.fromarray(values).save(tmp_path / "photo.tif")
+    wanted = np.rint(values * factor)
+    np.testing.assert_array_equal(np.asarray(load_photo(tmp_path / "photo.tif")), wanted)
+    stored = {"bytes": (tmp_path / "photo.tif").read_bytes(), "path": None}
+    assert image_problem(stored) is None
+    np.testing.assert_array_equal(np.asarray(open_photo(stored)), wanted)
+    Image.fromarray(values - 1).save(tmp_path / "photo.tif")
+    assert "this one from -1" in image_problem({"bytes": None, "path": tmp_path / "photo.tif"})

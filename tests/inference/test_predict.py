@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import unicodedata
 
 import numpy as np
@@ -16,6 +17,7 @@ from kd_landmarks.imaging.output import save_drawing
 from kd_landmarks.inference.folders import drawn_names, find_photos
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
+from kd_landmarks.utils.file_names import named_path
 
 SCHEME = get_scheme("ibug68")
 
@@ -146,3 +148,19 @@ def test_bad_words_end_with_one_clear_message(photos, model, tmp_path, words, me
 def test_find_photos_takes_files_folders_and_addresses(photos):
     found = find_photos([str(photos / "more"), "https://host/a.jpg", str(photos / "one.png")])
     assert found == [str(photos / "more/two.jpg"), "https://host/a.jpg", str(photos / "one.png")]
+
+
+def test_names_that_are_not_utf8_are_told_without_loss(photos, model, tmp_path):
+    name = os.fsdecode(b"caf\xe9.png")
+    (photos / "one.png").rename(photos / name)
+    for kind in ("csv", "jsonl", "json"):
+        words = (photos / name, "--output", tmp_path / f"out.{kind}", "--draw", tmp_path / kind)
+        assert predict(model, *words).exit_code == 0
+        text = (tmp_path / f"out.{kind}").read_text(encoding="utf-8")
+        if kind == "csv":
+            (told,) = (row["image"] for row in csv.DictReader(text.splitlines()))
+        else:
+            found = json.loads(text)
+            told = found["image"] if kind == "jsonl" else found["images"][0]["file_name"]
+        assert told == str(photos / r"caf\xe9.png")
+        assert named_path(told) == str(photos / name)
