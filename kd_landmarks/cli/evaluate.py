@@ -47,9 +47,9 @@ def evaluate(
     box: Annotated[
         str,
         typer.Option(
-            help="Around each face: gt, tight around the ground truth; dataset, the data's own; or "
-            "detector, the package's face detector's. Faces that it misses are counted and named, "
-            "and in no score."
+            help="Around each face: gt, tight around the ground truth; upright, the same of the "
+            "face held upright, with its roll; dataset, the data's own; or detector, the package's "
+            "face detector's. Faces that it misses are counted and named, and in no score."
         ),
     ] = "gt",
     normalizer: Annotated[
@@ -78,9 +78,9 @@ def evaluate(
     allow_outside: AllowOutside = False,
 ) -> None:
     """Load, measure, print and write."""
-    from ..evaluation.metrics import NORMALIZERS
+    from ..evaluation.metrics import EVALUATION_BOXES, NORMALIZERS
 
-    one_of("--box", box, ("gt", "dataset", "detector"))
+    one_of("--box", box, EVALUATION_BOXES)
     one_of("--normalizer", normalizer, NORMALIZERS)
     set_up_logging()
     from ..imaging.output import check_drawings

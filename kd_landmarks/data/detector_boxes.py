@@ -1,4 +1,4 @@
-"""Labeled faces with the boxes in which a face detector finds them."""
+"""Labeled faces with other boxes: those of a face detector, and those of faces held upright."""
 
 import numpy as np
 from datasets import Dataset, List, Value
@@ -6,7 +6,10 @@ from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
 from ..imaging.boxes import overlaps, tight_box
+from ..imaging.crop import upright_box
 from ..imaging.detection import FaceDetector, YuNet, detect_faces
+from ..inference.upright import face_roll
+from ..schemes import LandmarkScheme
 from .columns import point_array
 from .photos import Photos
 
@@ -50,5 +53,32 @@ def with_detected_boxes(
         boxes.append(np.pad(box, (0, 5 - len(box))).tolist())
     if not kept:
         raise KDLandmarksError(f"the face detector finds none of the {len(rows)} faces")
+    return _with_boxes(rows.select(kept), boxes), missed
+
+
+def with_upright_boxes(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
+    """Faces with the boxes that hold them upright: tight around their landmarks, with their roll.
+
+    Args:
+        rows: in the row format.
+        scheme: of their landmarks.
+
+    Raises:
+        KDLandmarksError: for a scheme that does not say how a face is turned.
+    """
+    boxes = []
+    for points in point_array(rows, "landmarks"):
+        roll = face_roll(points, scheme)
+        if roll is None:
+            raise KDLandmarksError(
+                f"scheme {scheme.name} has no outline outer_lips, which tells how a face is "
+                "turned: give another box"
+            )
+        boxes.append(upright_box(points, roll).tolist())
+    return _with_boxes(rows, boxes)
+
+
+def _with_boxes(rows: Dataset, boxes: list[list[float]]) -> Dataset:
+    """Rows with other boxes, of five numbers."""
     feature = List(Value("float32"), length=5)
-    return rows.select(kept).remove_columns("box").add_column("box", boxes, feature=feature), missed
+    return rows.remove_columns("box").add_column("box", boxes, feature=feature)

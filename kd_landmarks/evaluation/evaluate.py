@@ -11,7 +11,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from ..data.columns import point_array
-from ..data.detector_boxes import with_detected_boxes
+from ..data.detector_boxes import with_detected_boxes, with_upright_boxes
 from ..data.loading import load_rows
 from ..data.rows import COLUMNS, TARGETS, check_rows
 from ..errors import KDLandmarksError
@@ -22,6 +22,7 @@ from ..schemes import LandmarkScheme
 from ..utils.environment import devices
 from ..utils.values import one_of, whole
 from .metrics import (
+    EVALUATION_BOXES,
     NORMALIZERS,
     ErrorSummary,
     EvaluationResult,
@@ -136,8 +137,9 @@ def evaluate(
         data: JSON lines or Parquet (a file or a folder), the official folder of 300W, WFLW or COFW,
             or the id of a data set on the Hub.
         split: part of the data; needed where there are several.
-        box: around each face: `gt`, tight around the ground truth; `dataset`, the data's own; or
-            `detector`, the package's face detector's, whose misses are in no score.
+        box: around each face: `gt`, tight around the ground truth; `upright`, the same of the face
+            held upright, with its roll; `dataset`, the data's own; or `detector`, the package's
+            face detector's, whose misses are in no score.
         normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
         batch_size: faces per forward pass.
         progress: show progress bars on stderr.
@@ -147,17 +149,19 @@ def evaluate(
         KDLandmarksError: for a model or data that cannot be read, bad rows, and as
             `evaluate_detector`.
     """
-    one_of("box", box, ("gt", "dataset", "detector"))
+    one_of("box", box, EVALUATION_BOXES)
     one_of("normalizer", normalizer, NORMALIZERS)
     source = model or default_checkpoint()
     detector, processor = load_detector(source)
     scheme = detector_scheme(detector, source)
-    boxes = "gt" if box == "detector" else box
+    boxes = box if box == "dataset" else "gt"
     rows = load_rows(str(data), split, scheme=scheme, box=boxes, **loading)
     rows = check_rows(rows, scheme, loading.get("skip_bad_rows", False), num_proc=os.cpu_count())
     missed: list[str] | None = None
     if box == "detector":
         rows, missed = with_detected_boxes(rows, progress=progress)
+    elif box == "upright":
+        rows = with_upright_boxes(rows, scheme)
     found = evaluate_detector(
         detector,
         processor,

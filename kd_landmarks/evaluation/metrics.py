@@ -36,6 +36,9 @@ def _box(targets: Array, scheme: LandmarkScheme) -> Array:
 
 
 # Each gives one length per face from targets (B, N, 2) and the scheme.
+EVALUATION_BOXES = ("gt", "upright", "dataset", "detector")
+"""What faces can be cut by: see `evaluate`."""
+
 NORMALIZERS: dict[str, Callable[[Array, LandmarkScheme], Array]] = {
     "inter_ocular": _inter_ocular,
     "inter_pupil": _inter_pupil,

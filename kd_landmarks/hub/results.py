@@ -15,7 +15,12 @@ from .measurements import Measurement, cell
 
 TASK = "keypoint-detection"
 # What a face box was, in the words of tables; `kd-landmarks evaluate --box`.
-BOXES = {"gt": "ground truth", "dataset": "data set's own", "detector": "face detector's"}
+BOXES = {
+    "gt": "ground truth",
+    "upright": "ground truth, upright",
+    "dataset": "data set's own",
+    "detector": "face detector's",
+}
 NORMALIZERS = {
     "inter_ocular": "the distance of the outer eye corners",
     "inter_pupil": "the distance of the pupils",

@@ -9,7 +9,11 @@ from ..data.known_data_sets import PUBLISHED
 from ..training.recipe import NetworkSettings, Recipe
 from .card_facts import Checkpoint, Training
 
-_BOXES = {"gt": "the tight box of the ground-truth points", "dataset": "the data set's own box"}
+_BOXES = {
+    "gt": "the tight box of the ground-truth points",
+    "upright": "the tight box of the ground-truth points, each face held upright",
+    "dataset": "the data set's own box",
+}
 _STARTS = {"imagenet": "timm's ImageNet weights", "none": "nothing"}
 
 

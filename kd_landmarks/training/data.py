@@ -10,6 +10,7 @@ from datasets import Dataset, concatenate_datasets
 
 from ..data.columns import point_array
 from ..data.crops import crop_points
+from ..data.detector_boxes import with_upright_boxes
 from ..data.loading import load_rows
 from ..data.photos import Photos
 from ..data.rows import check_rows
@@ -86,7 +87,7 @@ def load_sets(
         )
 
     if settings.streaming:
-        return _streamed_sets(accelerator, settings, scheme, seed)
+        return _boxed(_streamed_sets(accelerator, settings, scheme, seed), settings, scheme)
 
     def load(split: str) -> Dataset:
         if settings.source == "generated":
@@ -100,7 +101,15 @@ def load_sets(
             test = load("test" if settings.source == "generated" else settings.test_split)
         if settings.validation_faces:
             train, validation = split_by_photo(train, settings.validation_faces, seed)
-    return FaceSets(train, validation, test)
+    return _boxed(FaceSets(train, validation, test), settings, scheme)
+
+
+def _boxed(sets: FaceSets, settings: DataSettings, scheme: LandmarkScheme) -> FaceSets:
+    """With the boxes of faces held upright, where those are wanted."""
+    if settings.box != "upright":
+        return sets
+    parts = (sets.train, sets.validation, sets.test)
+    return FaceSets(*(part and with_upright_boxes(part, scheme) for part in parts))
 
 
 def _streamed_sets(
@@ -136,7 +145,7 @@ def _stored(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Datas
         settings.source,
         split,
         scheme=scheme,
-        box=settings.box,
+        box="dataset" if settings.box == "dataset" else "gt",
         revision=settings.revision,
         skip_bad_rows=settings.skip_bad_rows,
         streaming=settings.streaming,
@@ -159,6 +168,8 @@ def with_generated(
         return rows
     with accelerator.main_process_first():
         extra = _generated("extra", settings, scheme)
+    if settings.box == "upright":
+        extra = with_upright_boxes(extra, scheme)
     both = [name for name in rows.column_names if name in extra.column_names]
     return concatenate_datasets([part.select_columns(both) for part in (rows, extra)])
 

@@ -71,8 +71,10 @@ class DataSettings(Settings):
         le=MOST,
         description="held back from the training faces, whole photos at a time; 0 trains on all",
     )
-    box: Literal["gt", "dataset"] = Field(
-        "gt", description="the points' tight box, or the data's own"
+    box: Literal["gt", "upright", "dataset"] = Field(
+        "gt",
+        description="the points' tight box; that of the face held upright, with its roll; or the "
+        "data's own",
     )
     crop_margin: float = Field(
         1.25, ge=0.5, le=4, description="side of the crop in longer sides of the box"

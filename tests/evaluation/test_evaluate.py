@@ -54,7 +54,7 @@ def errors(truth, answer):
     """Each face's NME in percent, by hand."""
     by_hand = []
     for points in truth[1]:
-        left, top, side = crop_of(points)
+        left, top, side, _ = crop_of(points)
         predicted = answer * side - 0.5 + [left, top]
         distance = np.hypot(*(predicted - points).T).mean()
         by_hand.append(100 * distance / np.hypot(*(points[36] - points[45])))
@@ -282,3 +282,24 @@ def test_real_faces(data_root, tmp_path):
             assert scores["faces"] == faces
         if "wflw" in data.lower():
             assert {"pose", "blur", "occlusion"} <= scores["attributes"].keys()
+
+
+def test_a_turned_face_is_measured_upright(tmp_path):
+    """The network sees the face as if it had not been turned."""
+    write_faces(tmp_path / "straight", numbers=range(3))
+    lines = (tmp_path / "straight/test.jsonl").read_text().splitlines()
+    (tmp_path / "turned/images").mkdir(parents=True)
+    turned = []
+    for line in map(json.loads, lines):
+        photo = Image.open(tmp_path / "straight" / line["image"])
+        # A quarter clockwise: what was on the left is at the top.
+        photo.transpose(Image.Transpose.ROTATE_270).save(tmp_path / "turned" / line["image"])
+        points = [[photo.height - 1 - y, x] for x, y in line["landmarks"]]
+        turned.append(json.dumps(line | {"landmarks": points}))
+    (tmp_path / "turned/test.jsonl").write_text("\n".join(turned))
+    straight, right, gt = (
+        kd_landmarks.evaluate(None, tmp_path / name, "test", box=box).result.nme
+        for name, box in (("straight", "upright"), ("turned", "upright"), ("turned", "gt"))
+    )
+    assert right == pytest.approx(straight, rel=0.1)
+    assert gt > 2 * right

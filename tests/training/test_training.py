@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
 from PIL import Image
 from training import run_training, tiny_arguments, train_here
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
@@ -13,11 +14,16 @@ from typer.testing import CliRunner
 
 import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
 from kd_landmarks.cli import app
+from kd_landmarks.data.crops import crop_points
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.inference.upright import face_roll
+from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face, generated_dataset
 from kd_landmarks.training import pseudo_labels
+from kd_landmarks.training.data import load_sets
 from kd_landmarks.training.optimization import learning_rate_schedule
 from kd_landmarks.training.recipe import STAGES, load_recipe, recipe_keys
+from kd_landmarks.training.recipe_settings import DataSettings
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
 from kd_landmarks.training.teachers import add_point_column
@@ -291,3 +297,15 @@ def test_a_run_of_any_length_has_a_learning_rate(steps):
         optimizer.step()
         schedule.step()
     assert all(0 < rate <= 0.1 for rate in rates)
+
+
+def test_faces_may_be_trained_on_upright():
+    settings = DataSettings(
+        source="generated", generated_train=8, generated_test=8, validation_faces=0, box="upright"
+    )
+    scheme = get_scheme("ibug68")
+    sets = load_sets(Accelerator(cpu=True), settings, scheme, seed=0)
+    for rows in (sets.train, sets.test):
+        points = crop_points(rows, "landmarks", 1.25)
+        assert max(abs(face_roll(face, scheme)) for face in points) < 1e-3
+        assert [len(box) for box in rows["box"][:]] == [5] * 8
