@@ -9,7 +9,7 @@ With the package's student, its face detector, and no boxes:
   data do not hold) and from 200 to 6,000 pixels: whether there is exactly one answer, and how far
   its points are from those at the size in the middle, in percent of the distance of the eyes;
 - turns: the same photos turned by 0 to 345 degrees, error against the ground truth;
-- counts: the faces of 300W common (554), of WFLW's crops (106), and of whole photos of groups, there
+- counts: the faces of 300W common (554), of WFLW's crops (106), and of whole photos, there
   beside what the finest picture alone shows;
 - time: a portrait in 640 x 480, each process pinned to one core, and a photo of 12 megapixels
   beyond decoding.
