@@ -181,7 +181,7 @@ def alone(photo: NDArray[np.uint8]) -> NDArray[np.float64]:
     scale = min(1.0, LEVELS[-1] / max(photo.shape[:2]))
     size = [round(side * scale) for side in photo.shape[1::-1]]
     small = cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
-    return _yunet(cv2.cvtColor(small, cv2.COLOR_RGB2BGR), MIN_SCORE)[0] / scale
+    return _yunet(small, MIN_SCORE)[0] / scale
 
 
 def times(data: Path) -> dict[str, float]:

@@ -32,11 +32,13 @@ def tiles(box: Box, side: int = TILE) -> Iterator[Box]:
 
 def as_rgb(photo: Image.Image) -> Image.Image:
     """A picture of any mode in RGB; transparency shows white, as it does in the processor."""
-    return photo if photo.mode == "RGB" else shrunken(photo, 1)
+    return shrunken(photo, 1)
 
 
 def shrunken(photo: Image.Image, factor: int) -> Image.Image:
     """A photo of any mode in RGB, each `factor` x `factor` pixels averaged (`Image.reduce`)."""
+    if factor == 1 and photo.mode == "RGB":
+        return photo
     width, height = photo.size
     small = Image.new("RGB", (-(-width // factor), -(-height // factor)))
     for box in tiles((0, 0, width, height), max(1, TILE // factor) * factor):

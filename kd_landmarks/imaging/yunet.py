@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 # The longer sides of the smallest and of the finest picture; each is twice the one before.
-LEVELS = (160, 1280)
+LEVELS = (128, 1280)
 SMALLEST_SIDE = 64
 MIN_SCORE = 0.6
 # What may be a face: a finer picture tells.
@@ -36,7 +36,7 @@ MAX_OVERLAP = 0.3
 CANDIDATES = 5000
 # Where no upright face is sure, the picture is turned by these angles. A box of the picture as it
 # is may lie beside a turned face.
-SURE = 0.9
+SURE = 0.87
 TURNS = (45, 90, 135, 180, 225, 270, 315)
 TURNED_SIDE = 160
 SAME_TURNED = 0.3
@@ -64,11 +64,10 @@ def find_faces(
         picture that shows the face upright, forehead included; and their scores (faces,).
     """
     longest = max(photo.shape[:2])
-    bgr = cv2.cvtColor(photo, cv2.COLOR_RGB2BGR)
     found = np.empty((0, _COLUMNS))
     for side in _sides(longest, smallest_face):
         scale = side / longest
-        seen = _seen(_resized(bgr, scale), scale, min(HINT, min_score))
+        seen = _seen(_resized(photo, scale), scale, min(HINT, min_score))
         sure = seen[:, _SCORE] >= min_score
         found = _one_each(np.concatenate([found, seen[sure]]))
         hints = [box for box in seen[~sure] if not _same(found, box).any()]
@@ -77,7 +76,7 @@ def find_faces(
         if smallest_face is None and len(found) and not hints and not small:
             break
     if not len(found) or found[:, _SCORE].max() < SURE:
-        turned = _turned_faces(bgr, min(1.0, TURNED_SIDE / longest), min_score)
+        turned = _turned_faces(photo, min(1.0, TURNED_SIDE / longest), min_score)
         found[:, _MISFIT] = 1 - found[:, _SCORE]
         found = _one_each(np.concatenate([found, turned]), SAME_TURNED)
     found = found[np.argsort(-found[:, _SCORE], kind="stable")]
@@ -97,11 +96,11 @@ def _sides(longest: int, smallest_face: float | None) -> list[int]:
     return [*(LEVELS[0] * 2**level for level in range(count)), finest]
 
 
-def _resized(bgr: np.ndarray, scale: float) -> np.ndarray:
+def _resized(photo: np.ndarray, scale: float) -> np.ndarray:
     if scale == 1:
-        return bgr
-    size = [max(1, round(side * scale)) for side in bgr.shape[1::-1]]
-    return cv2.resize(bgr, size, interpolation=cv2.INTER_AREA)
+        return photo
+    size = [max(1, round(side * scale)) for side in photo.shape[1::-1]]
+    return cv2.resize(photo, size, interpolation=cv2.INTER_AREA)
 
 
 def _seen(picture: np.ndarray, scale: float, min_score: float) -> np.ndarray:
@@ -124,8 +123,9 @@ def _starts(side: int) -> range:
 
 
 def _yunet(picture: np.ndarray, min_score: float) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes (faces, 4), the edges in a picture's pixels, and scores (faces,)."""
+    """Boxes (faces, 4), the edges in the pixels of an RGB picture, and scores (faces,)."""
     height, width = picture.shape[:2]
+    picture = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
     # OpenCV 4.14 finds faces far outside of pictures that are narrower than the network's stride.
     right, bottom = (max(0, SMALLEST_SIDE - side) for side in (width, height))
     picture = cv2.copyMakeBorder(picture, 0, bottom, 0, right, cv2.BORDER_CONSTANT)
@@ -158,9 +158,9 @@ def _same(found: np.ndarray, box: np.ndarray, least: float = SAME_FACE) -> np.nd
     return shared > least * np.minimum(*areas)
 
 
-def _turned_faces(bgr: np.ndarray, scale: float, min_score: float) -> np.ndarray:
+def _turned_faces(photo: np.ndarray, scale: float, min_score: float) -> np.ndarray:
     """The faces of the photo turned by each of `TURNS`, in their best turn."""
-    small = _resized(bgr, scale)
+    small = _resized(photo, scale)
     height, width = small.shape[:2]
     middle = np.array([width / 2, height / 2])
     parts = [np.empty((0, _COLUMNS))]
