@@ -34,6 +34,7 @@ _ROOMS = {
     "get_scheme": "schemes",
     "load_rows": "data.loading",
     "nme": "evaluation.metrics",
+    "track": "inference.video.follow",
 }
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from .inference.checkpoints import default_checkpoint
     from .inference.pipeline import FaceLandmarkPipeline
     from .inference.results import Face, Faces
+    from .inference.video.follow import track
     from .losses.kd import KDLoss
     from .models import (
         KDLandmarksConfig,
@@ -72,6 +74,7 @@ __all__ = [
     "get_scheme",
     "load_rows",
     "nme",
+    "track",
 ]
 
 

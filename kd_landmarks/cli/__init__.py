@@ -19,6 +19,7 @@ from . import (  # noqa: F401
     space,
     train,
     video,
+    webcam,
 )
 from .app import app
 

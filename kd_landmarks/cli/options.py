@@ -64,3 +64,19 @@ AllowOutside = Annotated[
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
 ]
+Steadiness = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        callback=finite,
+        help="Seconds over which a resting face is averaged; 0 for none.",
+    ),
+]
+Follow = Annotated[
+    float,
+    typer.Option(
+        min=0,
+        callback=finite,
+        help="How soon averaging gives way to motion; higher lags less.",
+    ),
+]

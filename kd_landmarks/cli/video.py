@@ -1,5 +1,6 @@
 """`kd-landmarks video`."""
 
+import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Annotated
@@ -7,12 +8,12 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError
-from ..utils.files import check_outputs, check_writable, new_file
+from ..utils.files import check_outputs, check_writable, new_file, writing
 from ..utils.logging import set_up_logging
 from ..utils.tables import counted
-from ..utils.values import CODECS, ending
+from ..utils.values import VIDEOS, ending
 from .app import app
-from .options import Device, Measures, Model, finite
+from .options import Device, Follow, Measures, Model, Steadiness
 
 VIDEO_HELP = """Follow the faces of a video: their landmarks drawn, and as a table.
 
@@ -21,34 +22,25 @@ kd-landmarks video talk.mp4 talk-landmarks.mp4
 kd-landmarks video talk.mp4 talk-landmarks.mp4 --json talk.jsonl --steadiness 0.5
 
 Faces are looked for every few frames and followed in between; points are held steady while a face
-rests, and follow where it moves. The new video has no sound.
+rests, and follow where it moves. Every frame keeps its time, and the video its sound. Of a video
+that is cut off or damaged, what can be read is done; the exit code is 1 then.
 """
+
+EVEN = " ({} x {} pixels: H.264 has even sides, so an odd one's last column or row is there twice)"
 
 
 @app.command(no_args_is_help=True, help=VIDEO_HELP)
 def video(
     source: Annotated[Path, typer.Argument(metavar="IN", help="The video.")],
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="The new one: .mp4, .avi or .webm.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The new one: .mp4 (H.264) or .webm (VP9).")
+    ],
     json: Annotated[
         Path | None, typer.Option(help="File for the points, a line of JSON per frame.")
     ] = None,
     model: Model = None,
-    steadiness: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            callback=finite,
-            help="Seconds over which a resting face is averaged; 0 for none.",
-        ),
-    ] = 0.25,
-    follow: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            callback=finite,
-            help="How soon averaging gives way to motion; higher lags less.",
-        ),
-    ] = 12.0,
+    steadiness: Steadiness = 0.25,
+    follow: Follow = 12.0,
     detect_every: Annotated[
         int, typer.Option(min=1, help="Frames from one search for faces to the next.")
     ] = 10,
@@ -56,7 +48,7 @@ def video(
     measures: Measures = False,
 ) -> None:
     """Read, follow, draw and write."""
-    ending("OUT", out, CODECS)
+    ending("OUT", out, VIDEOS)
     if measures and json is None:
         raise KDLandmarksError("--measures go into the table: name its file by --json")
     out = out.expanduser()
@@ -75,19 +67,13 @@ def video(
     from ..inference.pipeline import FaceLandmarkPipeline
     from ..inference.smoothing import Smoothing
     from ..inference.tracking import FaceTracker
-    from ..inference.video import (
-        VideoReader,
-        VideoWriter,
-        check_frames,
-        draw_frame,
-        frame_line,
-        track_video,
-    )
+    from ..inference.video.follow import open_video
 
     tracks: set[int] = set()
-    frames = 0
     with ExitStack() as files:
-        reader = files.enter_context(closing(VideoReader(source)))
+        reader = files.enter_context(closing(open_video(source, "kd-landmarks video")))
+        from ..inference.video.writer import VideoWriter, check_frames
+
         detect = FaceLandmarkPipeline(model, device=device)
         scheme = detect.scheme
         if measures:
@@ -96,21 +82,25 @@ def video(
         # Both are closed before either gets its name.
         table = None if json is None else files.enter_context(new_file(json, keep=True))
         drawn = files.enter_context(
-            new_file(out, lambda path: check_frames(path, frames), keep=True)
+            new_file(out, lambda path: check_frames(path, writer.frames), keep=True)
         )
         lines = None
         if table is not None:
             lines = files.enter_context(table.open("w", encoding="utf-8"))
-        writer = files.enter_context(closing(VideoWriter(drawn, reader.info)))
-        total = reader.info.frames or None
-        for number, frame, faces in tqdm(
-            track_video(reader, tracker), total=total, unit="frame", leave=False
-        ):
-            writer.write(draw_frame(frame, faces, scheme))
-            if lines is not None:
-                lines.write(frame_line(number, reader.info.rate, faces, measures))
+        writer = files.enter_context(closing(VideoWriter(drawn, reader.info, reader)))
+        for frame in tqdm(reader, total=reader.info.frames or None, unit="frame", leave=False):
+            faces = tracker(frame.pixels, frame.time)
+            writer.write(frame.drawn(faces, scheme), frame.time)
+            if json is not None and lines is not None:
+                with writing(json):
+                    lines.write(frame.line(faces, measures))
+                    lines.flush()
             tracks.update(face["track"] for face in faces)
-            frames += 1
-        if not frames:
-            raise KDLandmarksError(f"{source} has no frame that OpenCV can read")
-    print(f"{counted(len(tracks), 'face')} followed in {counted(frames, 'frame')}: {out}")
+        writer.write_sound()
+    count = f"{counted(len(tracks), 'face')} followed in {counted(writer.frames, 'frame')}"
+    padded = "" if writer.size == (reader.info.width, reader.info.height) else EVEN
+    print(f"{count}: {out}{padded.format(*writer.size)}")
+    unread = reader.unread()
+    if unread is not None:
+        print(f"failed: {source}: {unread}", file=sys.stderr)
+        raise typer.Exit(1)

@@ -4,8 +4,6 @@ import base64
 import io
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from PIL import Image
@@ -13,7 +11,7 @@ from PIL import Image
 from ..errors import KDLandmarksError
 from ..imaging.formats import TooLarge, max_megapixels, open_picture
 from ..imaging.photos import load_photo
-from ..inference.video import VideoInfo, VideoReader
+from ..inference.video.reader import VideoInfo, VideoReader
 from .received import LARGEST_BYTES, LARGEST_UPLOAD
 
 LONGEST_CLIP = 20
@@ -74,27 +72,24 @@ def data_of(url: str) -> bytes:
 
 @contextmanager
 def open_clip(content: bytes) -> Iterator[VideoReader]:
-    """An uploaded clip; OpenCV reads files, so it is one again for so long.
+    """An uploaded clip.
 
     Raises:
         KDLandmarksError: in words for who uploaded it, if it is not a video, too long or too large.
     """
-    with TemporaryDirectory() as folder:
-        file = Path(folder) / "clip"
-        file.write_bytes(content)
-        try:
-            reader = VideoReader(file)
-        except KDLandmarksError:
-            raise KDLandmarksError(
-                "This video cannot be read: try an MP4, WebM or AVI file."
-            ) from None
-        with closing(reader):
-            _check_clip(reader.info)
-            yield reader
+    try:
+        reader = VideoReader(content)
+    except KDLandmarksError:
+        raise KDLandmarksError(
+            "This video cannot be read, or its frames are too large: try an MP4, WebM or AVI file."
+        ) from None
+    with closing(reader):
+        _check_clip(reader.info)
+        yield reader
 
 
 def _check_clip(info: VideoInfo) -> None:
-    seconds = info.frames / info.rate
+    seconds = info.seconds
     if seconds > LONGEST_CLIP + 0.5:
         raise KDLandmarksError(
             f"This clip is {seconds:.0f} seconds long: at most {LONGEST_CLIP} can be done here."

@@ -19,14 +19,9 @@ from ..errors import KDLandmarksError
 from ..inference.results import SURENESS, Face, table_columns
 from ..inference.smoothing import Smoothing
 from ..inference.tracking import FaceTracker
-from ..inference.video import (
-    VideoReader,
-    VideoWriter,
-    check_frames,
-    draw_frame,
-    frame_line,
-    track_video,
-)
+from ..inference.video.frames import VideoFrame
+from ..inference.video.reader import VideoReader
+from ..inference.video.writer import VideoWriter, check_frames
 from ..schemes import LandmarkScheme
 from ..utils.tables import counted
 from .networks import Networks
@@ -73,7 +68,6 @@ class VideoTab:
                 with gr.Row():
                     start = gr.Button("Find landmarks", variant="primary")
                     stop = gr.Button("Cancel")
-                gr.Markdown("The clip that comes back has no sound.")
             with gr.Column(scale=3, min_width=300):
                 news = gr.HTML(elem_id="video-news")
                 view = gr.HTML(elem_id="video-view")
@@ -124,32 +118,36 @@ class VideoTab:
         size = round(info.width * shrink), round(info.height * shrink)
         tracker = FaceTracker(self._networks.get(), Smoothing() if smooth else None)
         seen: dict[int, Seen] = {}
-        lines, rows, told, frames, cut = [], [], 0.0, 0, False
-        with closing(VideoWriter(out, replace(info, width=size[0], height=size[1]))) as writer:
-            for number, frame, faces in track_video(reader, tracker):
+        lines, rows, told, cut = [], [], 0.0, False
+        sized = replace(info, width=size[0], height=size[1])
+        with closing(VideoWriter(out, sized, reader)) as writer:
+            for frame in reader:
                 if canceled:
                     yield notice("Canceled."), "", ""
                     return
-                # Files do not always say how long they are, and may say any rate.
-                if number >= min(LONGEST_CLIP * info.rate + 1, MOST_FRAMES):
+                # Files do not always say how long they are, and may say any time.
+                if frame.time > LONGEST_CLIP or frame.number >= MOST_FRAMES:
                     cut = True
                     break
-                drawn = Image.fromarray(draw_frame(frame, faces, scheme)).resize(size)
-                writer.write(np.asarray(drawn))
-                lines.append(frame_line(number, info.rate, faces))
-                rows += _rows(number, info.rate, faces)
-                _remember(seen, number / info.rate, faces)
-                frames += 1
+                faces = tracker(frame.pixels, frame.time)
+                drawn = Image.fromarray(frame.drawn(faces, scheme)).resize(size)
+                writer.write(np.asarray(drawn), frame.time)
+                lines.append(frame.line(faces))
+                rows += _rows(frame, faces)
+                _remember(seen, frame.time, faces)
                 if time.monotonic() - told > SECONDS_BETWEEN_NEWS:
                     told = time.monotonic()
-                    yield _progress(frames, info.frames), "", ""
-        if not frames:
-            raise KDLandmarksError("This clip has no frame that can be read: try another format.")
+                    yield _progress(frame.number + 1, info.frames), "", ""
+            if not cut:
+                writer.write_sound(LONGEST_CLIP)
+        frames = writer.frames
         check_frames(out, frames)
         count = f"{count_of(seen)} followed in {counted(frames, 'frame')}"
         rest = f"; only the first {LONGEST_CLIP} seconds were done" if cut else ""
+        unread = None if cut else reader.unread()
+        rest += f"; {unread}" if unread else ""
         video = (
-            f'<video class="kd-clip" controls muted playsinline aria-label="{count}" '
+            f'<video class="kd-clip" controls playsinline aria-label="{count}" '
             f'src="{data_url(out.read_bytes(), "video/webm")}"></video>'
         )
         saved = downloads(
@@ -184,11 +182,11 @@ def _remember(seen: dict[int, Seen], now: float, faces: list[Face]) -> None:
             one.sure.append(face["face_confidence"])
 
 
-def _rows(number: int, rate: float, faces: list[Face]) -> list[list[Any]]:
+def _rows(frame: VideoFrame, faces: list[Face]) -> list[list[Any]]:
     rows = []
     for face in faces:
         plain = face.to_dict()
-        told = [number, round(number / rate, 4), face["track"], plain["face_confidence"]]
+        told = [frame.number, round(frame.time, 4), face["track"], plain["face_confidence"]]
         rows.append([*told, *plain["box"], *chain(*plain["keypoints"])])
     return rows
 

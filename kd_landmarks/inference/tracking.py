@@ -1,16 +1,20 @@
 """Faces from frame to frame: found now and then, followed in between, and held steady."""
 
+import math
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from ..errors import KDLandmarksError
 from ..imaging.boxes import overlaps
 from ..imaging.detection import detect_faces
-from ..utils.values import whole
+from ..imaging.photos import load_photo
+from ..utils.values import number, whole
 from .pipeline import FaceLandmarkPipeline
-from .results import Face
+from .results import Faces
 from .smoothing import PointSmoother, Smoothing
 from .upright import upright_tight_box
 
@@ -66,32 +70,39 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._frames = 0
         self._thumbnail: NDArray[np.float64] | None = None
+        self._time: float | None = None
 
-    def __call__(self, frame: Image.Image | NDArray[np.uint8], time: float) -> list[Face]:
+    def __call__(self, frame: Any, time: float) -> Faces:
         """The faces of the next frame.
 
         Args:
-            frame: RGB.
+            frame: a photo of any kind that the pipeline takes; arrays are RGB.
             time: in seconds, later than the frame before.
 
         Returns:
             The faces, those that have been followed longest first: `keypoints` are smoothed, and
-            `track` is the same for the same face.
+            `track` is the same for the same face. The frame is not kept: draw with `plot(frame)`.
 
         Raises:
-            KDLandmarksError: for a frame that is no picture, or a time that does not move on.
+            KDLandmarksError: for a frame that is no photo, or a time that does not move on.
         """
-        photo = frame if isinstance(frame, Image.Image) else Image.fromarray(frame)
+        time = number("time", time, least=-math.inf)
+        if self._time is not None and time <= self._time:
+            raise KDLandmarksError(f"time={time:g}: the frame before was at {self._time:g} s")
+        photo = load_photo(frame)
+        self._time = time
         thumbnail = _thumbnail(photo)
         before = self._thumbnail
         if before is not None and np.abs(thumbnail - before).mean() > CUT:
             self.reset()
+            self._time = time
         self._thumbnail = thumbnail
         if self._frames % self.detect_every == 0 or not self._tracks:
             self._match(*detect_faces(photo, self.detect.detector))
         self._frames += 1
+        scheme = self.detect.backend.description.scheme
         if not self._tracks:
-            return []
+            return Faces([], scheme, size=photo.size)
         found = self.detect(photo, boxes=[track.box.tolist() for track in self._tracks])
         faces = []
         for track, face in zip(self._tracks, found, strict=True):
@@ -107,7 +118,7 @@ class FaceTracker:
                 )
             )
         self._tracks = [track for track in self._tracks if _can_go_on(track.box, photo)]
-        return faces
+        return Faces(faces, scheme, size=photo.size)
 
     def _match(self, boxes: NDArray[np.float64], scores: list[float | None]) -> None:
         """Give found boxes to the faces that are followed, start new ones, drop the others."""

@@ -19,6 +19,7 @@ class MissingPackageError(KDLandmarksError, ImportError):
 
 
 _EXTRAS = {
+    "video": ("av",),
     "space": ("gradio",),
     "export": ("onnx", "onnxscript", "openvino"),
     "train": (

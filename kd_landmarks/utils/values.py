@@ -11,8 +11,8 @@ TABLES = (".jsonl", ".csv", ".json")
 """Endings of files for points: a photo a line, a face a row, or COCO key points."""
 EXPORTS = (".onnx", ".xml")
 """Endings of exported detectors: ONNX, or OpenVINO."""
-CODECS = {".mp4": "mp4v", ".avi": "MJPG", ".webm": "VP80"}
-"""By ending, the codecs that OpenCV's own build can write everywhere."""
+VIDEOS = (".mp4", ".webm")
+"""Endings of videos that are written: what browsers play, and what keeps each frame's time."""
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:

@@ -1,0 +1,1 @@
+"""Videos and cameras: frames in, annotated videos and tables out. Files need PyAV (`[video]`)."""
