@@ -24,7 +24,8 @@ from kd_landmarks.evaluation import calibrate as calibration
 from kd_landmarks.imaging.output import is_drawing
 from kd_landmarks.inference import tables as prediction
 from kd_landmarks.inference.confidence import Calibration
-from kd_landmarks.inference.video import VideoReader, check_frames
+from kd_landmarks.inference.video.reader import VideoReader
+from kd_landmarks.inference.video.writer import check_frames
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.utils.files import new_file
 
@@ -67,10 +68,9 @@ COMMANDS = {
     "predict --output csv": ("predict", "{photo}", "--output", "{out}/a.csv", "--model", "{model}"),
     "predict --draw": ("predict", "{photo}", "--draw", "{out}", "--model", "{model}"),
     "video mp4": ("video", "{clip}", "{out}/a.mp4", "--model", "{model}"),
-    "video avi": ("video", "{clip}", "{out}/a.avi", "--model", "{model}"),
     "video webm": ("video", "{clip}", "{out}/a.webm", "--model", "{model}"),
     "video --json": (
-        "video", "{clip}", "{scratch}/v.avi", "--json", "{out}/a.jsonl", "--model", "{model}",
+        "video", "{clip}", "{scratch}/v.webm", "--json", "{out}/a.jsonl", "--model", "{model}",
     ),
     "export onnx": ("export", "--output", "{out}/a.onnx", "--model", "{model}"),
     "card": ("card", "{model}", "--output", "{out}/README.md"),
@@ -120,9 +120,9 @@ def test_calibrating_on_a_full_disk_leaves_the_checkpoint(tmp_path, model, monke
     assert json.loads((folder / "config.json").read_text())["confidence"]["slope"] == -1
 
 
-@pytest.mark.parametrize("ending", [".avi", ".mp4", ".webm"])
+@pytest.mark.parametrize("ending", [".mp4", ".webm"])
 def test_lost_frames_are_found(tmp_path, clip, ending):
-    frames = list(VideoReader(clip))
+    frames = [frame.pixels for frame in VideoReader(clip)]
     whole = write_clip(tmp_path / f"a{ending}", frames, 25)
     check_frames(whole, 25)
     cut = tmp_path / f"cut{ending}"
@@ -276,13 +276,13 @@ def test_photos_that_were_done_when_somebody_stopped_are_kept(tmp_path, model, f
 
 
 def test_a_video_without_a_frame_is_none(tmp_path, model, clip, monkeypatch):
-    monkeypatch.setattr(VideoReader, "__iter__", lambda _: iter(()))
-    out = tmp_path / "a.avi"
+    monkeypatch.setattr(VideoReader, "_packets", lambda _: iter(()))
+    out = tmp_path / "a.mp4"
     out.write_bytes(EARLIER)
     result = run("video", clip, out, "--json", tmp_path / "a.jsonl", "--model", model)
     assert result.exit_code == 2
     assert "has no frame" in result.output
-    assert files_of(tmp_path) == {"a.avi": EARLIER}
+    assert files_of(tmp_path) == {"a.mp4": EARLIER}
 
 
 def stopped(target):
@@ -293,21 +293,22 @@ def stopped(target):
 
 @pytest.mark.slow
 def test_a_command_that_is_killed_leaves_the_earlier_file(tmp_path, model, clip):
-    out = tmp_path / "a.avi"
+    out = tmp_path / "a.mp4"
     out.write_bytes(EARLIER)
-    long = write_clip(tmp_path / "long.avi", list(VideoReader(clip)) * 40, 25)
+    frames = [frame.pixels for frame in VideoReader(clip)]
+    long = write_clip(tmp_path / "long.avi", frames * 40, 25)
     words = [sys.executable, "-m", "kd_landmarks", "video", long, out, "--model", model]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):
         with subprocess.Popen(list(map(str, words)), env=environment, stderr=-1) as process:
             end = time.monotonic() + 120
-            while not list(tmp_path.glob(".a.*.partial.avi")) and time.monotonic() < end:
+            while not list(tmp_path.glob(".a.*.partial.mp4")) and time.monotonic() < end:
                 time.sleep(0.1)
             process.send_signal(number)
             process.communicate(timeout=60)
         assert process.returncode != 0
         assert out.read_bytes() == EARLIER
-        for partial in tmp_path.glob(".a.*.partial.avi"):
+        for partial in tmp_path.glob(".a.*.partial.mp4"):
             assert number == signal.SIGKILL
             partial.unlink()
 

@@ -10,6 +10,7 @@ CODECS = {
     ".mp4": "libx264", ".mov": "libx264", ".mkv": "libx264", ".ts": "libx264", ".flv": "libx264",
     ".webm": "libvpx", ".avi": "mpeg4", ".mpg": "mpeg2video", ".wmv": "wmv2",
 }  # fmt: skip
+QUICK = {"libx264": {"preset": "veryfast"}, "libvpx": {"deadline": "realtime", "cpu-used": "8"}}
 TICK = Fraction(1, 1000)
 
 
@@ -34,7 +35,9 @@ def write_clip(
     name = codec or CODECS[path.suffix]
     options = {"movflags": "+faststart"} if fast and path.suffix in (".mp4", ".mov") else {}
     with av.open(str(path), "w", container_options=options) as out:
-        stream = out.add_stream(name, rate=Fraction(rate).limit_denominator(1001))
+        rate_fraction = Fraction(rate).limit_denominator(1001)
+        stream = out.add_stream(name, rate=rate_fraction, options=QUICK.get(name))
+        stream.codec_context.thread_count = 1  # the same bytes every time
         stream.height, stream.width = frames[0].shape[:2]
         even = stream.height % 2 == stream.width % 2 == 0
         stream.pix_fmt = {"mjpeg": "yuvj420p"}.get(name, "yuv420p" if even else "yuv444p")
@@ -73,15 +76,16 @@ def cut_off(path, share):
     """A copy of a file that ends after a share of its bytes."""
     content = path.read_bytes()
     short = path.with_name(f"cut-{share:g}-{path.name}")
-    short.write_bytes(content[: int(len(content) * share)])
+    # Odd: transport streams have packets of 188 bytes, and between two of them nothing is seen.
+    short.write_bytes(content[: int(len(content) * share) | 1])
     return short
 
 
 def as_recorded(path):
-    """The file as browsers record it: WebM or Matroska that tells neither its rate nor its length."""
+    """The file as browsers record it: WebM or Matroska that tells neither rate nor length."""
     out = io.BytesIO()
-    out.seekable = lambda: False
-    with av.open(str(path)) as old, av.open(_OneWay(out), "w", format=path.suffix[1:]) as new:
+    kind = {".mkv": "matroska", ".webm": "webm"}[path.suffix]
+    with av.open(str(path)) as old, av.open(_OneWay(out), "w", format=kind) as new:
         stream = new.add_stream_from_template(old.streams.video[0])
         for packet in old.demux(video=0):
             if packet.size:

@@ -1,20 +1,17 @@
 """Faces of a video: one number for one face, steady points, and a new start at a cut."""
 
-import json
+import re
 
 import numpy as np
 import pytest
-from clips import write_clip
+import torch
 from detectors import save_detector
 from PIL import Image
-from typer.testing import CliRunner
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
-from kd_landmarks.cli import app
 from kd_landmarks.imaging.boxes import tight_box
 from kd_landmarks.inference.smoothing import Smoothing
 from kd_landmarks.inference.tracking import FaceTracker
-from kd_landmarks.inference.video import VideoInfo, VideoReader, VideoWriter
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
 
@@ -119,72 +116,62 @@ def test_a_detection_interval_below_one_is_refused(detect):
         FaceTracker(detect, detect_every=0)
 
 
-# --- files
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("clip") / "clip.avi"
-    writer = VideoWriter(path, VideoInfo(RATE, *SIZE, 0))
-    for picture in moving(8):
-        writer.write(np.asarray(picture))
-    writer.close()
-    return path
-
-
-def test_a_video_comes_back_as_it_was_written(clip):
-    reader = VideoReader(clip)
-    assert (reader.info.rate, reader.info.width, reader.info.height) == (RATE, *SIZE)
-    frames = list(reader)
-    assert len(frames) == 8
-    for found, picture in zip(frames, moving(8), strict=True):
-        assert np.abs(found.astype(int) - np.asarray(picture)).mean() < 4
-
-
-@pytest.mark.parametrize("name", ["drawn.mp4", "drawn.avi", "drawn.webm"])
-def test_the_command_draws_and_lists_the_faces(clip, detect, tmp_path, name):
-    model = detect.backend.source
-    words = ["video", clip, tmp_path / name, "--json", tmp_path / "table/points.jsonl"]
-    result = CliRunner().invoke(app, [*map(str, words), "--model", str(model)])
-    assert result.exit_code == 0, result.output
-    assert "1 face followed in 8 frames" in result.output
-    lines = [json.loads(line) for line in (tmp_path / "table/points.jsonl").open()]
-    assert [line["frame"] for line in lines] == list(range(8))
-    assert lines[3]["time"] == pytest.approx(3 / RATE)
-    assert {face["track"] for line in lines for face in line["faces"]} == {0}
-    drawn, plain = (list(VideoReader(path)) for path in (tmp_path / name, clip))
-    assert len(drawn) == 8
-    changed = np.abs(drawn[4].astype(int) - plain[4]).max(-1) > 100
-    x, y = np.array(lines[4]["faces"][0]["keypoints"]).mean(0).round().astype(int)
-    assert changed[y - 40 : y + 40, x - 40 : x + 40].any()
-    assert not changed[:30].any()
+@pytest.mark.parametrize("kind", ["floats", "uint16", "tensor", "PIL", "gray", "path", "bytes"])
+def test_a_frame_is_any_photo_that_the_pipeline_takes(detect, tmp_path, kind):
+    picture = frame({0: (100, 60)})
+    array = np.asarray(picture)
+    path = tmp_path / "frame.png"
+    picture.save(path)
+    given = {
+        "floats": array / 255,
+        "uint16": array.astype(np.uint16) * 257,
+        "tensor": torch.from_numpy(array.copy()).permute(2, 0, 1),
+        "PIL": picture,
+        "gray": np.asarray(picture.convert("L")),
+        "path": path,
+        "bytes": path.read_bytes(),
+    }[kind]
+    [face] = FaceTracker(detect)(given, 0.0)
+    [expected] = detect(picture.convert("L") if kind == "gray" else picture)
+    np.testing.assert_allclose(face["keypoints"], expected["keypoints"], atol=0.5)
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("given", "named"),
     [
-        (["./nowhere.mp4", "out.mp4"], "there is no video"),
-        (["{text}", "out.mp4"], "is not a video of a known kind"),
-        (["{clip}", "out.gif"], "must end with .mp4 or .avi"),
-        (["{clip}", "{clip}"], "would replace the input"),
-        (["{clip}", "/dev/null/out.mp4"], "cannot write"),
+        (np.full((40, 40, 3), 7.0), "7"),
+        (np.zeros((2, 40, 40, 3), np.uint8), "(2, 40, 40, 3)"),
+        (np.zeros((40, 40, 3), complex), "complex"),
+        ("nowhere.png", "nowhere.png"),
+        (3, "3"),
+        (None, "None"),
     ],
 )
-def test_bad_videos_end_with_one_clear_message(clip, detect, tmp_path, words, message):
-    (tmp_path / "text.mp4").write_text("MP4")
-    places = {"clip": clip, "text": tmp_path / "text.mp4"}
-    model = str(detect.backend.source)
-    result = CliRunner().invoke(
-        app, ["video", *(word.format(**places) for word in words), "--model", model]
-    )
-    assert result.exit_code == 2
-    assert result.output.count("error: ") == 1
-    assert message in result.output
+def test_a_frame_that_is_no_photo_is_refused_and_the_next_goes_on(detect, given, named):
+    tracker = FaceTracker(detect)
+    with pytest.raises(KDLandmarksError, match=re.escape(named)):
+        tracker(given, 0.0)
+    assert numbers([tracker(frame({0: (100, 60)}), 0.0)]) == [[0]]
 
 
-def test_frames_of_too_many_pixels_are_refused(tmp_path, monkeypatch):
-    clip = write_clip(tmp_path / "clip.avi", [np.zeros((48, 64, 3), np.uint8)], 5)
-    assert VideoReader(clip).info.width == 64
-    monkeypatch.setenv("KD_LANDMARKS_MAX_MEGAPIXELS", "0.003")
-    with pytest.raises(KDLandmarksError, match="64 x 48 pixels"):
-        VideoReader(clip)
+@pytest.mark.parametrize("time", [float("nan"), float("inf"), "1", None])
+def test_a_time_that_is_none_is_refused(detect, time):
+    with pytest.raises(KDLandmarksError, match="time="):
+        FaceTracker(detect)(frame({}), time)
+
+
+def test_a_time_that_does_not_move_on_is_refused_without_faces_too(detect):
+    tracker = FaceTracker(detect)
+    tracker(frame({}), 1.0)
+    with pytest.raises(KDLandmarksError, match=r"time=0\.5"):
+        tracker(frame({}), 0.5)
+    tracker.reset()
+    tracker(frame({}), 0.5)
+
+
+def test_what_comes_back_can_be_drawn_on_the_frame(detect):
+    picture = frame({0: (100, 60)})
+    faces = FaceTracker(detect)(picture, 0.0)
+    assert (faces.size, faces.scheme, faces.photo) == (SIZE, detect.scheme, None)
+    assert (np.asarray(faces.plot(picture)) != np.asarray(picture)).any()
+    assert FaceTracker(detect)(frame({}), 0.0).size == SIZE

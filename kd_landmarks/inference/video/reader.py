@@ -141,9 +141,12 @@ class VideoReader:
         self._ended = 0.0
         self._size: tuple[int, int] | None = None
         context = stream.codec_context
+        if context is None:
+            raise KDLandmarksError(f"{self.name} is in a codec that FFmpeg does not know")
         self._refuse_large(context.width, context.height)
-        # Sizes can change in the middle: the decoder refuses before it takes memory for them.
-        context.options = {"max_pixels": str(self._most_pixels)}
+        # Sizes can change in the middle: the decoder refuses large ones before it takes memory for
+        # them. It counts whole blocks; what is just above the limit is refused as a frame.
+        context.options = {"max_pixels": str(2 * self._most_pixels)}
         context.thread_type = "AUTO"
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         rate = rate if _SLOWEST <= rate <= _FASTEST else _USUAL_RATE

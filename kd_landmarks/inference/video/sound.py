@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import suppress
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -20,6 +21,7 @@ _COPIED = {
     ".webm": ("opus", "vorbis"),
 }
 _ENCODERS = {".mp4": "aac", ".webm": "libopus"}
+_GAP = 0.1  # seconds
 _RATE = 48_000  # samples a second: Opus's own, and one that AAC has
 
 
@@ -46,7 +48,7 @@ class Sound:
         if codec is None:
             logger.warning("the sound is left out: FFmpeg does not know its codec")
             return
-        if codec.name in _COPIED[ending]:
+        if codec.codec.canonical_name in _COPIED[ending]:
             self._new: Any = out.add_stream_from_template(self._stream)
             self._packets = self._copied()
         else:
@@ -92,17 +94,23 @@ class Sound:
     def _encoded(self) -> Iterator[tuple[float, Any]]:
         """Decoded and encoded: a piece that cannot be is left out."""
         context = self._new.codec_context
-        time = 0.0
+        time, begun = 0.0, False
         for packet in self._read():
             try:
                 frames = self._stream.codec_context.decode(packet)
             except av.error.FFmpegError:
                 continue
             for frame in frames:
-                if frame.pts is not None:
-                    time = self._clock(float(frame.pts * self._stream.time_base))
-                    frame.pts = round(time / self._stream.time_base)
-                    frame.time_base = self._stream.time_base
+                length = frame.samples / frame.sample_rate
+                told = self._clock(float(packet.pts * self._stream.time_base))
+                if told + length / 2 < 0:  # the silence with which encoders begin
+                    continue
+                # Files round times: a piece follows the one before unless there is a real gap.
+                time = max(0.0, told) if told > time + _GAP or not begun else time
+                begun = True
+                frame.pts = round(time * frame.sample_rate)
+                frame.time_base = Fraction(1, frame.sample_rate)
+                time += length
                 for new in context.encode(frame):
                     new.stream = self._new
                     yield time, new
