@@ -52,7 +52,7 @@ def clip(tmp_path_factory, faces):
     face = np.asarray(Image.open(faces / "images/0.png").convert("RGB").resize((320, 320)))
     noise = np.random.default_rng(0)
     frames = [np.uint8(noise.normal(face, 20).clip(0, 255)) for _ in range(25)]
-    return write_clip(tmp_path_factory.mktemp("clip") / "clip.avi", frames, 25)
+    return write_clip(tmp_path_factory.mktemp("clip") / "clip.mp4", frames, 25)
 
 
 def run(*words):
@@ -163,17 +163,17 @@ def test_nothing_is_written_over_an_input(tmp_path, model, clip, words, said):
     folder = tmp_path / "data"
     write_faces(folder)
     (folder / "p.jsonl").write_bytes((folder / "images/0.png").read_bytes())
-    (folder / "a.avi").write_bytes(clip.read_bytes())
+    (folder / "a.mp4").write_bytes(clip.read_bytes())
     (tmp_path / "link").symlink_to(folder)
     (folder / "weights.bin").write_bytes(b"of another program")
     Image.new("RGB", (8, 8)).save(folder / "ibug68.png")
     for ending in ("onnx", "jsonl"):
         (folder / f"to-config.{ending}").symlink_to(model / "config.json")
-    (tmp_path / "hard.avi").hardlink_to(folder / "a.avi")
+    (tmp_path / "hard.mp4").hardlink_to(folder / "a.mp4")
     (folder / "0.png").write_bytes((folder / "images/0.png").read_bytes())
     places = {
         "dir": folder, "photo": folder / "0.png", "link": tmp_path / "link", "model": model,
-        "clip": folder / "a.avi", "hard": tmp_path / "hard.avi",
+        "clip": folder / "a.mp4", "hard": tmp_path / "hard.mp4",
     }  # fmt: skip
     before = files_of(folder) | files_of(model)
     result = run(*words.format(**places).split())
@@ -296,7 +296,7 @@ def test_a_command_that_is_killed_leaves_the_earlier_file(tmp_path, model, clip)
     out = tmp_path / "a.mp4"
     out.write_bytes(EARLIER)
     frames = [frame.pixels for frame in VideoReader(clip)]
-    long = write_clip(tmp_path / "long.avi", frames * 40, 25)
+    long = write_clip(tmp_path / "long.mp4", frames * 40, 25)
     words = [sys.executable, "-m", "kd_landmarks", "video", long, out, "--model", model]
     environment = os.environ | {"PYTHONPATH": str(REPOSITORY)}
     for number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT):

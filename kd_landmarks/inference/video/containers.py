@@ -59,7 +59,7 @@ def open_container(file: BinaryIO, kind: str, name: str) -> Any:
             io_open=_refuse,
             metadata_errors="replace",
         )
-    except (av.error.FFmpegError, ValueError, OverflowError) as error:
+    except (av.error.FFmpegError, OSError, ValueError, OverflowError) as error:
         cut = ": it is cut off, or was not finished" if is_cut_off(file, kind) else ""
         raise KDLandmarksError(
             f"{name} is not a video that FFmpeg can read{cut} ({reason(error)})"
