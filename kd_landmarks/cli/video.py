@@ -84,19 +84,21 @@ def video(
         drawn = files.enter_context(
             new_file(out, lambda path: check_frames(path, writer.frames), keep=True)
         )
-        lines = None
-        if table is not None:
-            lines = files.enter_context(table.open("w", encoding="utf-8"))
         writer = files.enter_context(closing(VideoWriter(drawn, reader.info, reader)))
+        lines = None
+        if json is not None and table is not None:
+            # Whose disk is full is told by the file that is written to.
+            files.enter_context(writing(json))
+            lines = files.enter_context(table.open("w", encoding="utf-8"))
         for frame in tqdm(reader, total=reader.info.frames or None, unit="frame", leave=False):
             faces = tracker(frame.pixels, frame.time)
-            writer.write(frame.drawn(faces, scheme), frame.time)
-            if json is not None and lines is not None:
-                with writing(json):
-                    lines.write(frame.line(faces, measures))
-                    lines.flush()
+            with writing(out):
+                writer.write(frame.drawn(faces, scheme), frame.time)
+            if lines is not None:
+                lines.write(frame.line(faces, measures))
             tracks.update(face["track"] for face in faces)
-        writer.write_sound()
+        with writing(out):
+            writer.write_sound()
     count = f"{counted(len(tracks), 'face')} followed in {counted(writer.frames, 'frame')}"
     padded = "" if writer.size == (reader.info.width, reader.info.height) else EVEN
     print(f"{count}: {out}{padded.format(*writer.size)}")

@@ -207,7 +207,6 @@ def test_a_port_in_use_is_told_before_anything_is_loaded(monkeypatch):
 def test_torch_is_not_imported_to_refuse_values():
     code = f"""
 import sys
-from clips import write_clip
 from typer.testing import CliRunner
 from kd_landmarks.cli import app
 for line in {[words(line) for line, _ in LIGHT_COMMANDS]!r}:
