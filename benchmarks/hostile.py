@@ -1,4 +1,4 @@
-"""Damaged photos, checkpoints, data sets and recipes: what comes of each, how soon, at what cost.
+"""Damaged photos, clips, checkpoints, data and recipes: what comes of each, how soon, at what cost.
 
     python benchmarks/hostile.py
     python benchmarks/hostile.py --only photos
@@ -19,12 +19,12 @@ import datasets
 import huggingface_hub
 import torch
 import typer
-from hostile_cases import Case, checkpoints, data, photos
+from hostile_cases import Case, checkpoints, clips, data, photos
 from hostile_cases.trial import ANSWERED, FOREIGN, REFUSED, Outcome, try_cases
 from record import print_table, record
 from tqdm.auto import tqdm
 
-GROUPS = {"photos": photos, "checkpoints": checkpoints, "data": data}
+GROUPS = {"photos": photos, "clips": clips, "checkpoints": checkpoints, "data": data}
 SEED = 0
 
 

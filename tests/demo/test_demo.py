@@ -1,8 +1,10 @@
 """The demo without a browser: uploads, what is drawn, what its tabs answer, what it records."""
 
+import base64
 import hashlib
 import importlib
 import io
+import re
 import socket
 import sys
 import types
@@ -14,7 +16,7 @@ import gradio as gr
 import numpy as np
 import pytest
 import torch
-from clips import write_clip
+from clips import as_recorded, cut_off, what_is_in, write_clip
 from full_disk import full_disk
 from PIL import Image
 from typer.testing import CliRunner
@@ -259,6 +261,43 @@ def test_a_clip_comes_back_drawn_with_its_table(tabs, tmp_path, upload):
     assert "<td>12</td>" in details
     assert "Choose a clip" in next(tabs.video._follow(None, True, []))[0]
     assert "MP4" in next(tabs.video._follow(upload(b"hello", "b.avi"), True, []))[0]
+
+
+def test_a_clip_keeps_its_times_and_its_sound(tabs, tmp_path, upload):
+    times = [0.0, 0.1, 0.2, 1.5, 1.6, 3.0]
+    path = write_clip(tmp_path / "a.mp4", list(frames_of(6)), 10, times=times, sound="aac")
+    _, view, details = list(tabs.video._follow(upload(path.read_bytes(), "a.mp4"), True, []))[-1]
+    assert "<td>3.00 s</td>" in details
+    clip = tmp_path / "back.webm"
+    clip.write_bytes(base64.b64decode(re.search(r"video/webm;base64,([^\"]+)", view)[1]))
+    codecs, shown = what_is_in(clip)
+    assert codecs == {"video": "vp9", "audio": "opus"}
+    np.testing.assert_allclose(shown, times, atol=2e-3)
+
+
+def test_a_clip_that_is_cut_off_comes_back_with_what_there_is(tabs, tmp_path, upload):
+    path = cut_off(write_clip(tmp_path / "a.mp4", list(frames_of(20, noise=9)), 10), 0.5)
+    news, view, _ = list(tabs.video._follow(upload(path.read_bytes(), "a.mp4"), True, []))[-1]
+    assert "of 20 frames could be read" in news
+    assert "video/webm" in view
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_a_clip_that_does_not_say_how_long_it_is_ends_in_time(
+    tabs, tmp_path, upload, monkeypatch, recorded
+):
+    path = write_clip(
+        tmp_path / "a.webm", list(frames_of(6)), 10, times=[0, 1, 2, 19, 21, 500], sound="libopus"
+    )
+    content = path.read_bytes()
+    if not recorded:
+        with pytest.raises(KDLandmarksError, match="seconds long"), uploads.open_clip(content):
+            pass
+        return
+    payload = upload(as_recorded(path).read_bytes(), "a.webm")
+    news, *_ = list(tabs.video._follow(payload, True, []))[-1]
+    assert "in 4 frames" in news
+    assert "only the first 20 seconds" in news
 
 
 def test_a_clip_that_finds_no_room_is_told_without_the_servers_places(
