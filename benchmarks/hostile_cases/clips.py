@@ -96,9 +96,9 @@ def cases() -> list[Case]:
 
 
 def _written(content: Any, *arguments: Any) -> Try:
-    *arguments, folder, rng = arguments
+    *rest, folder, rng = arguments
     path = Path(folder) / "clip.mp4"
-    path.write_bytes(content(*arguments, rng))
+    path.write_bytes(content(*rest, rng))
     return partial(look, str(path))
 
 

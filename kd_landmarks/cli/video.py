@@ -13,7 +13,7 @@ from ..utils.logging import set_up_logging
 from ..utils.tables import counted
 from ..utils.values import VIDEOS, ending
 from .app import app
-from .options import Device, Follow, Measures, Model, Steadiness
+from .options import Device, Follow, Measures, MinConfidence, Model, Steadiness
 
 VIDEO_HELP = """Follow the faces of a video: their landmarks drawn, and as a table.
 
@@ -39,6 +39,7 @@ def video(
         Path | None, typer.Option(help="File for the points, a line of JSON per frame.")
     ] = None,
     model: Model = None,
+    min_confidence: MinConfidence = 0.65,
     steadiness: Steadiness = 0.25,
     follow: Follow = 12.0,
     detect_every: Annotated[
@@ -74,7 +75,7 @@ def video(
         reader = files.enter_context(closing(open_video(source, "kd-landmarks video")))
         from ..inference.video.writer import VideoWriter, check_frames
 
-        detect = FaceLandmarkPipeline(model, device=device)
+        detect = FaceLandmarkPipeline(model, min_confidence=min_confidence, device=device)
         scheme = detect.scheme
         if measures:
             check_measures(scheme)

@@ -41,7 +41,8 @@ class FaceTracker:
 
     Every `detect_every` frames the pipeline's detector looks for faces; in between, a face's next
     box is the tight box of its last points, which costs no detection and does not jump. A face that
-    the detector no longer finds is dropped. At a cut everything starts anew.
+    the detector no longer finds is dropped, and one of less confidence than the pipeline's
+    `min_confidence`. At a cut everything starts anew.
 
     Args:
         detect: the pipeline.
@@ -104,8 +105,14 @@ class FaceTracker:
         if not self._tracks:
             return Faces([], scheme, size=photo.size)
         found = self.detect(photo, boxes=[track.box.tolist() for track in self._tracks])
+        sure = [
+            (track, face)
+            for track, face in zip(self._tracks, found, strict=True)
+            if face.face_confidence is None or face.face_confidence >= self.detect.min_confidence
+        ]
+        self._tracks = [track for track, _ in sure]
         faces = []
-        for track, face in zip(self._tracks, found, strict=True):
+        for track, face in sure:
             points = track.smoother(face["keypoints"], time)
             # The next box comes from the points as they are: a smoothed box would trail behind.
             track.box = upright_tight_box(face["keypoints"].astype(np.float64), face.scheme)

@@ -29,7 +29,9 @@ class VideoFrame:
         """Its pixels with faces drawn, of the same size."""
         if not faces:
             return self.pixels
-        points, unsure = ([getattr(face, name) for face in faces] for name in ("keypoints", "unsure"))
+        points, unsure = (
+            [getattr(face, name) for face in faces] for name in ("keypoints", "unsure")
+        )
         drawn = draw_landmarks(self.pixels, points, scheme, unsure=unsure, min_size=1)
         return np.asarray(drawn)
 
