@@ -158,8 +158,8 @@ def test_the_requirements_are_the_wheels_and_the_folders_own(wheel):
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     own_extra, *gradio = extras["space"]
-    assert own_extra == "kd-landmarks[train]"
-    wanted = project["dependencies"] + extras["train"] + gradio
+    assert own_extra == "kd-landmarks[train,video]"
+    wanted = project["dependencies"] + extras["train"] + extras["video"] + gradio
     own = (REPOSITORY / "spaces_app/requirements.txt").read_text()
     assert {Requirement(line) for line in own.splitlines()} == set(map(Requirement, wanted))
     assert requirements(wheel) == own

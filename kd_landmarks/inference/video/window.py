@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import KDLandmarksError
+from ...errors import KDLandmarksError, reason
 
 _ENDING_KEYS = (27, ord("q"))  # 27: Esc
 _OTHERWISE = (
@@ -43,11 +43,19 @@ class Window:
 
     Args:
         title: of the window.
+
+    Raises:
+        KDLandmarksError: where OpenCV cannot open it.
     """
 
     def __init__(self, title: str) -> None:
         self.title = title
-        cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        try:
+            cv2.namedWindow(title, cv2.WINDOW_NORMAL | cv2.WINDOW_KEEPRATIO)
+        except cv2.error as error:
+            raise KDLandmarksError(
+                f"OpenCV cannot open a window here ({reason(error)}): {_OTHERWISE}"
+            ) from error
 
     def show(self, pixels: NDArray[np.uint8]) -> bool:
         """Show a frame (height, width, 3) RGB; False once somebody has ended it."""
