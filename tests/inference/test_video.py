@@ -130,6 +130,21 @@ def test_damage_in_the_middle_costs_frames_and_is_counted(tmp_path):
     assert "37 of 40 frames" in unread
 
 
+@pytest.mark.parametrize("ending", [".mp4", ".mkv"])
+@pytest.mark.parametrize("place", range(2, 38, 7))
+def test_no_frame_is_lost_in_silence(tmp_path, ending, place):
+    path = write_clip(tmp_path / f"a{ending}", list(pictures(40, (96, 64))), RATE)
+    with av.open(str(path)) as file:
+        found = [(packet.pos, packet.size) for packet in file.demux(video=0) if packet.size]
+    start, size = found[place]
+    content = bytearray(path.read_bytes())
+    content[start + 4 : start + 4 + size // 2] = bytes(size // 2)
+    path.write_bytes(content)
+    frames, unread, _ = read(path)
+    assert len(frames) < 40
+    assert f"{len(frames)} of " in unread
+
+
 @pytest.mark.parametrize("ending", [".mp4", ".mkv", ".webm", ".mov"])
 def test_uneven_times_are_the_frames_own(tmp_path, ending):
     clip = write_clip(tmp_path / f"a{ending}", list(pictures(10)), RATE, times=UNEVEN)

@@ -29,6 +29,8 @@ _EARLY = 1.0
 # Of these the file itself says when it ends; of others FFmpeg guesses, or a frame count is there.
 _TELL_THEIR_END = ("matroska", "flv", "asf")
 _DO_NOT_TELL = ("mpegts", "mpeg")
+# In these a packet is a frame, if the codec has no others; MPEG's streams may have half ones.
+_FRAME_A_PACKET = ("mov", "matroska", "flv")
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ class VideoReader:
         self._stream = stream
         self._most_pixels = int(1e6 * max_megapixels())
         self._reason = ""
-        self._read = self._failed = 0
+        self._read = self._failed = self._sent = 0
         self._ended = 0.0
         self._size: tuple[int, int] | None = None
         context = stream.codec_context
@@ -186,6 +188,8 @@ class VideoReader:
         told = self.info.frames
         about = round(self.info.seconds * self.info.rate)
         early = self.kind in _TELL_THEIR_END and self._ended + _EARLY < self.info.seconds
+        if self.kind in _FRAME_A_PACKET and self._stream.codec_context.name in ("h264", "hevc"):
+            self._failed = max(self._failed, self._sent - self._read)  # some are dropped in silence
         # A file whose frames are all there may lack its last bytes, which players do not need.
         cut_off = (self._cut_off or early) and not (told and self._read >= told)
         if not (cut_off or self._failed or self._reason):
@@ -254,6 +258,7 @@ class VideoReader:
                 end = float((packet.pts + (packet.duration or 0)) * packet.time_base)
                 self._ended = max(self._ended, end - self.start)
             if packet.stream_index == self._stream.index and packet.size:  # 0: as the one before
+                self._sent += not packet.is_discard  # by an edit list: decoded, but not shown
                 yield packet
 
     def _shown(self, frame: Any, width: int, height: int) -> NDArray[np.uint8]:
