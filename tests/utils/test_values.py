@@ -149,7 +149,7 @@ LIGHT_COMMANDS = [
     ("video a.mp4 b.mp4 --steadiness -1", "'--steadiness'"),
     ("video a.mp4 b.mp4 --follow inf", "'--follow': inf"),
     ("video a.mp4 b.mp4 --detect-every 0", "'--detect-every'"),
-    ("evaluate --data a --box tight", "--box='tight': give one of gt, dataset, detector"),
+    ("evaluate --data a --box tight", "--box='tight': give one of"),
     ("evaluate --data a --normalizer iod", "--normalizer='iod': give one of inter_ocular, "),
     ("evaluate --data a --batch-size -3", "'--batch-size'"),
     ("evaluate", ""),
