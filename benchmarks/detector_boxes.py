@@ -35,7 +35,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/.")]) -> None
     """Compare, score, print and record."""
     train = load_rows(data / "300w", "train", scheme=SCHEME)
     found, missed = with_detected_boxes(train, find_faces, progress=True)
-    offsets = box_offsets(box_array(found), point_array(found, "landmarks"))
+    offsets = box_offsets(box_array(found)[:, :4], point_array(found, "landmarks"))
     sides = ("left", "top", "right", "bottom")
     medians = dict(zip(sides, np.median(offsets, axis=0).tolist(), strict=True))
     spreads = dict(zip(sides, np.subtract(*np.quantile(offsets, [0.75, 0.25], 0)), strict=True))
