@@ -189,3 +189,18 @@ def test_found_faces_that_are_not_sure_are_left_out():
     assert len(found(plain)) == 1
     with pytest.raises(KDLandmarksError, match="min_confidence=2"):
         FaceLandmarkPipeline(min_confidence=2)
+
+
+@pytest.mark.parametrize("size", [200, 640, 1280, 3000])
+@pytest.mark.parametrize("times", [1.0, 1.3, 3.0])
+def test_a_face_that_fills_the_frame_is_found_at_any_size(detect, portrait, size, times):
+    photo, points, _ = portrait
+    x0, y0, x1, y1 = tight_box(points)
+    half = times * max(x1 - x0, y1 - y0) / 2
+    left, top = (x0 + x1) / 2 - half, (y0 + y1) / 2 - half
+    frame = photo.crop([round(edge) for edge in (left, top, left + 2 * half, top + 2 * half)])
+    scale = size / frame.width
+    [face] = detect(frame.resize((size, size), Image.Resampling.BICUBIC))
+    moved = (points - [round(left), round(top)] + 0.5) * scale - 0.5
+    eyes = np.linalg.norm(np.subtract(*moved[list(SCHEME.eye_corners)]))
+    assert np.linalg.norm(face["keypoints"] - moved, axis=1).mean() < 0.05 * eyes
