@@ -5,7 +5,6 @@ from contextlib import closing
 from fractions import Fraction
 from functools import cache, partial
 from pathlib import Path
-from random import Random
 from typing import Any
 
 import av
@@ -15,8 +14,8 @@ from kd_landmarks import KDLandmarksError
 from kd_landmarks.inference.video.reader import VideoReader
 from kd_landmarks.inference.video.writer import VideoWriter, check_frames
 
-from . import Case, Try
-from .damage import cut, flipped
+from . import Case
+from .damage import damaged_cases, written
 
 KINDS = {
     "mp4": ("libx264", "aac"),
@@ -83,24 +82,9 @@ def sound(kind: str) -> bytes:
 
 def cases() -> list[Case]:
     """All of them."""
-    found = [
-        Case(f"{kind}: {what}, {number}", partial(_written, _damaged, kind, damage))
-        for kind in KINDS
-        for what, damage, count in (("bits flipped", flipped, 14), ("cut", cut, 10))
-        for number in range(count)
-    ]
+    found = damaged_cases(look, "clip.mp4", KINDS, sound, flips=14, cuts=10)
     for name, content in LISTS.items():
-        found.append(Case(name, partial(_written, lambda content, rng: content, content)))
-    found.append(Case("nothing there", lambda folder, rng: partial(look, str(folder / "x.mp4"))))
+        found.append(
+            Case(name, partial(written, look, "clip.mp4", lambda content, rng: content, content))
+        )
     return found
-
-
-def _written(content: Any, *arguments: Any) -> Try:
-    *rest, folder, rng = arguments
-    path = Path(folder) / "clip.mp4"
-    path.write_bytes(content(*rest, rng))
-    return partial(look, str(path))
-
-
-def _damaged(kind: str, damage: Any, rng: Random) -> bytes:
-    return damage(sound(kind), rng)

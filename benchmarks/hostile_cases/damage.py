@@ -5,9 +5,13 @@ import json
 import math
 import shutil
 import tempfile
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from pathlib import Path
 from random import Random
 from typing import Any
+
+from . import Case, Try
 
 DEEP = 10**5
 
@@ -80,3 +84,45 @@ def strange_texts() -> dict[str, bytes]:
         "half": b'{"a": [1, 2',
         "HTML": b"<html><body>not found</body></html>",
     }
+
+
+def written(
+    look: Callable[[str], Any], name: str, content: Callable[..., bytes], *arguments: Any
+) -> Try:
+    """Look at a file of what `content` makes of arguments and chances; a folder, too, is given."""
+    *rest, folder, rng = arguments
+    path = Path(folder) / name
+    path.write_bytes(content(*rest, rng))
+    return partial(look, str(path))
+
+
+def damaged_cases(
+    look: Callable[[str], Any],
+    name: str,
+    kinds: Iterable[str],
+    sound: Callable[[str], bytes],
+    flips: int,
+    cuts: int,
+) -> list[Case]:
+    """Whole files of each kind with bits flipped, and cut, so many times; and one that is missing.
+
+    Args:
+        look: what is tried, with the file's path.
+        name: of the file.
+        kinds: of files.
+        sound: a whole one of a kind.
+        flips: with bits flipped, of each kind.
+        cuts: the same, cut.
+    """
+
+    def damaged(kind: str, damage: Callable[[bytes, Random], bytes], rng: Random) -> bytes:
+        return damage(sound(kind), rng)
+
+    found = [
+        Case(f"{kind}: {what}, {number}", partial(written, look, name, damaged, kind, damage))
+        for kind in kinds
+        for what, damage, count in (("bits flipped", flipped, flips), ("cut", cut, cuts))
+        for number in range(count)
+    ]
+    missing = Case("nothing there", lambda folder, rng: partial(look, str(folder / name)))
+    return [*found, missing]

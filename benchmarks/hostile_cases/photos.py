@@ -16,7 +16,7 @@ from kd_landmarks import FaceLandmarkPipeline
 from kd_landmarks.synthetic import generate_face
 
 from . import Case, Try
-from .damage import cut, flipped
+from .damage import damaged_cases, written
 
 READ = ("JPEG", "MPO", "PNG", "WEBP", "AVIF", "TIFF", "BMP", "GIF", "PPM")
 OTHER = ("EPS", "PDF", "JPEG2000", "ICNS", "ICO", "TGA", "PCX", "SGI", "DDS", "IM", "MSP")
@@ -57,14 +57,12 @@ def sound(kind: str, mode: str = "RGB", **options: Any) -> bytes:
     return file.getvalue()
 
 
+_written = partial(written, look, "photo.jpg")
+
+
 def cases() -> list[Case]:
     """All of them."""
-    found = [
-        Case(f"{kind}: {what}, {number}", partial(_written, _damaged, kind, damage))
-        for kind in READ
-        for what, damage, count in (("bits flipped", flipped, 12), ("cut", cut, 6))
-        for number in range(count)
-    ]
+    found = damaged_cases(look, "photo.jpg", READ, sound, flips=12, cuts=6)
     for kind in OTHER:
         found.append(Case(f"{kind}, called .jpg", partial(_written, _other, kind)))
     for name, content in {**_headers(), **_plain()}.items():
@@ -88,23 +86,11 @@ def cases() -> list[Case]:
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
         found.append(Case(f"{kind} of 500 pictures", partial(_written, _animated, kind)))
     found.append(Case("a folder", _folder))
-    found.append(Case("nothing there", lambda folder, rng: partial(look, str(folder / "x.jpg"))))
     return found
-
-
-def _written(content: Any, *arguments: Any) -> Try:
-    *rest, folder, rng = arguments
-    path = Path(folder) / "photo.jpg"
-    path.write_bytes(content(*rest, rng))
-    return partial(look, str(path))
 
 
 def _folder(folder: Path, rng: Random) -> Try:
     return partial(look, str(folder))
-
-
-def _damaged(kind: str, damage: Any, rng: Random) -> bytes:
-    return damage(sound(kind), rng)
 
 
 def _other(kind: str, rng: Random) -> bytes:

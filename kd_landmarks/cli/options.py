@@ -1,7 +1,7 @@
 """Options that several commands have."""
 
 import math
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +11,10 @@ def finite(value: float | None) -> float | None:
     if value is not None and not math.isfinite(value):
         raise typer.BadParameter(f"{value} is not a finite number.")
     return value
+
+
+def _from_0_to_1(text: str) -> Any:
+    return typer.Option(min=0, max=1, callback=finite, help=text)
 
 
 def not_empty(value: str | None) -> str | None:
@@ -27,23 +31,9 @@ Model = Annotated[
         help="Checkpoint folder or Hub id. Default: the package's own detector.",
     ),
 ]
-MinScore = Annotated[
-    float,
-    typer.Option(
-        min=0,
-        max=1,
-        callback=finite,
-        help="Least score of the face detector; lower finds more.",
-    ),
-]
+MinScore = Annotated[float, _from_0_to_1("Least score of the face detector; lower finds more.")]
 MinConfidence = Annotated[
-    float,
-    typer.Option(
-        min=0,
-        max=1,
-        callback=finite,
-        help="Found faces of less confidence are left out: 0 keeps all.",
-    ),
+    float, _from_0_to_1("Found faces of less confidence are left out: 0 keeps all.")
 ]
 Measures = Annotated[
     bool,

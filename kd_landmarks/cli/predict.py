@@ -49,7 +49,7 @@ def predict(
             min=1,
             callback=finite,
             help="Longer side in pixels of the smallest faces to look for everywhere. Takes time. "
-            "Default: 8 % of the photo, and smaller ones where there is a hint of them.",
+            "Default: 10 % of the photo, and smaller ones where there is a hint of them.",
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 8,

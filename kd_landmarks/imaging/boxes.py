@@ -63,7 +63,12 @@ def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:
 
     Rolls are left out.
     """
+    shared, areas, area = shared_areas(boxes, box)
+    return shared / (areas + area - shared)
+
+
+def shared_areas(boxes: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, np.ndarray, float]:
+    """What each of the boxes (faces, 4 or more) shares with one box, its area, and the one's."""
     low, high = np.maximum(boxes[:, :2], box[:2]), np.minimum(boxes[:, 2:4], box[2:4])
-    shared = (high - low).clip(0).prod(1)
-    areas = (boxes[:, 2:4] - boxes[:, :2]).prod(1) + (box[2:4] - box[:2]).prod()
-    return shared / (areas - shared)
+    areas = (boxes[:, 2:4] - boxes[:, :2]).prod(1)
+    return (high - low).clip(0).prod(1), areas, (box[2:4] - box[:2]).prod()

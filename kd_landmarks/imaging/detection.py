@@ -31,8 +31,9 @@ larger photos shrunk to that many pixels or less.
 class YuNet:
     """The package's face detector: small and quick.
 
-    Faces of 8 % of the photo's longer side are found at once, and smaller ones, down to 1 %, where
-    there is a hint of them. Turned faces are looked for where no upright one is found.
+    Faces of 10 % of the photo's longer side are found at once, and smaller ones, down to 1 %, where
+    there is a hint of them. Turned ones, of 8 % or more, are looked for where no upright one is
+    sure.
 
     Args:
         min_score: from 0 to 1; lower finds more faces, and more false ones.

@@ -16,6 +16,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from .boxes import shared_areas
+
 # The longer sides of the smallest and of the finest picture; each is twice the one before.
 LEVELS = (128, 1280)
 SMALLEST_SIDE = 64
@@ -152,10 +154,8 @@ def _one_each(found: np.ndarray, least: float = SAME_FACE) -> np.ndarray:
 
 def _same(found: np.ndarray, box: np.ndarray, least: float = SAME_FACE) -> np.ndarray:
     """Of each found box (faces, columns), whether it is another one's face."""
-    low, high = np.maximum(found[:, :2], box[:2]), np.minimum(found[:, 2:4], box[2:4])
-    shared = (high - low).clip(0).prod(1)
-    areas = (found[:, 2:4] - found[:, :2]).prod(1), (box[2:4] - box[:2]).prod()
-    return shared > least * np.minimum(*areas)
+    shared, areas, area = shared_areas(found, box)
+    return shared > least * np.minimum(areas, area)
 
 
 def _turned_faces(photo: np.ndarray, scale: float, min_score: float) -> np.ndarray:

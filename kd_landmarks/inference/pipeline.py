@@ -90,7 +90,7 @@ class FaceLandmarkPipeline:
                 `kd_landmarks.imaging.detection.YuNet()`. Any callable will do, see `FaceDetector`
                 there.
             smallest_face: longer side in pixels of the smallest faces that YuNet looks for
-                everywhere in the photo, which costs time; None for those of 8 % of the photo's
+                everywhere in the photo, which costs time; None for those of 10 % of the photo's
                 longer side, and for smaller ones where there is a hint of them.
             min_confidence: found faces of less `face_confidence` are left out, 0 to 1; faces in
                 given boxes are all answered.
