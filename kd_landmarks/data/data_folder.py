@@ -14,7 +14,7 @@ from huggingface_hub import constants
 from huggingface_hub.file_download import repo_folder_name
 
 from ..errors import KDLandmarksError, shown
-from ..utils.file_names import named_path, told_name
+from ..utils.file_names import name_as_text, path_from_text
 
 LONGEST_PATH = 4096
 """Characters; Linux opens no longer ones."""
@@ -29,7 +29,7 @@ class DataFolder:
     Attributes:
         path: the folder, from which relative paths start.
         allow_outside: take files outside of it too.
-        listed: the names are those of a search in the folder, spelled by `file_names.told_name`.
+        listed: the names are those of a search in the folder, spelled by `file_names.name_as_text`.
         hub: of a data set on the Hub, its id: `path` is its folder in the Hub's cache, and what a
             row names elsewhere is refused in any case.
     """
@@ -71,7 +71,7 @@ class DataFolder:
             KDLandmarksError: it is not such a file, or lies outside; the message names no row.
         """
         if self.listed:
-            name = named_path(name)
+            name = path_from_text(name)
         else:
             self._check_text(name, kind)
         if len(name) > LONGEST_PATH or "\0" in name:
@@ -100,7 +100,7 @@ class DataFolder:
         except UnicodeEncodeError:
             told = shown(name)  # of what is no file's name anywhere
             with suppress(UnicodeEncodeError):
-                told = told_name(name)
+                told = name_as_text(name)
             raise KDLandmarksError(
                 f"the path of the {kind} is {told}, which is not UTF-8: rename the file"
             ) from None

@@ -13,7 +13,7 @@ from datasets import Dataset, IterableDataset
 
 from ..errors import KDLandmarksError, reason, shown
 from ..imaging.photo_folders import photo_files
-from ..utils.file_names import told_name
+from ..utils.file_names import name_as_text
 from .data_folder import DataFolder
 from .parquet import clear_errors, holds_parquet, open_stored
 from .parquet_columns import check_columns, holds_files
@@ -96,8 +96,8 @@ def _listed(path: Path, split: str, allow_outside: bool) -> tuple[Dataset, DataF
     files = [file for one in part for file in files[one.from_ : one.to]]
     rows = rows_with_photos(
         {
-            "image": [told_name(file.absolute()) for file in files],
-            PATH: [told_name(file.relative_to(path)) for file in files],
+            "image": [name_as_text(file.absolute()) for file in files],
+            PATH: [name_as_text(file.relative_to(path)) for file in files],
         },
         datasets.Features({"image": datasets.Image(), PATH: datasets.Value("string")}),
     )

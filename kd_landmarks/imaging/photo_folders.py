@@ -38,11 +38,11 @@ def photo_files(folder: Path) -> list[Path]:
     if passed:
         names = ", ".join(str(file.relative_to(folder)) for file in passed[:_NAMED])
         names += ", …" if len(passed) > _NAMED else ""
-        told = KDLandmarksError(  # which makes it a line that a terminal can bear
+        notice = KDLandmarksError(  # which keeps it to one printable line
             f"{counted(len(passed), 'picture')} in {folder} passed over, of formats that are not "
             f"read: {names}. Convert them to JPEG or PNG"
         )
-        logger.warning("%s", told)
+        logger.warning("%s", notice)
     return photos
 
 
@@ -61,8 +61,8 @@ def _files(folder: Path) -> Iterator[Path]:
             with os.scandir(place) as entries:
                 inside = sorted(entries, key=lambda entry: entry.name, reverse=True)
         except OSError as error:
-            told = KDLandmarksError(f"cannot read {place}: {error.strerror or error}; left out")
-            logger.warning("%s", told)
+            notice = KDLandmarksError(f"cannot read {place}: {error.strerror or error}; left out")
+            logger.warning("%s", notice)
             continue
         for entry in inside:
             if entry.name.startswith(".") or entry.name == _NOTES:

@@ -8,7 +8,7 @@ from typing import Any, TextIO
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
-from ..utils.file_names import told_name
+from ..utils.file_names import name_as_text
 from .pipeline import FaceLandmarkPipeline
 from .results import Faces, table_cells, table_columns
 
@@ -63,7 +63,7 @@ class PredictionWriter:
     of each landmark by its name; photos without faces have none. COCO's key points are those of a
     `person_keypoints` file, of one category `face`; pixels count from the corner there, and photos
     that failed are left out. Names of files that are not UTF-8 are spelled as
-    `utils.file_names.told_name` says.
+    `utils.file_names.name_as_text` says.
 
     Args:
         stream: to write to.
@@ -90,7 +90,7 @@ class PredictionWriter:
 
     def write(self, photo: str, found: Faces | KDLandmarksError) -> None:
         """Append a photo's faces, or its error."""
-        photo = told_name(photo)
+        photo = name_as_text(photo)
         if self._kind == ".jsonl":
             told = (
                 {"error": str(found)}

@@ -34,18 +34,18 @@ def usable_cache() -> None:
     if token.is_file():
         os.environ.setdefault("HF_TOKEN_PATH", str(token))
     os.environ["HF_HOME"] = folder
-    told = KDLandmarksError(
+    notice = KDLandmarksError(
         f"the cache {home} cannot be written: {folder} stands in for it until the end. Set HF_HOME "
         "to a folder that is to be kept"
     )
-    logger.warning("%s", told)
+    logger.warning("%s", notice)
 
 
 def _home() -> Path:
     """As huggingface_hub finds it."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    told = os.environ.get("HF_HOME") or os.path.join(base, "huggingface")
-    return Path(os.path.expandvars(os.path.expanduser(told)))
+    named = os.environ.get("HF_HOME") or os.path.join(base, "huggingface")
+    return Path(os.path.expandvars(os.path.expanduser(named)))
 
 
 def _writable(folder: Path) -> bool:

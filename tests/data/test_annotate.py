@@ -22,7 +22,7 @@ from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
-from kd_landmarks.utils.file_names import named_path
+from kd_landmarks.utils.file_names import path_from_text
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -188,7 +188,7 @@ def test_a_folders_rows_say_which_photo_they_are(model, data, tmp_path):
     (folder / "._a.png").write_bytes(b"none")
     done = here(model, folder, tmp_path / "out")
     assert done.exit_code == 0, done.output
-    found = {named_path(row["image_path"]): row for row in told(tmp_path / "out")}
+    found = {path_from_text(row["image_path"]): row for row in told(tmp_path / "out")}
     assert found.keys() == set(names)
     assert sorted(row["image_row"] for row in found.values()) == list(range(5))
     assert {len(row["faces"]) for row in found.values()} == {1}

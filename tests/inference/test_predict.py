@@ -17,7 +17,7 @@ from kd_landmarks.imaging.output import save_drawing
 from kd_landmarks.inference.folders import drawn_names, find_photos
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
-from kd_landmarks.utils.file_names import named_path
+from kd_landmarks.utils.file_names import path_from_text
 
 SCHEME = get_scheme("ibug68")
 
@@ -163,4 +163,4 @@ def test_names_that_are_not_utf8_are_told_without_loss(photos, model, tmp_path):
             found = json.loads(text)
             told = found["image"] if kind == "jsonl" else found["images"][0]["file_name"]
         assert told == str(photos / r"caf\xe9.png")
-        assert named_path(told) == str(photos / name)
+        assert path_from_text(told) == str(photos / name)

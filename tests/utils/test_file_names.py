@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from kd_landmarks.utils.file_names import named_path, told_name
+from kd_landmarks.utils.file_names import name_as_text, path_from_text
 
 NAMES = [
     *(b"a.jpg", "é/ö.jpg".encode(), b"caf\xe9.jpg", b"caf\\xe9.jpg", b"caf\\\\xe9.jpg"),
@@ -15,16 +15,16 @@ NAMES = [
 @pytest.mark.parametrize("name", NAMES)
 def test_every_name_comes_back_and_is_utf8(name):
     path = os.fsdecode(name)
-    told = told_name(path)
+    told = name_as_text(path)
     told.encode()
-    assert named_path(told) == path
+    assert path_from_text(told) == path
 
 
 def test_no_two_names_are_told_alike():
-    assert len({told_name(os.fsdecode(name)) for name in NAMES}) == len(NAMES)
+    assert len({name_as_text(os.fsdecode(name)) for name in NAMES}) == len(NAMES)
 
 
 def test_usual_names_are_themselves():
     for name in ("a.jpg", "é/ö.jpg", r"back\slash.jpg"):
-        assert told_name(name) == name
-    assert told_name(os.fsdecode(b"caf\xe9.jpg")) == r"caf\xe9.jpg"
+        assert name_as_text(name) == name
+    assert name_as_text(os.fsdecode(b"caf\xe9.jpg")) == r"caf\xe9.jpg"
