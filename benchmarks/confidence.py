@@ -5,7 +5,9 @@
 On 300W common and on the 106 WFLW faces: how often points are right at each level of confidence,
 how well the order of faces and of points by confidence is their order by error (Spearman), and the
 error of the surest part of the faces, which is what remains when a program throws the others away
-(risk against coverage). Then crops without a face: beside those of 300W common, and of noise. Draws
+(risk against coverage). Then crops without a face: beside those of 300W common, and of noise. Last
+what `min_confidence` costs: the share of such crops, and of four kinds of faces, that the pipeline
+leaves out by default, of faces given by their boxes (wild ones: YuNet's). Draws
 benchmarks/results/confidence.png.
 """
 
@@ -24,9 +26,11 @@ from scipy.stats import spearmanr
 from kd_landmarks import FaceLandmarkPipeline, default_checkpoint, load_rows
 from kd_landmarks.data.columns import box_array, longer_sides, point_array
 from kd_landmarks.data.photos import Photos
+from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.evaluation.calibrate import scores_and_errors
 from kd_landmarks.imaging.boxes import overlaps
-from kd_landmarks.inference.confidence import Calibration
+from kd_landmarks.imaging.detection import points_boxes
+from kd_landmarks.inference.confidence import MIN_CONFIDENCE, Calibration
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 
@@ -78,6 +82,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
             "crops": len(sure),
             "median": float(np.median(sure)),
             "quantile_95": float(np.quantile(sure, 0.95)),
+            "left_out": float(np.mean(np.array(sure) < MIN_CONFIDENCE)),
         }
     faces = np.array(measured["300W common"].pop("face_confidence"))
     measured["WFLW, 106 faces"].pop("face_confidence")
@@ -88,8 +93,32 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     for name in empty:
         found = measured[name]
         print(f"{name}: median {found['median']:.2f}, 5 % above {found['quantile_95']:.2f}")
+    aflw = load_rows(data / "aflw68/train.jsonl", None, scheme=SCHEME)
+    wild = load_unlabeled(data / "unlabelled/faces.jsonl")
+    measured["left out"] = {
+        name: left_out(detect, rows, boxes)
+        for name, rows, boxes in (
+            ("300W common", common, box_array(common)),
+            ("WFLW, 106 faces", wflw, box_array(wflw)),
+            ("AFLW", aflw, box_array(aflw)),
+            ("wild faces", wild, points_boxes(np.pad(box_array(wild), ((0, 0), (0, 1))))),
+        )
+    }
+    shares = measured["left out"] | {name: measured[name]["left_out"] for name in empty}
+    print(f"\nBelow {MIN_CONFIDENCE:g}, and so left out:\n")
+    print_table(("", "share"), [(name, f"{share:.1%}") for name, share in shares.items()])
     print(record("confidence", measured, SEED))
     draw(measured)
+
+
+def left_out(detect: FaceLandmarkPipeline, rows: Dataset, boxes: NDArray[np.float64]) -> float:
+    """The share of faces of less confidence than the pipeline's default asks for."""
+    photos = Photos(rows)
+    sure = [
+        detect(photos.open(index), boxes=box)[0]["face_confidence"]
+        for index, box in enumerate(boxes)
+    ]
+    return float(np.mean(np.array(sure) < MIN_CONFIDENCE))
 
 
 def on_faces(
