@@ -54,7 +54,7 @@ if sys.argv[1] == "kept":
     keep_freed_memory()
 torch.zeros(1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(20):
+for _ in range(40):
     torch.ones(2**24)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -62,10 +62,9 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="a setting of glibc")
 def test_tensors_of_the_size_of_freed_ones_get_their_memory():
-    pages = 2**26 // os.sysconf("SC_PAGE_SIZE")  # of one tensor
-    # Where the system places a process at random, its heap may have no room to grow: a few tries.
-    assert min(page_faults("kept") for _ in range(3)) < 4 * pages
-    assert page_faults("given back") > 10 * pages
+    # The heap may have no room to grow where the system placed it, and starts again elsewhere: then
+    # the first few tensors of the forty are cleared too.
+    assert page_faults("kept") < page_faults("given back") / 2
 
 
 def page_faults(way):
