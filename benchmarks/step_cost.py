@@ -72,7 +72,7 @@ def main(
     accelerator = Accelerator(cpu=True)
     teacher_settings = student.model_copy(update={"backbone": "tf_efficientnet_lite2"})
     teachers = {
-        name: FrozenTeacher(*_network(teacher_settings), accelerator) for name in TEACHER_COLUMNS
+        name: [FrozenTeacher(*_network(teacher_settings), accelerator)] for name in TEACHER_COLUMNS
     }
     steps = {
         "no teachers": plain_step(student),

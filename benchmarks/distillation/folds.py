@@ -52,7 +52,7 @@ def main(
         store(validation, folder / "data/test.parquet")
         places = train_teachers(folder, weights)
         teachers = {
-            name: FrozenTeacher(*load_detector(place), accelerator)
+            name: [FrozenTeacher(*load_detector(place), accelerator)]
             for name, place in places.items()
         }
         told.append(precompute_targets(asked, teachers, SCHEME))

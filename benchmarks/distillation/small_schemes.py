@@ -28,7 +28,7 @@ from training import REPOSITORY, finish  # noqa: E402
 
 from kd_landmarks import default_checkpoint, load_rows  # noqa: E402
 from kd_landmarks.data.columns import point_array  # noqa: E402
-from kd_landmarks.data.rows import photo_id  # noqa: E402
+from kd_landmarks.data.photo_names import photo_id  # noqa: E402
 from kd_landmarks.evaluation.metrics import nme  # noqa: E402
 from kd_landmarks.evaluation.predictions import predict_rows  # noqa: E402
 from kd_landmarks.models.loading import load_detector  # noqa: E402

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,15 +62,34 @@ def text_problem(value: Any) -> str | None:
     return None
 
 
-def points_problem(points: Any, num_landmarks: int) -> str | None:
-    """What keeps an array-like from being `num_landmarks` finite points x, y; or None."""
+def with_gaps(points: Any, visible: np.ndarray | None) -> Any:
+    """Points with NaN for landmarks that are not there: null, or -1 in `visible` (N,)."""
+    if isinstance(points, list | tuple):
+        gap = (math.nan, math.nan)
+        points = [gap if point is None or point == [None, None] else point for point in points]
+    if visible is None or (visible >= 0).all():
+        return points
+    array = floats(points)
+    if array is None or array.shape != (len(visible), 2):
+        return points  # as they are: `points_problem` says what is wrong with them
+    return np.where(visible[:, None] < 0, math.nan, array)
+
+
+def points_problem(points: Any, num_landmarks: int, gaps: bool = False) -> str | None:
+    """What keeps an array-like from being `num_landmarks` finite points x, y; or None.
+
+    With `gaps`, some may be NaN in both coordinates, but not all.
+    """
     array = floats(points)
     if array is None:
         return f"not {num_landmarks} points x, y but {shown(points)}"
     if array.shape != (num_landmarks, 2):
         return f"of shape {array.shape}, but the scheme has {num_landmarks} points x, y"
     # Beyond float32, in which rows store them, is as good as infinite.
-    bad = np.flatnonzero(~(np.abs(array) <= np.finfo(np.float32).max).all(axis=1))
+    good = (np.abs(array) <= np.finfo(np.float32).max).all(axis=1)
+    if gaps and good.any():
+        good |= np.isnan(array).all(axis=1)
+    bad = np.flatnonzero(~good)
     return f"not finite: point {bad[0]} is {array[bad[0]].tolist()}" if bad.size else None
 
 
@@ -84,6 +104,7 @@ def box_problem(box: Any, points: np.ndarray) -> str | None:
         return problem
     corners = np.asarray(box, np.float64)
     size = corners[2:] - corners[:2]
+    points = points[~np.isnan(points).any(axis=1)]
     outside = np.maximum(corners[:2] - points, points - corners[2:]).max(axis=1)
     worst = int(outside.argmax())
     if outside[worst] > size.max():

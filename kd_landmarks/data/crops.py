@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from datasets import Dataset as Rows
+from datasets import List, Value
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -186,6 +187,14 @@ def typical_pixels(rows: Rows, description: Description, count: int) -> np.ndarr
     chosen = rows.select(evenly_spaced(len(rows), count))
     faces = FaceCrops(chosen, description.image_size, description.crop_margin, keep=False)
     return description.normalize(np.stack([face["image"].numpy() for face in faces]))  # type: ignore[union-attr]
+
+
+def with_weights(rows: Rows, weights: np.ndarray) -> Rows:
+    """Rows with how much each landmark counts, (rows, N) of 0 or more, as a column."""
+    if WEIGHTS in rows.column_names:
+        rows = rows.remove_columns(WEIGHTS)
+    kind = List(Value("float32"), length=weights.shape[1])
+    return rows.add_column(WEIGHTS, weights.astype(np.float32).tolist(), feature=kind)
 
 
 def crop_squares(rows: Rows, margin: float) -> list[Square]:

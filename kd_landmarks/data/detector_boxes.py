@@ -59,6 +59,8 @@ def with_detected_boxes(
 def with_upright_boxes(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
     """Faces with the boxes that hold them upright: tight around their landmarks, with their roll.
 
+    A face without eye corners or lips keeps its tight box as it stands.
+
     Args:
         rows: in the row format.
         scheme: of their landmarks.
@@ -66,15 +68,15 @@ def with_upright_boxes(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
     Raises:
         KDLandmarksError: for a scheme that does not say how a face is turned.
     """
+    if face_roll(np.zeros((scheme.num_landmarks, 2)), scheme) is None:
+        raise KDLandmarksError(
+            f"scheme {scheme.name} has no outline outer_lips, which tells how a face is "
+            "turned: give another box"
+        )
     boxes = []
     for points in point_array(rows, "landmarks"):
-        roll = face_roll(points, scheme)
-        if roll is None:
-            raise KDLandmarksError(
-                f"scheme {scheme.name} has no outline outer_lips, which tells how a face is "
-                "turned: give another box"
-            )
-        boxes.append(upright_box(points, roll).tolist())
+        there = points[~np.isnan(points).any(axis=1)]
+        boxes.append(upright_box(there, face_roll(points, scheme) or 0.0).tolist())
     return _with_boxes(rows, boxes)
 
 

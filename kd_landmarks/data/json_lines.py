@@ -2,9 +2,10 @@
 
 Fields of a line: `image`, a path relative to the file's own folder; `landmarks`, N pairs x, y in
 pixels of the image (or `landmarks_68`, `landmarks_98`, …, chosen by the scheme's N); null for a
-face without these labels. Where there are any: a box x0, y0, x1, y1 as `detector_box`, `face_box`
-or `box` (the first of these that stands), `visible`, `subset`, `photo` (where several files show
-one), `split`, and `attributes`, a mapping of whole numbers.
+landmark that is not there, or for a face without these labels. Where there are any: a box x0, y0,
+x1, y1 as `detector_box`, `face_box` or `box` (the first of these that stands), `visible` (for each
+landmark 1, 0 where it is covered, or -1 where it is not there), `subset`, `photo` (where several
+files show one), `split`, and `attributes`, a mapping of whole numbers.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
 from ..utils.parsing import parse_json
 from .data_folder import DataFolder
-from .rows import RawRow, photo_id
+from .photo_names import photo_id
+from .rows import RawRow
 from .splits import chosen_split
 from .text_lines import text_lines
 
@@ -75,14 +77,20 @@ def read_unlabeled_lines(
     """The faces of a `.jsonl` file, or of a folder's, whatever landmarks they have.
 
     Yields:
-        `image`, `box` (None where the line has none), `photo` and `source`.
+        `image`, `box` and `points5` (None where the line has none), `photo` and `source`.
 
     Raises:
         KDLandmarksError: as `read_json_lines`.
     """
     folder = _pictures(path, allow_outside)
     for source, line in _lines_of_split(path, split):
-        yield line if isinstance(line, KDLandmarksError) else _face(line, source, folder)
+        if isinstance(line, KDLandmarksError):
+            yield line
+            continue
+        face = _face(line, source, folder)
+        if not isinstance(face, KDLandmarksError):
+            face = {**face, "points5": line.get("points5")}
+        yield face
 
 
 def splits_of_lines(file: Path) -> list[str]:

@@ -25,7 +25,8 @@ from ..schemes import LandmarkScheme
 from ..utils.parsing import read_text
 from .cofw import COFW_SUFFIXES, cofw_faces
 from .data_folder import DataFolder
-from .rows import RawRow, photo_id
+from .photo_names import photo_id
+from .rows import RawRow
 from .splits import chosen_split
 from .text_lines import text_lines
 

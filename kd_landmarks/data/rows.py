@@ -5,24 +5,22 @@ Columns of a row (`row_features`):
 - `image`: the photo, a file by its path or bytes; decoded only when it is read. Landmarks refer to
   the stored pixels, before any EXIF rotation, as those of the official data sets do.
 - `landmarks`: (N, 2) float32, x then y in pixels of the photo, pixel centers at whole numbers; may
-  lie outside the photo.
+  lie outside the photo. NaN is a landmark that is not there: it is no part of box, loss or metrics.
 - `box`: x0, y0, x1, y1 of the face, float32, the same pixels.
 - `scheme`: name of the landmark scheme.
 - `subset`: part of the data set ("afw", …) or "".
 - `photo`: which photo the face is in; faces of one photo share it (`photo_id`).
 - `source`: where the row was read ("train.jsonl:17"); errors name it.
-- where the data have them: `visible` (N of 0 or 1), integer attributes ("pose", …), and targets
+- where the data have them: `visible` (N of 1, 0 where it is covered, or -1 where it is not there),
+  integer attributes ("pose", …), and targets
   shaped like `landmarks`: `soft_landmarks`, `tough_landmarks`, `tolerant_landmarks`.
 """
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
-from pathlib import Path
 from typing import Any
 
 import datasets
@@ -31,7 +29,14 @@ import numpy as np
 from ..errors import KDLandmarksError, shown
 from ..imaging.boxes import tight_box
 from ..schemes import LandmarkScheme
-from .bad_rows import BadRows, box_problem, image_problem, points_problem, text_problem
+from .bad_rows import (
+    BadRows,
+    box_problem,
+    image_problem,
+    points_problem,
+    text_problem,
+    with_gaps,
+)
 from .photos import Photos, rows_with_photos
 
 BOXES = ("gt", "dataset")
@@ -47,20 +52,6 @@ RawRow = Mapping[str, Any] | KDLandmarksError
 """What a reader yields per face: a mapping of `image` (path, or {"bytes", "path"}), `landmarks`,
 `photo`, `source`, and where there are any `box`, `subset`, `scheme`, `visible`, `attributes` (a
 mapping) and targets; or, for a row that it could not read, the error that names it."""
-
-# How public data sets name several faces of a photo, by their subset. Flickr's number of the photo
-# and the face's behind it ("1051618982_1"); iBUG's "image_003_1" and "image_092 _01".
-_FLICKR = re.compile(r"(?P<photo>\d{6,})_\d{1,2}")
-_FACE_OF_PHOTO = {
-    "afw": _FLICKR,
-    "helen": _FLICKR,
-    "ibug": re.compile(r"(?P<photo>image_\d+) ?_\d{1,2}"),
-}
-# A photo of WIDER FACE, from which WFLW's are, and a face of it: "12--Group__12_Group_Group_12_187"
-# and "__0". The event's number stands at both ends: nobody else's name looks like it by chance.
-_FACE_OF_WIDER = re.compile(r"(?P<photo>(\d{1,2})--[^/]+?__\2_.+_\d+)__\d{1,3}")
-# Subsets whose names do not tell faces of a photo apart: LFPW's "image_0001", WFLW's own photos.
-_WHOLE_PHOTOS = ("lfpw", "wflw")
 
 
 def row_features(
@@ -87,34 +78,10 @@ def row_features(
         **dict.fromkeys(("scheme", "subset", "photo", "source"), text),
     }
     if visible:
-        features["visible"] = datasets.List(datasets.Value("uint8"), length=scheme.num_landmarks)
+        features["visible"] = datasets.List(datasets.Value("int8"), length=scheme.num_landmarks)
     features |= {name: datasets.Value("int64") for name in attributes}
     features |= dict.fromkeys(targets, points)
     return datasets.Features(features)
-
-
-def photo_id(path: str | Path, subset: str | None = None) -> str:
-    """Which photo a file shows a face of: faces of one photo agree in it, different photos never.
-
-    Only where a name is known to be a public data set's is the number of the face within its photo
-    taken off (and the suffix): by the subset afw, helen, lfpw, ibug or wflw, or by the name itself
-    for WIDER FACE's. Whatever else names look like, `20240101_01.jpg` and `20240101_02.jpg` are two
-    photos. Rows of files that share a photo may say so by their own `photo`.
-
-    Args:
-        path: of the picture, or of its annotation.
-        subset: the public data set that the row says it is from, in either case; None or another
-            name for data of unknown origin.
-    """
-    path = Path(os.path.normpath(path))
-    known = (subset or "").lower()
-    pattern = _FACE_OF_PHOTO.get(known, _FACE_OF_WIDER)
-    match = pattern.fullmatch(path.stem)
-    if match:
-        path = path.with_name(match["photo"])
-    elif known in (*_FACE_OF_PHOTO, *_WHOLE_PHOTOS):
-        path = path.with_suffix("")
-    return path.as_posix()
 
 
 def build_rows(
@@ -180,12 +147,25 @@ def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[
     if found != scheme.name:
         raise KDLandmarksError(f"{source}: the scheme is {shown(found)}, not {scheme.name!r}")
     cells: dict[str, Any] = {"image": row.get("image"), "scheme": scheme.name, "source": source}
+    visible = row.get("visible")
+    if visible is not None:
+        flags = list(visible) if isinstance(visible, Sequence | np.ndarray) else []
+        if len(flags) != scheme.num_landmarks or not all(flag in (-1, 0, 1) for flag in flags):
+            raise KDLandmarksError(
+                f"{source}: visible is {shown(visible)}: give {scheme.num_landmarks} times 1 "
+                "(seen), 0 (covered) or -1 (not there)"
+            )
+        cells["visible"] = np.array(flags, np.int8)
     for name in ("landmarks", *TARGETS):
-        if name == "landmarks" or row.get(name) is not None:
-            problem = points_problem(row[name], scheme.num_landmarks)
-            if problem:
-                raise KDLandmarksError(f"{source}: {name} are {problem}")
-            cells[name] = np.asarray(row[name], np.float32)
+        if name != "landmarks" and row.get(name) is None:
+            continue
+        points = row[name]
+        if name == "landmarks":
+            points = with_gaps(points, cells.get("visible"))
+        problem = points_problem(points, scheme.num_landmarks, gaps=name == "landmarks")
+        if problem:
+            raise KDLandmarksError(f"{source}: {name} are {problem}")
+        cells[name] = np.asarray(points, np.float32)
     if box == "dataset" and row.get("box") is None:
         raise KDLandmarksError(
             f"{source}: the row has no box of its own (box='dataset'): use box='gt'"
@@ -200,14 +180,6 @@ def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[
         problem = text_problem(cells[name])
         if problem:
             raise KDLandmarksError(f"{source}: {name} is {problem}")
-    visible = row.get("visible")
-    if visible is not None:
-        flags = list(visible) if isinstance(visible, Sequence | np.ndarray) else []
-        if len(flags) != scheme.num_landmarks or not all(flag in (0, 1) for flag in flags):
-            raise KDLandmarksError(
-                f"{source}: visible is {shown(visible)}: give {scheme.num_landmarks} times 0 or 1"
-            )
-        cells["visible"] = np.array(flags, np.uint8)
     return cells | _attributes(row.get("attributes") or {}, source)
 
 
@@ -273,8 +245,9 @@ def check_rows(
     """Looks at every row of a data set before it is used, and decodes every picture once.
 
     A row is bad where its picture is missing or cannot be decoded to its end, its landmarks or
-    targets are not the scheme's number of finite points, its box has no positive and finite sides,
-    or a landmark lies further outside the box than the box's longer side.
+    targets are not the scheme's number of finite points (landmarks that are not there aside), its
+    box has no positive and finite sides, or a landmark lies further outside the box than the box's
+    longer side.
 
     Args:
         dataset: rows in the row format; may have further columns.

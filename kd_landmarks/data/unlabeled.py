@@ -17,7 +17,7 @@ from ..errors import KDLandmarksError, reason, shown
 from ..imaging.detection import YuNet, detect_faces
 from ..imaging.photo_folders import photo_files
 from ..imaging.pixels import as_rgb
-from .bad_rows import BadRows, corners_problem, image_problem, text_problem
+from .bad_rows import BadRows, corners_problem, image_problem, points_problem, text_problem
 from .data_folder import DataFolder
 from .json_lines import read_unlabeled_lines
 from .parquet import holds_parquet, load_stored
@@ -29,6 +29,7 @@ FEATURES = datasets.Features(
     {
         "image": datasets.Image(),
         "box": datasets.List(datasets.Value("float32"), length=4),
+        "points5": datasets.Array2D((5, 2), "float32"),
         "photo": datasets.Value("string"),
         "source": datasets.Value("string"),
     }
@@ -48,10 +49,14 @@ def load_unlabeled(
 ) -> datasets.Dataset:
     """Faces without landmarks: `image`, `box`, `photo` and `source`, one face a row.
 
+    And `points5`, (5, 2): eye centers, tip of the nose, corners of the mouth, the image's left
+    first, in pixels of the photo; NaN where the data do not have them.
+
     Args:
         source: a folder of photos (searched to any depth); a `.jsonl` file or a folder of them
-            with `image` and, where known, `box`, `detector_box` or `face_box`; Parquet or the id of
-            a data set on the Hub with `image` and, where known, `box`. Faces without a box are
+            with `image` and, where known, `box`, `detector_box` or `face_box`, and `points5`;
+            Parquet or the id of a data set on the Hub with `image` and, where known, `box` and
+            `points5`. Faces without a box are
             found by the package's face detector, all of a photo, which is turned as its EXIF data
             say.
         split: which part, as in `load_rows`.
@@ -89,7 +94,9 @@ def load_unlabeled(
         except ValueError as error:
             bad.add(str(error))
             continue
+        points5 = np.full((5, 2), np.nan) if row.get("points5") is None else row["points5"]
         known = {"image": stored, "photo": row["photo"], "source": row["source"]}
+        known["points5"] = np.asarray(points5, np.float32)
         faces += [{**known, "box": box.astype(np.float32)} for box in boxes]
     bad.close(len(faces))
     columns = {name: [face[name] for face in faces] for name in FEATURES}
@@ -102,6 +109,13 @@ def _problem(row: Mapping[str, Any], stored: Mapping[str, Any]) -> str | None:
         problem = text_problem(row[name])
         if problem:
             return f"{name} is {problem}"
+    points5 = row.get("points5")
+    if points5 is not None:
+        if row["box"] is None:
+            return "points5 without a box, which tells whose they are"
+        problem = points_problem(points5, 5)
+        if problem:
+            return f"points5 are {problem}"
     return image_problem(stored) or (None if row["box"] is None else corners_problem(row["box"]))
 
 
@@ -139,7 +153,7 @@ def _photos(data: DataFolder) -> Iterator[RawRow]:
 def _stored(stored: StoredRows, origin: str) -> Iterator[RawRow]:
     """The rows of a stored data set."""
     kinds = stored.rows.features
-    wanted = [name for name in ("box", "photo", "source") if name in kinds]
+    wanted = [name for name in ("box", "points5", "photo", "source") if name in kinds]
     wanted = ["image", *(name for name in wanted if not holds_files(kinds[name]))]
     number = 0
     try:
@@ -152,6 +166,7 @@ def _stored(stored: StoredRows, origin: str) -> Iterator[RawRow]:
             yield {
                 "image": row["image"],
                 "box": row.get("box"),
+                "points5": row.get("points5"),
                 "photo": row.get("photo") or source,
                 "source": source,
             }

@@ -39,7 +39,8 @@ def scores_and_errors(
         progress: show a progress bar on stderr.
 
     Returns:
-        Scores (rows, N) from 0 to 1, and errors (rows, N) in longer sides of the face box.
+        Scores (rows, N) from 0 to 1, and errors (rows, N) in longer sides of the face box; NaN for
+        landmarks that are not there.
 
     Raises:
         KDLandmarksError: for a head without maps, and a photo that cannot be decoded.
@@ -94,7 +95,8 @@ def fit_calibration(
 
     Args:
         scores: (faces, N) of the integral head, on faces that it was not trained on.
-        errors: (faces, N) distances from the ground truth, in longer sides of the face box.
+        errors: (faces, N) distances from the ground truth, in longer sides of the face box; NaN
+            for landmarks that are not there, from which nothing is learned.
         tolerance: how near a right point is.
 
     Raises:
@@ -102,27 +104,28 @@ def fit_calibration(
             wrong, or more spread does not mean more error, so that there is nothing to learn.
     """
     spread = log_spread(np.asarray(scores, dtype=np.float64))
-    right = np.asarray(errors, dtype=np.float64) <= tolerance
+    away = np.asarray(errors, dtype=np.float64)
+    there, right = ~np.isnan(away), away <= tolerance
     if spread.ndim != 2 or spread.shape != right.shape:
         raise KDLandmarksError(f"scores {spread.shape} and errors {right.shape} do not fit")
-    if right.all() or not right.any():
+    share = right[there].mean()
+    if share in (0, 1):
         raise KDLandmarksError(
-            f"{'all' if right.all() else 'none'} of the points are within {tolerance} box sides of "
+            f"{'all' if share else 'none'} of the points are within {tolerance} box sides of "
             "the truth: choose another tolerance"
         )
-    center, width = spread.mean(), max(spread.std(), 1e-9)
+    center, width = spread[there].mean(), max(spread[there].std(), 1e-9)
     z = (spread - center) / width
     count = z.shape[1]
-    prior = _PRIOR_FACES * right.mean() * (1 - right.mean())
-    common = np.log(right.mean() / (1 - right.mean()))
+    prior = _PRIOR_FACES * share * (1 - share)
+    common = np.log(share / (1 - share))
     # Parameters: an intercept for each landmark, then the slope.
     theta = np.append(np.full(count, common), -1.0)
     for _ in range(_ROUNDS):
         chance = sigmoid(theta[:count] + theta[count] * z)
-        weight = chance * (1 - chance)
-        gradient = np.append(
-            (chance - right).sum(0) + prior * (theta[:count] - common), ((chance - right) * z).sum()
-        )
+        weight = there * chance * (1 - chance)
+        over = there * (chance - right)
+        gradient = np.append(over.sum(0) + prior * (theta[:count] - common), (over * z).sum())
         curvature = np.diag(np.append(weight.sum(0) + prior, (weight * z**2).sum()))
         curvature[:count, count] = curvature[count, :count] = (weight * z).sum(0)
         step = np.linalg.solve(curvature, gradient)

@@ -262,6 +262,6 @@ def _check_truth(
     """Find what cannot be measured before the detector runs, and call it by its source."""
     for source, face in zip(sources, truth, strict=True):
         try:
-            nme(face[None], face[None], scheme, normalizer)
+            nme(np.nan_to_num(face)[None], face[None], scheme, normalizer)
         except KDLandmarksError as error:
             raise KDLandmarksError(f"{source}: {error}") from error

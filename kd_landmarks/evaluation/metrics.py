@@ -32,7 +32,12 @@ def _inter_pupil(targets: Array, scheme: LandmarkScheme) -> Array:
 
 
 def _box(targets: Array, scheme: LandmarkScheme) -> Array:
-    return np.sqrt(np.prod(np.ptp(targets, axis=1), axis=-1))
+    return np.sqrt(np.prod(_extent(targets), axis=-1))
+
+
+def _extent(targets: Array) -> Array:
+    """Width and height (B, 2) of the tight boxes of the points that are there."""
+    return np.nanmax(targets, axis=1) - np.nanmin(targets, axis=1)
 
 
 # Each gives one length per face from targets (B, N, 2) and the scheme.
@@ -59,7 +64,7 @@ def nme(
 
     Args:
         predictions: (B, N, 2) photo pixels, or (N, 2) of one face.
-        targets: The same.
+        targets: The same; NaN for landmarks that are not there, which are left out of the mean.
         scheme: The landmark scheme of the points, or its name.
         normalizer: The length, always of the targets:
             "inter_ocular": between the outer eye corners; today's usual one for 300W and WFLW.
@@ -74,7 +79,8 @@ def nme(
 
     Raises:
         KDLandmarksError: Shapes that do not fit, an unknown scheme or normalizer, or, naming the
-            face, a coordinate that is not finite or a normalising length of 0.
+            face, a coordinate that is not finite, a face without landmarks, or a normalising length
+            that is 0 or whose landmarks are not there.
     """
     one_of("normalizer", normalizer, NORMALIZERS)
     scheme = get_scheme(scheme)
@@ -86,21 +92,27 @@ def nme(
             f"predictions have shape {predicted.shape} and targets {truth.shape}: scheme "
             f"{scheme.name} needs (faces, {scheme.num_landmarks}, 2) of both"
         )
+    there: NDArray[np.bool_] = np.logical_not(np.isnan(truth).all(axis=-1))
     for name, points in (("prediction", predicted), ("target", truth)):
-        broken = np.flatnonzero(~np.isfinite(points).all(axis=(1, 2)))
+        broken = np.flatnonzero((there & ~np.isfinite(points).all(axis=-1)).any(axis=1))
         if broken.size:
             raise KDLandmarksError(f"the {name} of face {broken[0]} is not finite")
+    empty = np.flatnonzero(~there.any(axis=1))
+    if empty.size:
+        raise KDLandmarksError(f"none of the landmarks of face {empty[0]} is there: leave it out")
     if normalizer == "inter_ocular_stretched":
-        side = np.ptp(truth, axis=1, keepdims=True) + 2 * STRETCHED_CROP_MARGIN
+        side = _extent(truth)[:, None] + 2 * STRETCHED_CROP_MARGIN
         predicted, truth = predicted / side, truth / side
     length = NORMALIZERS[normalizer](truth, scheme)
-    degenerate = np.flatnonzero(length <= 0)
+    degenerate = np.flatnonzero(~(length > 0))
     if degenerate.size:
-        raise KDLandmarksError(
-            f"the normalizer {normalizer!r} of face {degenerate[0]} is 0: its target points "
-            "coincide; correct its labels or leave it out"
-        )
-    return 100 * np.linalg.norm(predicted - truth, axis=-1).mean(axis=-1) / length
+        face = degenerate[0]
+        what = "is 0: its target points coincide; correct its labels or leave it out"
+        if np.isnan(length[face]):
+            what = "needs landmarks that are not there: take 'box', or leave the face out"
+        raise KDLandmarksError(f"the normalizer {normalizer!r} of face {face} {what}")
+    away = np.linalg.norm(predicted - truth, axis=-1)
+    return 100 * np.nanmean(np.where(there, away, np.nan), axis=-1) / length
 
 
 def failure_rate(errors: ArrayLike, threshold: float) -> float:

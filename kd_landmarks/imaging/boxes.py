@@ -54,8 +54,11 @@ def face_boxes(boxes: Any, width: int, height: int) -> np.ndarray:
 
 
 def tight_box(landmarks: np.ndarray) -> np.ndarray:
-    """The box x0, y0, x1, y1 (4,) around landmarks (N, 2), from point to point, no margin."""
-    return np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+    """The box x0, y0, x1, y1 (4,) around landmarks (N, 2), from point to point, no margin.
+
+    Landmarks that are not there (NaN) are left out.
+    """
+    return np.concatenate([np.nanmin(landmarks, axis=0), np.nanmax(landmarks, axis=0)])
 
 
 def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
+from .boxes import tight_box
 from .pixels import Box, tiles
 
 Color = tuple[int, int, int]
@@ -40,7 +41,8 @@ def draw_landmarks(
         points: (N, 2) or (F, N, 2) pixels of the image, pixel centres at whole numbers; may lie
             outside.
         scheme: The landmark scheme of the points: its outlines are drawn.
-        reference: Second set of points like `points`, such as the ground truth, drawn below them.
+        reference: Second set of points like `points`, such as the ground truth, drawn below them;
+            NaN for landmarks that are not there.
         unsure: (N,) or (F, N) bool, the points that are drawn as open circles in `UNSURE_COLOR`.
         color: RGB of the points, 0 to 255.
         reference_color: RGB of the reference.
@@ -59,6 +61,8 @@ def draw_landmarks(
     size = (round(picture.width * scale), round(picture.height * scale))
     ratio = np.array(size) / picture.size
     faces = _faces(points, scheme)
+    if not np.isfinite(faces).all():
+        raise KDLandmarksError("points are not finite: leave such faces out")
     open_ = np.zeros(faces.shape[:2], bool) if unsure is None else np.asarray(unsure, bool)
     below = [] if reference is None else list(_faces(reference, scheme))
     sets = [
@@ -136,14 +140,12 @@ def _faces(points: ArrayLike, scheme: LandmarkScheme) -> NDArray[np.float64]:
             f"points have shape {array.shape}: scheme {scheme.name} needs "
             f"({scheme.num_landmarks}, 2) for one face or (faces, {scheme.num_landmarks}, 2)"
         )
-    if not np.isfinite(array).all():
-        raise KDLandmarksError("points are not finite: leave such faces out")
     return array.reshape(-1, *array.shape[-2:])
 
 
 def _reaches(points: NDArray[np.float64], piece: Box) -> bool:
     """Whether something of a drawn face may lie in a piece of the picture."""
-    low, high = points.min(0), points.max(0)
+    low, high = np.split(tight_box(points), 2)
     room = 2 + 0.02 * (high - low).max()  # for lines and points
     return bool((low - room < piece[2:]).all() and (high + room >= piece[:2]).all())
 
@@ -159,15 +161,18 @@ def _draw_face(
 ) -> None:
     """Draw onto a piece, which begins at `origin`, of a picture with a longer side of `longest`."""
     # Line and dot grow with the face, not with the photo around it.
-    extent = min(float(np.ptp(points, axis=0).max()), longest)
+    low, high = np.split(tight_box(points), 2)
+    extent = min(float((high - low).max()), longest)
     thickness = max(1, round(extent / 350))
     radius = max(1.4, extent / 110)
     # OpenCV takes 32-bit fixed point; an untrained student may point far beyond the photo.
-    fixed = np.round((np.clip(points, -1e5, 1e5) - origin) * 2**_SHIFT).astype(np.int32)
+    there: NDArray[np.bool_] = np.logical_not(np.isnan(points).any(axis=1))
+    near = np.clip(np.nan_to_num(points), -1e5, 1e5)
+    fixed = np.round((near - origin) * 2**_SHIFT).astype(np.int32)
     for outline in scheme.outlines:
-        line = fixed[list(outline.indices)]
-        cv2.polylines(canvas, [line], outline.closed, color, thickness, cv2.LINE_AA, _SHIFT)
-    for (x, y), doubt in zip(fixed.tolist(), unsure, strict=True):
+        line = [index for index in outline.indices if there[index]]
+        cv2.polylines(canvas, [fixed[line]], outline.closed, color, thickness, cv2.LINE_AA, _SHIFT)
+    for (x, y), doubt in zip(fixed[there].tolist(), unsure[there], strict=True):
         size = round((1.6 if doubt else 1) * radius * 2**_SHIFT)
         rgb, width = (UNSURE_COLOR, thickness) if doubt else (color, -1)
         cv2.circle(canvas, (x, y), size, rgb, width, cv2.LINE_AA, _SHIFT)

@@ -95,10 +95,11 @@ def face_roll(points: NDArray[np.float64], scheme: LandmarkScheme | None) -> flo
     """A face's roll in the photo: degrees clockwise as one sees it, from -180 to 180.
 
     It is that of the eyes' corners and of the way down to the mouth together, which also holds for
-    a head in profile, whose eyes are nearly one. None for a scheme without lips.
+    a head in profile, whose eyes are nearly one. None for a scheme without lips, and for a face
+    without eye corners or lips.
 
     Args:
-        points: (N, 2) in photo pixels.
+        points: (N, 2) in photo pixels; NaN for landmarks that are not there.
         scheme: of the points.
     """
     outlines = () if scheme is None else scheme.outlines
@@ -106,7 +107,11 @@ def face_roll(points: NDArray[np.float64], scheme: LandmarkScheme | None) -> flo
     if scheme is None or not lips:
         return None
     left, right = points[list(scheme.eye_corners)]
-    across, down = right - left, points[lips[0]].mean(axis=0) - (left + right) / 2
+    mouth = points[lips[0]]
+    mouth = mouth[~np.isnan(mouth).any(axis=1)]
+    if np.isnan([left, right]).any() or not len(mouth):
+        return None
+    across, down = right - left, mouth.mean(axis=0) - (left + right) / 2
     return float(np.degrees(np.arctan2(across[1] - down[0], across[0] + down[1])))
 
 

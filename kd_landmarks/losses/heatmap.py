@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor
 
+from .landmark import without_gaps
+
 
 def map_divergence(
     log_maps: Tensor, targets: Tensor, span: float, sigma: float, weights: Tensor | None = None
@@ -20,7 +22,8 @@ def map_divergence(
     Args:
         log_maps: (batch, N, H, W) log-probabilities over the cells, as `output_maps=True` gives
             them.
-        targets: (batch, N, 2) in crop units; a target outside the map draws to its border.
+        targets: (batch, N, 2) in crop units; a target outside the map draws to its border, one that
+            is not there (NaN) weighs 0.
         span: side of the maps in sides of the crop (`config.head_range`), around its center.
         sigma: standard deviation of a spot in cells, > 0.
         weights: (batch, N) of 0 or more: how much each landmark counts.
@@ -31,8 +34,9 @@ def map_divergence(
     height, width = log_maps.shape[-2:]
     # A probability that underflows to 0 would meet an infinite slope of the entropy.
     log_maps = log_maps.float().clamp_min(-80)
-    log_columns = _log_spot(targets[..., 0].detach().float(), width, span, sigma)
-    log_rows = _log_spot(targets[..., 1].detach().float(), height, span, sigma)
+    centers, weights = without_gaps(targets, weights)
+    log_columns = _log_spot(centers[..., 0], width, span, sigma)
+    log_rows = _log_spot(centers[..., 1], height, span, sigma)
     # With entropy H, map p and spot q: H((p + q) / 2) - H(p) / 2 - H(q) / 2. A spot's entropy is
     # that of its rows and columns. Few operations: maps are the largest thing that a step touches.
     maps, columns, rows = log_maps.exp(), log_columns.exp(), log_rows.exp()
@@ -40,7 +44,7 @@ def map_divergence(
     spot = (columns * log_columns).sum(-1) + (rows * log_rows).sum(-1)
     halves = torch.special.entr(both).sum((-1, -2)) + (maps * log_maps).sum((-1, -2)) + spot
     divergence = halves / 2 + math.log(2)
-    return (divergence if weights is None else divergence * weights.float()).mean()
+    return (divergence * weights).mean()
 
 
 def _log_spot(center: Tensor, cells: int, span: float, sigma: float) -> Tensor:

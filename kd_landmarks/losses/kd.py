@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import KDLandmarksError
-from .landmark import check_coordinates, weighted_mean
+from .landmark import check_coordinates, weighted_mean, without_gaps
 from .variants import AssistiveConstants, KDLossVariant, find_variant, main_loss
 
 AssistForm = Literal["assistive", "l1"]
@@ -65,8 +65,9 @@ class KDLoss(nn.Module):
     units of any floating type, computes in float32 and returns float32 scalars `loss`, `main`,
     `tough` and `tolerant`, the parts already multiplied by their weights: loss = main + tough +
     tolerant. An absent teacher contributes 0; without a Tolerant-Teacher the main loss is its L1
-    branch. `weights` (batch, N), 0 or more, says how much each landmark counts; the mean still runs
-    over all of them. Only `pred` gets a gradient.
+    branch. `weights` (batch, N), 0 or more, says how much each landmark counts; landmarks that are
+    not there, NaN in `gt`, count 0; the mean still runs over all of them. Only `pred` gets a
+    gradient.
 
     Raises:
         KDLandmarksError: Unknown variant or `assist`, `scale` not positive, a negative weight, or
@@ -109,7 +110,8 @@ class KDLoss(nn.Module):
     ) -> dict[str, Tensor]:
         """The weighted parts `loss`, `main`, `tough`, `tolerant`; see the class."""
         check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
-        points, truth = self.scale * pred.float(), self.scale * gt.detach().float()
+        truth, weights = without_gaps(gt, weights)
+        points, truth = self.scale * pred.float(), self.scale * truth
         by_tough, by_tolerant = (
             None if teacher is None else self.scale * teacher.detach().float()
             for teacher in (tough, tolerant)

@@ -46,7 +46,7 @@ def landmark_loss(name: str) -> Callable[..., Tensor]:
 
     The function takes two (batch, N, 2) tensors in crop units, computes in float32 and returns the
     mean over all coordinates, each times its landmark's weight where `weights` (batch, N) are
-    given; only `pred` gets a gradient.
+    given; only `pred` gets a gradient. Landmarks that are not there, NaN in `gt`, weigh 0.
 
     Args:
         name: "l1", "l2" (squared error, what the teachers are trained with), "smooth_l1" (with
@@ -60,10 +60,26 @@ def landmark_loss(name: str) -> Callable[..., Tensor]:
 
     def loss(pred: Tensor, gt: Tensor, weights: Tensor | None = None) -> Tensor:
         check_coordinates(weights, pred=pred, gt=gt)
-        values = PLAIN_LOSSES[name]((pred.float() - gt.detach().float()).abs())
-        return weighted_mean(values, weights)
+        truth, weights = without_gaps(gt, weights)
+        return weighted_mean(PLAIN_LOSSES[name]((pred.float() - truth).abs()), weights)
 
     return loss
+
+
+def without_gaps(gt: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
+    """The ground truth with 0 for landmarks that are not there (NaN), and weights of 0 for them.
+
+    Args:
+        gt: (batch, N, 2).
+        weights: (batch, N) of 0 or more; None for 1 each.
+
+    Returns:
+        (batch, N, 2) and (batch, N), both float32 and without gradient.
+    """
+    truth = gt.detach().float()
+    there = truth.isfinite().all(-1)
+    known = there.float() if weights is None else there * weights.float()
+    return truth.where(there.unsqueeze(-1), 0.0), known
 
 
 def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:

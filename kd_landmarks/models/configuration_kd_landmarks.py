@@ -46,6 +46,10 @@ class KDLandmarksConfig(PreTrainedConfig):
         head_range (`float`, defaults to 1.1):
             The landmark maps span this many crop sides around the crop's center, so that points
             just outside the crop can be reached.
+        refinement (`bool`, defaults to `False`):
+            Whether the integral head corrects its points by one another: a linear map of their
+            deviations from the mean face, in the face's own frame (an active shape model's idea,
+            Cootes et al., CVIU 61, 1995, as a layer).
         confidence (`dict`, *optional*):
             What turns the integral head's scores into probabilities of being right, as
             `kd_landmarks.inference.confidence.Calibration.to_dict()` gives it.
@@ -63,6 +67,7 @@ class KDLandmarksConfig(PreTrainedConfig):
     head_channels: int = 96
     head_strides: list[int] | tuple[int, ...] = (8, 16, 32)
     head_range: float = 1.1
+    refinement: bool = False
     confidence: dict[str, Any] | None = None
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -95,6 +100,8 @@ class KDLandmarksConfig(PreTrainedConfig):
             raise ValueError(f"dropout={self.dropout} must lie in 0 (included) to 1 (excluded)")
         if not 0.5 <= self.head_range <= 4:
             raise ValueError(f"head_range={self.head_range} must lie between 0.5 and 4")
+        if self.refinement and self.head != "integral":
+            raise ValueError(f"refinement=True needs head='integral', not {self.head!r}")
 
     def validate_strides(self) -> None:
         """Refuse head strides that do not double, an input that they do not divide, vast maps.

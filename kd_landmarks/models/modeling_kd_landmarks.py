@@ -50,6 +50,46 @@ class LinearHead(nn.Module):
         return self.linear(self.dropout(features)).unflatten(-1, (-1, 2)), None, None
 
 
+class ShapeRefinement(nn.Module):
+    """Corrects each point by what the others say of where it must be.
+
+    In the face's own frame, that of the mean face laid on the points by moving, turning and scaling
+    it, least squares, a linear layer turns the points' deviations from the mean face into a
+    correction. Points that are moved, turned and scaled have their correction turned and scaled
+    alike. An untrained layer corrects nothing.
+    """
+
+    mean_shape: Tensor
+
+    def __init__(self, num_landmarks: int) -> None:
+        super().__init__()
+        # Centered, with a sum of squares of 1; all 0 until a training sets it.
+        self.register_buffer("mean_shape", torch.zeros(num_landmarks, 2))
+        self.linear = nn.Linear(2 * num_landmarks, 2 * num_landmarks)
+
+    def own_frame(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Deviations (batch, N, 2) from the mean face, and the (batch, 2, 2) way back.
+
+        With points and mean face as complex numbers z and m, the factor that turns and scales m
+        onto z is a = conj(m) z: the deviations are z / a - m, and the way back multiplies by a.
+        """
+        shape = keypoints - keypoints.mean(1, keepdim=True)
+        (x, y), (mean_x, mean_y) = shape.unbind(-1), self.mean_shape.float().unbind(-1)
+        real = (x * mean_x + y * mean_y).sum(-1)
+        imaginary = (y * mean_x - x * mean_y).sum(-1)
+        back = torch.stack([real, imaginary, -imaginary, real], -1).unflatten(-1, (2, 2))
+        # Points in one place, as untrained maps give them, have no frame.
+        size = (real**2 + imaginary**2).clamp_min(1e-6)[:, None, None]
+        return shape @ back.mT / size - self.mean_shape.float(), back
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        """Points (batch, N, 2) in crop units to better ones; in float32."""
+        with torch.autocast(keypoints.device.type, enabled=False):
+            deviations, back = self.own_frame(keypoints)
+            correction = self.linear(deviations.flatten(1)).unflatten(1, (-1, 2))
+            return keypoints + correction @ back
+
+
 class IntegralHead(nn.Module):
     """Merges feature maps from coarse to fine into one map per landmark and takes its mean.
 
@@ -72,6 +112,7 @@ class IntegralHead(nn.Module):
             nn.ReLU6(),
         )
         self.maps = nn.Conv2d(width, config.num_landmarks, 1)
+        self.refinement = ShapeRefinement(config.num_landmarks) if config.refinement else None
 
     def forward(self, features: list[Tensor]) -> tuple[Tensor, Tensor, Tensor]:
         """Feature maps, finest first, to keypoints (batch, N, 2), scores (batch, N) and raw maps.
@@ -89,6 +130,8 @@ class IntegralHead(nn.Module):
         mean_y, var_y = _moments(weights.sum(3), height)
         # The maps span `head_range` crop sides around the crop's center.
         keypoints = 0.5 + self.span * (torch.stack([mean_x, mean_y], -1) - 0.5)
+        if self.refinement is not None:
+            keypoints = self.refinement(keypoints)
         even = (1 - 1 / width**2) / 12 + (1 - 1 / height**2) / 12
         scores = 1 - ((var_x + var_y) / max(even, 1e-6)).clamp(1e-12, 1.0).sqrt()
         return keypoints, scores, maps
@@ -134,7 +177,11 @@ class KDLandmarksPreTrainedModel(PreTrainedModel):
         """Initialize the head's layers alone: timm initializes its backbones itself."""
         if not any(module is layer for layer in self.head.modules()):
             return
-        if isinstance(module, nn.Linear):
+        if isinstance(module, ShapeRefinement):
+            init.zeros_(module.linear.weight)
+            init.zeros_(module.linear.bias)
+            init.zeros_(module.mean_shape)
+        elif isinstance(module, nn.Linear):
             init.normal_(module.weight, std=0.01)
             # An untrained detector answers with the crop's center.
             init.constant_(module.bias, 0.5)

@@ -2,14 +2,15 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
 
 from ..data.columns import point_array
-from ..data.crops import crop_points
+from ..data.crops import WEIGHTS, crop_points, with_weights
 from ..data.detector_boxes import with_upright_boxes
 from ..data.loading import load_rows
 from ..data.photos import Photos
@@ -32,11 +33,15 @@ GENERATED_SIZE = 160
 
 @dataclass(frozen=True)
 class FaceSets:
-    """Rows in the package's format; `validation` or `test` is None where the recipe wants none."""
+    """Rows in the package's format; `validation` or `test` is None where the recipe wants none.
+
+    `held_back` are those faces of `data.more` that are not trained on, by source.
+    """
 
     train: Dataset
     validation: Dataset | None
     test: Dataset | None
+    held_back: tuple[Dataset, ...] = ()
 
     @property
     def measured(self) -> Dataset:
@@ -47,8 +52,15 @@ class FaceSets:
 
     def describe(self) -> str:
         """How many faces there are of each kind."""
-        counts = {name: "no" if rows is None else len(rows) for name, rows in vars(self).items()}
-        return ", ".join(f"{count} {name}" for name, count in counts.items()) + " faces"
+        sets = {"train": self.train, "validation": self.validation, "test": self.test}
+        counts = {name: "no" if rows is None else len(rows) for name, rows in sets.items()}
+        missing = np.isnan(point_array(self.train, "landmarks")).any(-1).sum()
+        return (
+            ", ".join(f"{count} {name}" for name, count in counts.items())
+            + " faces"
+            + (f", {sum(map(len, self.held_back))} held back" if self.held_back else "")
+            + (f"; {missing} landmarks of train are not there" if missing else "")
+        )
 
     def digest(self) -> str:
         """What the training faces are, in 16 characters: a run continues on the same ones only."""
@@ -101,15 +113,63 @@ def load_sets(
             test = load("test" if settings.source == "generated" else settings.test_split)
         if settings.validation_faces:
             train, validation = split_by_photo(train, settings.validation_faces, seed)
-    return _boxed(FaceSets(train, validation, test), settings, scheme)
+        sets = FaceSets(train, validation, test)
+        if settings.more:
+            sets = _with_more(sets, settings, scheme, seed)
+    return _boxed(sets, settings, scheme)
+
+
+def _with_more(
+    sets: FaceSets, settings: DataSettings, scheme: LandmarkScheme, seed: int
+) -> FaceSets:
+    """Join the faces of `data.more` to the training faces.
+
+    A photo that validation or a held-back part has a face of is in no training part, whatever
+    source names it.
+    """
+    parts = [(sets.train, 1.0)]
+    held_back = []
+    for more in settings.more:
+        rows = load_rows(
+            more.source,
+            more.split,
+            scheme=scheme,
+            box="dataset" if settings.box == "dataset" else "gt",
+            skip_bad_rows=settings.skip_bad_rows,
+            allow_outside=settings.allow_outside,
+        )
+        rows = _checked(rows, settings, scheme)
+        if more.held_back:
+            rows, held = split_by_photo(rows, more.held_back, seed)
+            held_back.append(held)
+        parts.append((rows, more.weight))
+    measured = [rows for rows in (sets.validation, *held_back) if rows is not None]
+    taken = {photo for rows in measured for photo in rows["photo"]}
+    weighted = []
+    for rows, weight in parts:
+        kept = [index for index, photo in enumerate(rows["photo"]) if photo not in taken]
+        if len(kept) < len(rows):
+            rows = rows.select(kept)
+        weighted.append(with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight)))
+    return replace(sets, train=joined(weighted), held_back=tuple(held_back))
+
+
+def joined(parts: Sequence[Dataset]) -> Dataset:
+    """Rows one behind another, with the columns that all parts have."""
+    names = [name for name in parts[0].column_names if all(name in p.features for p in parts)]
+    return concatenate_datasets([part.select_columns(names) for part in parts])
 
 
 def _boxed(sets: FaceSets, settings: DataSettings, scheme: LandmarkScheme) -> FaceSets:
     """With the boxes of faces held upright, where those are wanted."""
     if settings.box != "upright":
         return sets
-    parts = (sets.train, sets.validation, sets.test)
-    return FaceSets(*(part and with_upright_boxes(part, scheme) for part in parts))
+    train, validation, test = (
+        part and with_upright_boxes(part, scheme)
+        for part in (sets.train, sets.validation, sets.test)
+    )
+    held_back = tuple(with_upright_boxes(part, scheme) for part in sets.held_back)
+    return FaceSets(train, validation, test, held_back)
 
 
 def _streamed_sets(
@@ -170,8 +230,9 @@ def with_generated(
         extra = _generated("extra", settings, scheme)
     if settings.box == "upright":
         extra = with_upright_boxes(extra, scheme)
-    both = [name for name in rows.column_names if name in extra.column_names]
-    return concatenate_datasets([part.select_columns(both) for part in (rows, extra)])
+    if WEIGHTS in rows.column_names:
+        extra = with_weights(extra, np.ones((len(extra), scheme.num_landmarks)))
+    return joined([rows, extra])
 
 
 def _generated(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
@@ -186,9 +247,15 @@ def _generated(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Da
 
 
 def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
-    """Fit the active shape model on the shapes of un-augmented crops, in crop units."""
-    shapes = crop_points(rows, "landmarks", margin)
+    """Fit the active shape model on the whole shapes of un-augmented crops, in crop units."""
+    shapes = whole_shapes(rows, margin)
     return ShapeModel.fit(shapes, settings.retained_variance, settings.aligned)
+
+
+def whole_shapes(rows: Dataset, margin: float) -> np.ndarray:
+    """The landmarks (faces, N, 2), in crop units, of those faces that have all of them."""
+    shapes = crop_points(rows, "landmarks", margin)
+    return shapes[~np.isnan(shapes).any((1, 2))]
 
 
 def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:

@@ -41,6 +41,7 @@ def build_network(
             num_landmarks=scheme.num_landmarks,
             scheme=scheme.to_dict(),
             head_strides=list(settings.head_strides),
+            refinement=settings.refinement and settings.head == "integral",
             **{field: getattr(settings, field) for field in fields},
         )
         model = KDLandmarksForKeypointDetection(config)

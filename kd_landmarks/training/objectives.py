@@ -1,6 +1,6 @@
 """What a training step asks of its network: the losses of teachers, student and baseline."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
@@ -12,7 +12,7 @@ from ..models import KDLandmarksConfig, KDLandmarksOutput
 from .loop import StepLoss
 from .recipe import NetworkSettings
 from .recipe_settings import LossSettings
-from .teachers import TEACHER_COLUMNS, FrozenTeacher
+from .teachers import TEACHER_COLUMNS, FrozenTeacher, mean_points
 
 
 def plain_step(settings: NetworkSettings, target: str = "landmarks") -> StepLoss:
@@ -36,7 +36,7 @@ def plain_step(settings: NetworkSettings, target: str = "landmarks") -> StepLoss
 
 
 def student_step(
-    settings: NetworkSettings, teachers: Mapping[str, FrozenTeacher] | None
+    settings: NetworkSettings, teachers: Mapping[str, Sequence[FrozenTeacher]] | None
 ) -> StepLoss:
     """KD-Loss to the ground truth with whichever teachers there are.
 
@@ -53,7 +53,7 @@ def student_step(
         if teachers is None:
             targets = {name: batch.get(column) for name, column in TEACHER_COLUMNS.items()}
         else:
-            targets = {name: teacher(batch["image"]) for name, teacher in teachers.items()}
+            targets = {name: mean_points(some, batch["image"]) for name, some in teachers.items()}
         return criterion(
             output.keypoints, batch["landmarks"], **targets, weights=batch.get(WEIGHTS)
         )

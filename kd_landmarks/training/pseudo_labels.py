@@ -1,12 +1,13 @@
 """Teachers' points as targets: asked once, before a student's training, in several views of a face.
 
-A view is a mirrored or slightly moved picture. The mean over views is better than one answer, and
-how far the answers lie apart tells how far they are to be trusted.
+A view is a mirrored, slightly moved or turned picture, looked at by one of the teachers. The mean
+over views is better than one answer, and how far the answers lie apart tells how far they are to be
+trusted.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import datasets
 import numpy as np
@@ -18,12 +19,13 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 from tqdm.auto import tqdm
 
-from ..data.columns import box_array
-from ..data.crops import WEIGHTS, cut_crop
+from ..data.columns import box_array, point_array
+from ..data.crops import WEIGHTS, cut_crop, with_weights
 from ..data.photos import Photos
 from ..errors import KDLandmarksError
 from ..imaging.boxes import tight_box
 from ..imaging.crop import Square, square_crop, to_photo_pixels
+from ..inference.measures import five_points
 from ..schemes import LandmarkScheme
 from .distributed import share_of
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
@@ -41,6 +43,11 @@ LEAST_AGREEMENT = 0.3
 # How far the views go: within what every recipe's augmentation shows a network in training.
 VIEW_SCALE = 1.12
 VIEW_SHIFT = 0.04
+VIEW_TURN = 10.0
+"""Degrees."""
+POINTS5_TOLERANCE = 0.08
+"""Distance between pseudo-landmarks and five given points, in inter-ocular distances, from which a
+face is left out: beyond it teachers have mostly taken something else for the face."""
 PICTURES_PER_BATCH = 32
 # A detector's box is not the points' box that networks learn with: the points found in it give the
 # next box. After this many rounds boxes move by less than the views do.
@@ -48,7 +55,10 @@ BOX_ROUNDS = 3
 
 
 def precompute_targets(
-    rows: Dataset, teachers: Mapping[str, FrozenTeacher], scheme: LandmarkScheme
+    rows: Dataset,
+    teachers: Mapping[str, Sequence[FrozenTeacher]],
+    scheme: LandmarkScheme,
+    fill_gaps: bool = False,
 ) -> Dataset:
     """Predict each labeled face once, averaged over views, and store the points as columns.
 
@@ -58,31 +68,49 @@ def precompute_targets(
         rows: in the package's row format.
         teachers: by KD-Loss's names, `tough` and `tolerant`.
         scheme: the landmarks.
+        fill_gaps: make the first teachers' points the landmarks that are not there, weighted by the
+            agreement of `label_faces`.
 
     Returns:
         `rows` with `tough_landmarks` and `tolerant_landmarks` (N, 2) in photo pixels: they ride
         through every augmentation beside the ground truth, and cost a training step nothing.
     """
     boxes = box_array(rows)
-    for name, teacher in teachers.items():
+    views = draw_views(VIEWS_OF_LABELED)
+    for number, (name, some) in enumerate(teachers.items()):
         label = f"{name} teacher's targets"
-        share = share_of(teacher.accelerator, len(rows))
-        faces = rows.select(share)
-        views = draw_views(VIEWS_OF_LABELED)
-        found = predict_views(faces, boxes[share], teacher, scheme, views, label)
+        share = share_of(some[0].accelerator, len(rows))
+        found = predict_by_all(rows.select(share), boxes[share], some, scheme, views, label)
         points = np.stack(gather_object(list(found.mean(1))))
         rows = add_point_column(rows, TEACHER_COLUMNS[name], points)
+        if fill_gaps and number == 0:
+            trust = np.stack(gather_object(list(agreement(found, TOLERANCE))))
+            rows = _filled(rows, points, trust)
     return rows
 
 
+def _filled(rows: Dataset, points: np.ndarray, trust: np.ndarray) -> Dataset:
+    """Rows whose missing landmarks are a teacher's points, of as much weight as these deserve."""
+    landmarks = point_array(rows, "landmarks")
+    missing = np.isnan(landmarks).any(-1)
+    weights = np.asarray(rows[WEIGHTS]) if WEIGHTS in rows.column_names else np.ones(missing.shape)
+    weights = np.where(missing, weights * trust, weights)
+    filled = np.where(missing[..., None], points, landmarks)
+    return with_weights(add_point_column(rows, "landmarks", filled), weights)
+
+
 def label_faces(
-    faces: Dataset, teachers: Mapping[str, FrozenTeacher], scheme: LandmarkScheme
+    faces: Dataset, teachers: Mapping[str, Sequence[FrozenTeacher]], scheme: LandmarkScheme
 ) -> Dataset:
     """Unlabeled faces with the teachers' points, weighted by how well the views agree.
 
-    A point that stays where it is when the picture is mirrored, moved or scaled is trusted, one
-    that wanders is not: with its spread s, the root mean square distance of the views' points from
-    their mean in longer sides of the face box, it counts 1 / (1 + (s / `TOLERANCE`)^2).
+    A point that stays where it is when the picture is mirrored, moved, turned or scaled, and for
+    every teacher, is trusted, one that wanders is not: with its spread s, the root mean square
+    distance of the views' points from their mean in longer sides of the face box, it counts
+    1 / (1 + (s / `TOLERANCE`)^2).
+
+    Faces whose five points are known (`points5`) are left out where the teachers' points are
+    further than `POINTS5_TOLERANCE` from them, on the mean.
 
     Args:
         faces: as `load_unlabeled` gives them.
@@ -102,20 +130,24 @@ def label_faces(
     boxes = box_array(faces)
     for number in range(BOX_ROUNDS):
         label = f"boxes of unlabeled faces, round {number + 1}"
-        found = predict_views(faces, boxes, teachers[first], scheme, [View()], label)
-        boxes = np.stack([tight_box(points) for points in found[:, 0]])
+        found = predict_by_all(faces, boxes, teachers[first], scheme, [View()], label)
+        boxes = np.stack([tight_box(points) for points in found.mean(1)])
     views = draw_views(VIEWS_OF_UNLABELED)
     points = {
-        name: predict_views(faces, boxes, teacher, scheme, views, f"{name} teacher's points")
-        for name, teacher in teachers.items()
+        name: predict_by_all(faces, boxes, some, scheme, views, f"{name} teacher's points")
+        for name, some in teachers.items()
     }
     weights = agreement(points[first], TOLERANCE)
     targets = points[first].mean(1)
-    kept = np.flatnonzero(weights.mean(1) >= LEAST_AGREEMENT)
+    agreed = weights.mean(1) >= LEAST_AGREEMENT
+    fits = _fits_points5(targets, faces, scheme)
+    kept = np.flatnonzero(agreed & fits)
     logger.info(
-        "unlabeled faces: the teacher agrees with itself on %d of %d, whose points count %.2f",
-        len(kept),
+        "unlabeled faces: the teachers' views agree on %d of %d, and %d of these fit their five "
+        "points where they have some; their points count %.2f",
+        agreed.sum(),
         len(faces),
+        len(kept),
         weights[kept].mean() if len(kept) else 0.0,
     )
     if not len(kept):
@@ -133,6 +165,19 @@ def label_faces(
     return with_weights(rows, weights[kept])
 
 
+def _fits_points5(points: np.ndarray, faces: Dataset, scheme: LandmarkScheme) -> np.ndarray:
+    """Which faces' points (faces, N, 2) fit the five given ones, or have none given: (faces,)."""
+    fits = np.ones(len(faces), bool)
+    if "points5" not in faces.column_names:
+        return fits
+    given = point_array(faces, "points5")
+    for face in np.flatnonzero(np.isfinite(given).all((1, 2))):
+        away = np.linalg.norm(five_points(points[face], scheme) - given[face], axis=-1).mean()
+        between_eyes = np.linalg.norm(given[face, 0] - given[face, 1])
+        fits[face] = away <= POINTS5_TOLERANCE * between_eyes
+    return fits
+
+
 def agreement(points: np.ndarray, tolerance: float) -> np.ndarray:
     """How far each landmark is to be trusted, (faces, N) of 0 to 1; see `label_faces`.
 
@@ -146,18 +191,16 @@ def agreement(points: np.ndarray, tolerance: float) -> np.ndarray:
     return 1 / (1 + (spread / (tolerance * side[:, None])) ** 2)
 
 
-def with_weights(rows: Dataset, weights: np.ndarray) -> Dataset:
-    """Rows with how much each landmark counts, (rows, N) of 0 or more, as a column."""
-    kind = datasets.List(datasets.Value("float32"), length=weights.shape[1])
-    return rows.add_column(WEIGHTS, weights.astype(np.float32).tolist(), feature=kind)
-
-
 @dataclass(frozen=True)
 class View:
-    """One way to look at a face: a square `scale` times larger, moved by `shift` of its sides."""
+    """One way to look at a face: a square `scale` times larger, moved by `shift` of its sides.
+
+    It is turned by `turn` degrees.
+    """
 
     scale: float = 1.0
     shift: tuple[float, float] = (0.0, 0.0)
+    turn: float = 0.0
     mirrored: bool = False
 
 
@@ -170,10 +213,28 @@ def draw_views(count: int, seed: int = 0) -> list[View]:
         if last.mirrored:
             scale = VIEW_SCALE ** rng.uniform(-1, 1)
             shift = rng.uniform(-VIEW_SHIFT, VIEW_SHIFT, 2)
-            views.append(View(float(scale), (float(shift[0]), float(shift[1]))))
+            turn = rng.uniform(-VIEW_TURN, VIEW_TURN)
+            views.append(View(float(scale), (float(shift[0]), float(shift[1])), float(turn)))
         else:
-            views.append(View(last.scale, last.shift, mirrored=True))
+            views.append(replace(last, mirrored=True))
     return views[:count]
+
+
+def predict_by_all(
+    rows: Dataset,
+    boxes: np.ndarray,
+    teachers: Sequence[FrozenTeacher],
+    scheme: LandmarkScheme,
+    views: Sequence[View],
+    description: str,
+) -> np.ndarray:
+    """Several teachers' points, each in each view: (rows, teachers x views, N, 2), photo pixels.
+
+    The arguments are those of `predict_views`.
+    """
+    return np.concatenate(
+        [predict_views(rows, boxes, one, scheme, views, description) for one in teachers], axis=1
+    )
 
 
 def predict_views(
@@ -252,4 +313,4 @@ def _moved(square: Square, view: View) -> Square:
         round(start + side / 2 + shift * side - new / 2)
         for start, shift in zip((left, top), view.shift, strict=True)
     )
-    return Square(x, y, new, roll)
+    return Square(x, y, new, roll + view.turn)

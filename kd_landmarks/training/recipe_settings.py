@@ -4,12 +4,14 @@ The models refuse unknown keys and bad values by name; `kd_landmarks.training.re
 complaints into one readable message.
 """
 
+import os
 from functools import partial
 from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationInfo,
@@ -54,11 +56,51 @@ class Settings(BaseModel):
         return value
 
 
+def _in_full(place: str) -> str:
+    """A path or id with its environment variables' values."""
+    full = os.path.expandvars(place)
+    if "$" in full:
+        raise ValueError(f"set the environment variable that {shown(full)} names")
+    return full
+
+
+def _one_or_several(value: Any) -> Any:
+    """A single one may stand alone, and null for none."""
+    return () if value is None else (value,) if isinstance(value, str | dict) else value
+
+
+Place = Annotated[str, AfterValidator(_in_full)]
+"""A file, a folder or a Hub id; $NAME stands for an environment variable."""
+Places = Annotated[tuple[Place, ...], BeforeValidator(_one_or_several), Field(max_length=100)]
+
+
+class MoreFaces(Settings):
+    """Further labeled faces, of another data set."""
+
+    source: Place
+    split: str | None = None
+    weight: float = Field(1.0, gt=0, le=MOST)
+    held_back: int = Field(0, ge=0, le=MOST)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _source_alone(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+
 class DataSettings(Settings):
     """Where faces come from and how they are cut."""
 
-    source: str | None = Field(
+    source: Place | None = Field(
         None, description="`generated`, a folder, a file or a Hub data set id (also --data)"
+    )
+    more: Annotated[
+        tuple[MoreFaces, ...], BeforeValidator(_one_or_several), Field(max_length=100)
+    ] = Field(
+        (),
+        description="further labeled faces to train on, each a source or a mapping of `source`, "
+        "`split`, `weight` (how much each face counts, 1 if not told) and `held_back` (so many "
+        "faces are left out, to measure on)",
     )
     revision: str | None = Field(None, description="of a Hub data set")
     train_split: str = Field("train", description="part of the data to train on")
@@ -102,6 +144,12 @@ class DataSettings(Settings):
     generated_train: int = Field(1500, ge=8, le=MOST, description="training faces to generate")
     generated_test: int = Field(300, ge=8, le=MOST, description="test faces to generate")
 
+    @model_validator(mode="after")
+    def _streams_are_of_one_source(self) -> Self:
+        if self.streaming and self.more:
+            raise ValueError("data.more cannot be streamed: leave streaming out")
+        return self
+
 
 class ShapeModelSettings(Settings):
     """The active shape model that makes the Soft-landmarks."""
@@ -143,12 +191,12 @@ class NetworkSettings(Settings):
     """One network and its training."""
 
     backbone: str = Field("mobilenetv2_100", description="any timm architecture")
-    backbone_weights: str = Field(
+    backbone_weights: Place = Field(
         "imagenet",
         description="`imagenet` (timm's own, from the Hub), `none`, or a .safetensors file with "
         "timm's parameter names",
     )
-    init: str | None = Field(
+    init: Place | None = Field(
         None,
         description="start from this checkpoint, of these or of other landmarks: a folder, a Hub "
         "id, or the name of an earlier stage of the run (also --init)",
@@ -157,6 +205,9 @@ class NetworkSettings(Settings):
         "integral", description="`integral`: a map per landmark; `linear`: the paper's"
     )
     image_size: int = Field(128, ge=32, le=1024, description="side of the input, in pixels")
+    refinement: bool = Field(
+        True, description="let the integral head correct its points by one another"
+    )
     head_channels: int = Field(96, ge=8, le=1024, description="width of the integral head")
     head_strides: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
         (8, 16, 32),
@@ -189,16 +240,23 @@ class TeacherSettings(Settings):
         description="ask the teachers on every augmented picture, or once per un-augmented face; "
         "or take what they said from the data: columns tough_landmarks, tolerant_landmarks",
     )
-    tough: str | None = Field(None, description="a finished Tough-Teacher: folder or Hub id")
-    tolerant: str | None = Field(None, description="a finished Tolerant-Teacher: folder or Hub id")
+    tough: Places = Field(
+        (), description="finished Tough-Teachers: folders or Hub ids; of several the mean counts"
+    )
+    tolerant: Places = Field((), description="finished Tolerant-Teachers, likewise")
+    fill_gaps: bool = Field(
+        False,
+        description="take the Tough-Teachers' points for landmarks that are not there, as far as "
+        "their views agree (precomputed targets only), instead of leaving them out",
+    )
 
 
 class UnlabeledSettings(Settings):
     """Faces without landmarks, on which the teachers' points are the student's targets."""
 
-    source: str | None = Field(
-        None,
-        description="a folder of photos, JSON lines, Parquet or a Hub data set id; null for none",
+    source: Places = Field(
+        (),
+        description="folders of photos, JSON lines, Parquet or Hub data set ids",
     )
     split: str | None = Field(None, description="part of the data; needed where there are several")
     revision: str | None = Field(None, description="of a Hub data set")

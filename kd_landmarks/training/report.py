@@ -89,7 +89,11 @@ def write_report(
     metrics = {
         "recipe": recipe.name,
         "protocol": {"scheme": scheme.name, "box": data.box, "crop_margin": data.crop_margin},
-        "faces": {name: len(part) for name, part in vars(sets).items() if part is not None},
+        "faces": {
+            name: len(part)
+            for name in ("train", "validation", "test")
+            if (part := getattr(sets, name)) is not None
+        },
         "soft_landmarks_nme": soft_nme,
         "seed": recipe.run.seed,
         "versions": versions(),

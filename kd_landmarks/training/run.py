@@ -32,6 +32,7 @@ from .networks import build_network
 from .objectives import plain_step, student_step
 from .pseudo_labels import precompute_targets
 from .recipe import STAGES, Recipe
+from .refinement import start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run
 from .teachers import FrozenTeacher, check_stored_targets, find_teachers, load_teachers
@@ -117,6 +118,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         model, processor = build_network(settings, scheme, role, margin)
         if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
             say(f"{stage} starts from {settings.init}, each landmark as the nearest one there")
+        if model.config.refinement:
+            start_refinement(model, processor, sets.train, scheme, fitted=settings.init is not None)
         rows, image_size = train_rows, settings.image_size
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
@@ -194,7 +197,7 @@ def validation(
 
 
 def student_targets(
-    recipe: Recipe, teachers: dict[str, FrozenTeacher], scheme: LandmarkScheme, rows: Dataset
+    recipe: Recipe, teachers: dict[str, list[FrozenTeacher]], scheme: LandmarkScheme, rows: Dataset
 ) -> tuple[Dataset, int, StepLoss]:
     """The student's rows, crop size and loss: teachers asked now, at every step, or not at all."""
     settings = recipe.student
@@ -202,7 +205,7 @@ def student_targets(
         check_stored_targets(rows, settings.loss)
         return rows, settings.image_size, student_step(settings, None)
     if recipe.teachers.targets == "precomputed":
-        rows = precompute_targets(rows, teachers, scheme)
+        rows = precompute_targets(rows, teachers, scheme, recipe.teachers.fill_gaps)
         return rows, settings.image_size, student_step(settings, None)
-    sizes = [teacher.image_size for teacher in teachers.values()]
+    sizes = [teacher.image_size for some in teachers.values() for teacher in some]
     return rows, max([settings.image_size, *sizes]), student_step(settings, teachers)

@@ -40,8 +40,8 @@ def plan_run(
     if resume is None:
         planned = load_recipe(recipe or "embedded", overrides)
         folder = _free_folder(output, planned.name)
-        if planned.unlabeled.source:  # searched to any depth: the run's own pictures would be faces
-            check_outside("--output", folder, planned.unlabeled.source)
+        for source in planned.unlabeled.source:  # to any depth: the run's pictures would be faces
+            check_outside("--output", folder, source)
         return planned, folder
     if output is not None and output.resolve() != resume.resolve():
         raise KDLandmarksError(f"--resume {resume} continues in its own folder: drop --output")

@@ -16,17 +16,25 @@ from safetensors.numpy import save_file
 from ..errors import KDLandmarksError, shown
 from ..inference.checkpoints import disk_errors
 from ..utils.files import new_file
+from .procrustes import (
+    RANK_TOLERANCE,
+    alignment,
+    centered_shapes,
+    laid_on,
+    procrustes_mean,
+    to_complex,
+    to_points,
+)
 
 Array = NDArray[np.float64]
-ComplexArray = NDArray[np.complex128]
 
 WEIGHTS_NAME = "shape_model.safetensors"
 _FORMAT = "kd-landmarks shape model 1"
 # Coefficients beyond 3 standard deviations are not plausible faces (Cootes et al.; the same limit
 # in the code of Fard and Mahoor).
 _CLIP_SD = 3.0
-# What is smaller than this, relative to the whole, is rounding errors.
-_RANK_TOLERANCE = 1e-7
+# After so many times fill and soften, what is filled in stays where it is.
+_FILL_ROUNDS = 10
 # A file beyond these is broken: all components of 2048 landmarks have 134 million bytes.
 _MOST_BYTES = 150_000_000
 _LARGEST = 1e9
@@ -105,17 +113,17 @@ class ShapeModel:
                 f"shapes have shape {points.shape}: give (M, N, 2) with at least 2 shapes"
             )
         if aligned:
-            centered, _ = _centered(points)
-            points = _to_points(centered * _alignment(centered, _procrustes_mean(centered)))
+            centered, _ = centered_shapes(points)
+            points = to_points(centered * alignment(centered, procrustes_mean(centered)))
         # The average of the aligned shapes is their Procrustes mean again, but for its size.
         mean = points.mean(0)
         deviations = (points - mean).reshape(len(points), -1)
         _, singular, rows = np.linalg.svd(deviations, full_matrices=False)
-        if not singular[0] > np.linalg.norm(points) * _RANK_TOLERANCE:
+        if not singular[0] > np.linalg.norm(points) * RANK_TOLERANCE:
             raise KDLandmarksError(f"all {len(points)} shapes are alike: nothing to fit")
         variance = singular**2 / (len(points) - 1)
         share = np.cumsum(variance) / variance.sum()
-        rank = int((singular > singular[0] * _RANK_TOLERANCE).sum())
+        rank = int((singular > singular[0] * RANK_TOLERANCE).sum())
         count = min(int(np.searchsorted(share, retained_variance)) + 1, rank)
         return cls(
             mean=mean,
@@ -153,26 +161,36 @@ class ShapeModel:
         """The nearest shapes that the model can express, coefficients within 3 sd.
 
         Args:
-            shapes: (..., N, 2); aligned: in any frame; un-aligned: in crop units.
+            shapes: (..., N, 2); aligned: in any frame; un-aligned: in crop units. NaN for landmarks
+                that are not there: the model fills them in from the others.
 
         Returns:
-            The same shape and frame; the same type if that is a floating one, else float64.
+            The same shape and frame, and NaN where that was; the same type if that is a floating
+            one, else float64.
 
         Raises:
             KDLandmarksError: Another number of points, a shape that is not finite or (aligned) has
                 no extent.
         """
-        points = _checked(shapes, self.num_landmarks)
-        if self.aligned:
-            centered, centroids = _centered(points)
-            turn = _alignment(centered, _to_complex(self.mean))
-            soft = _to_complex(self._project(_to_points(centered * turn)))
-            points = _to_points(soft / turn + centroids)
-        else:
-            points = self._project(points)
+        points = _checked(shapes, self.num_landmarks, gaps=True)
+        there = ~np.isnan(points).any(-1, keepdims=True)
+        filled = points
+        if not there.all():
+            filled = np.where(there, points, laid_on(points, self.mean))
+            for _ in range(_FILL_ROUNDS):
+                filled = np.where(there, points, self._softened(filled))
+        points = np.where(there, self._softened(filled), np.nan)
         given = np.asarray(shapes).dtype
         wanted = given if np.issubdtype(given, np.floating) else np.dtype(np.float64)
         return points.astype(wanted)
+
+    def _softened(self, points: Array) -> Array:
+        if not self.aligned:
+            return self._project(points)
+        centered, centroids = centered_shapes(points)
+        turn = alignment(centered, to_complex(self.mean))
+        soft = to_complex(self._project(to_points(centered * turn)))
+        return to_points(soft / turn + centroids)
 
     def _project(self, points: Array) -> Array:
         deviations = (points - self.mean).reshape(*points.shape[:-2], self.mean.size)
@@ -220,7 +238,7 @@ class ShapeModel:
                 raise ValueError(f"format {shown(settings.get('format'))}, not {_FORMAT!r}")
             _check_tensors(tensors)
             explained, asked = float(settings["explained"]), float(settings["retained_variance"])
-            if not all(0 < share <= 1 + _RANK_TOLERANCE for share in (explained, asked)):
+            if not all(0 < share <= 1 + RANK_TOLERANCE for share in (explained, asked)):
                 raise ValueError(f"explained {explained} of {asked} are not shares")
             aligned = {"True": True, "False": False}[settings["aligned"]]
         except Exception as error:  # safetensors', the disk's, what strange values lead to
@@ -261,62 +279,17 @@ def _check_share(retained_variance: float) -> None:
         )
 
 
-def _checked(shapes: ArrayLike, num_landmarks: int | None) -> Array:
-    """Shapes as finite float64 (..., N, 2)."""
+def _checked(shapes: ArrayLike, num_landmarks: int | None, gaps: bool = False) -> Array:
+    """Shapes as float64 (..., N, 2): finite, or with NaN for some landmarks where gaps may be."""
     points = np.asarray(shapes, dtype=np.float64)
     fits = points.ndim >= 2 and points.shape[-1] == 2
     if not fits or num_landmarks not in (None, points.shape[-2]):
         wanted = "N" if num_landmarks is None else num_landmarks
         raise KDLandmarksError(f"shapes have shape {points.shape}: give (..., {wanted}, 2)")
-    broken = np.flatnonzero(~np.isfinite(points).all(axis=(-1, -2)))
+    good = np.isfinite(points).all(-1)
+    if gaps:  # two points tell where a shape is
+        good |= np.isnan(points).all(-1) & (good.sum(-1, keepdims=True) > 1)
+    broken = np.flatnonzero(~good.all(-1))
     if broken.size:
         raise KDLandmarksError(f"shape {broken[0]} is not finite: leave such faces out")
     return points
-
-
-# Points of the plane as complex numbers: turning and scaling a shape is one multiplication.
-def _to_complex(points: Array) -> ComplexArray:
-    """(..., N, 2) to (..., N)."""
-    return np.ascontiguousarray(points).view(np.complex128)[..., 0]
-
-
-def _to_points(shapes: ComplexArray) -> Array:
-    """(..., N) to (..., N, 2)."""
-    return np.ascontiguousarray(shapes)[..., None].view(np.float64)
-
-
-def _centered(points: Array) -> tuple[ComplexArray, ComplexArray]:
-    """(..., N) shapes about the origin, and their (..., 1) centroids."""
-    shapes = _to_complex(points)
-    centroids = shapes.mean(-1, keepdims=True)
-    return shapes - centroids, centroids
-
-
-def _alignment(shapes: ComplexArray, mean: ComplexArray) -> ComplexArray:
-    """(..., 1) factors that turn and scale centred shapes onto the mean of size 1, least squares.
-
-    Always a rotation: a reflection is not a complex factor.
-    """
-    size = np.linalg.norm(shapes, axis=-1, keepdims=True)
-    unit = shapes / np.where(size > 0, size, 1)
-    cosine = (unit.conj() @ (mean / np.linalg.norm(mean)))[..., None]
-    hopeless = np.flatnonzero(np.abs(cosine) < _RANK_TOLERANCE)
-    if hopeless.size:
-        raise KDLandmarksError(
-            f"shape {hopeless[0]} cannot be aligned with the mean shape (all its points in one "
-            "place?): leave such faces out"
-        )
-    return cosine / size
-
-
-def _procrustes_mean(shapes: ComplexArray) -> ComplexArray:
-    """The full Procrustes mean of centred (M, N) shapes, of size 1 (Kent, JRSS B 56, 1994).
-
-    It is the first eigenvector of the sum of u u^H over the shapes u of size 1: what alternating
-    alignment and averaging converges to. Turned as the shapes are on average.
-    """
-    size = np.linalg.norm(shapes, axis=-1, keepdims=True)
-    unit = shapes / np.where(size > 0, size, 1)
-    mean: ComplexArray = np.linalg.eigh(unit.T @ unit.conj())[1][:, -1]
-    turn = np.vdot(mean, unit.sum(0))
-    return mean * (turn / abs(turn) if turn else 1.0)

@@ -1,5 +1,6 @@
 """Frozen teachers and the landmarks that they hand to a student."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,12 @@ def teachers_wanted(loss: LossSettings) -> list[str]:
     return [name for name, weight in weights.items() if loss.name == "kd" and weight > 0]
 
 
-def find_teachers(recipe: Recipe, folder: Path) -> dict[str, str]:
+def mean_points(teachers: Sequence[FrozenTeacher], images: Tensor) -> Tensor:
+    """What several teachers say of uint8 crops (batch, 3, S, S), on the mean: (batch, N, 2)."""
+    return torch.stack([teacher(images) for teacher in teachers]).mean(0)
+
+
+def find_teachers(recipe: Recipe, folder: Path) -> dict[str, list[str]]:
     """Where the student's teachers are or will be, before anything is trained.
 
     Returns:
@@ -62,20 +68,20 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, str]:
     Raises:
         KDLandmarksError: if one is nowhere to come from, or detects other landmarks.
     """
-    sources: dict[str, str] = {}
+    sources: dict[str, list[str]] = {}
     if "student" not in recipe.stages or recipe.teachers.targets == "stored":
         return sources
     for name in teachers_wanted(recipe.student.loss):
         stage, given = f"{name}_teacher", getattr(recipe.teachers, name)
-        if given is None and stage not in recipe.stages and not stage_is_finished(folder, stage):
+        if not given and stage not in recipe.stages and not stage_is_finished(folder, stage):
             raise KDLandmarksError(
                 f"the student's loss listens to a {STAGE_LABELS[stage]}, but there is none: add "
                 f"the stage {stage}, name a finished one (--teachers.{name} FOLDER_OR_HUB_ID), or "
                 f"do without (--student.loss.{name}_weight 0)"
             )
-        sources[name] = given or str(folder / stage)
-        if given is not None:
-            check_same_landmarks(load_detector(given)[0], get_scheme(recipe.scheme), given)
+        sources[name] = [*given] or [str(folder / stage)]
+        for source in given:
+            check_same_landmarks(load_detector(source)[0], get_scheme(recipe.scheme), source)
     return sources
 
 
@@ -96,15 +102,18 @@ def check_stored_targets(rows: Dataset, loss: LossSettings) -> None:
 
 
 def load_teachers(
-    accelerator: Accelerator, sources: dict[str, str], scheme: LandmarkScheme, margin: float
-) -> dict[str, FrozenTeacher]:
+    accelerator: Accelerator,
+    sources: Mapping[str, Sequence[str]],
+    scheme: LandmarkScheme,
+    margin: float,
+) -> dict[str, list[FrozenTeacher]]:
     """The student's teachers, frozen.
 
     Raises:
         KDLandmarksError: if one cannot be loaded, or has other landmarks or another crop.
     """
-    teachers = {}
-    for name, source in sources.items():
+
+    def load(source: str) -> FrozenTeacher:
         model, processor = load_detector(source)
         check_same_landmarks(model, scheme, source)
         if processor.crop_margin != margin:
@@ -112,8 +121,9 @@ def load_teachers(
                 f"{source} looks at crops of margin {processor.crop_margin}, this run's is "
                 f"{margin}: set --data.crop_margin {processor.crop_margin}"
             )
-        teachers[name] = FrozenTeacher(model, processor, accelerator)
-    return teachers
+        return FrozenTeacher(model, processor, accelerator)
+
+    return {name: [load(source) for source in places] for name, places in sources.items()}
 
 
 def add_points(rows: Dataset, column: str, points: np.ndarray, margin: float) -> Dataset:

@@ -66,4 +66,4 @@ def match_landmarks(
     truth = point_array(faces, "landmarks")
     away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1)
     sides = longer_sides(box_array(faces))[:, None, None]
-    return (away / sides).mean(axis=0).argmin(axis=0).tolist()
+    return np.nanmean(away / sides, axis=0).argmin(axis=0).tolist()

@@ -1,7 +1,7 @@
 """Faces without landmarks beside a student's labeled ones, with the teachers' points as targets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import datasets
@@ -9,13 +9,13 @@ import numpy as np
 from datasets import Dataset
 
 from ..data.columns import point_array
-from ..data.crops import WEIGHTS
+from ..data.crops import WEIGHTS, with_weights
 from ..data.photos import Photos
 from ..data.unlabeled import load_unlabeled
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
 from ..utils.files import new_folder
-from .pseudo_labels import label_faces, with_weights
+from .pseudo_labels import label_faces
 from .recipe_settings import UnlabeledSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher
 
@@ -23,7 +23,7 @@ from .teachers import TEACHER_COLUMNS, FrozenTeacher
 def add_unlabeled(
     rows: Dataset,
     settings: UnlabeledSettings,
-    teachers: Mapping[str, FrozenTeacher],
+    teachers: Mapping[str, Sequence[FrozenTeacher]],
     scheme: LandmarkScheme,
     folder: Path,
     skip_bad_rows: bool = False,
@@ -45,8 +45,8 @@ def add_unlabeled(
         allow_outside: as in `load_unlabeled`.
 
     Returns:
-        `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces, the
-        views' agreement for others.
+        `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces that
+        have none, the views' agreement for unlabeled ones.
 
     Raises:
         KDLandmarksError: without a teacher, for faces that cannot be read, if the teachers agree on
@@ -56,17 +56,21 @@ def add_unlabeled(
     if os.path.isdir(stored) or settings.targets:
         labeled = _stored_targets(stored, scheme)
     else:
-        faces = load_unlabeled(
-            settings.source or "",
-            settings.split,
-            revision=settings.revision,
-            skip_bad_rows=skip_bad_rows,
-            allow_outside=allow_outside,
-        )
-        labeled = label_faces(faces, teachers, scheme)
+        faces = [
+            load_unlabeled(
+                source,
+                settings.split,
+                revision=settings.revision,
+                skip_bad_rows=skip_bad_rows,
+                allow_outside=allow_outside,
+            )
+            for source in settings.source
+        ]
+        labeled = label_faces(datasets.concatenate_datasets(faces), teachers, scheme)
         with new_folder(folder) as partial:
             labeled.save_to_disk(partial)
-    rows = with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))
+    if WEIGHTS not in rows.column_names:
+        rows = with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))
     # What a student's training reads, in both.
     wanted = ["image", "landmarks", "box", WEIGHTS]
     wanted += [name for name in TEACHER_COLUMNS.values() if name in rows.column_names]

@@ -14,7 +14,8 @@ from downloads import FIVE
 from PIL import Image
 
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.data.rows import COLUMNS, check_rows, photo_id, row_features
+from kd_landmarks.data.photo_names import photo_id
+from kd_landmarks.data.rows import COLUMNS, check_rows, row_features
 from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging.boxes import tight_box
@@ -94,6 +95,41 @@ def test_optional_fields_become_columns(folder):
     assert row["visible"] == [1, 0, 1, 1, 1]
     assert (row["make_up"], row["blur"]) == (1, 0)
     assert (row["subset"], row["photo"]) == ("helen", "mine")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"landmarks": [*POINTS[:4], None]},
+        {"landmarks": [*POINTS[:4], [None, None]]},
+        {"landmarks": POINTS, "visible": [1, 0, 1, 1, -1]},
+        {"landmarks": [*POINTS[:4], None], "visible": [1, 0, 1, 1, -1]},
+    ],
+)
+def test_a_landmark_that_is_not_there_is_no_part_of_the_box(folder, fields):
+    lines = [{**line, "visible": [1] * 5} for line in read(folder / "train.jsonl")]
+    if "visible" not in fields:
+        lines = read(folder / "train.jsonl")
+    write(folder / "train.jsonl", lines)
+    change(folder, 2, **fields)
+    rows = check_rows(load_rows(folder, scheme=FIVE), FIVE)
+    found = np.asarray(rows["landmarks"][1])
+    np.testing.assert_array_equal(np.isnan(found).all(-1), [False] * 4 + [True])
+    np.testing.assert_array_equal(found[:4], np.float32(POINTS[:4]))
+    assert rows["box"][1] == [10.5, 10.0, 30.0, 30.0]
+    if "visible" in fields:
+        assert rows["visible"][1] == fields["visible"]
+    # and so it stays in Parquet
+    rows.to_parquet(folder / "faces.parquet")
+    again = check_rows(load_rows(folder / "faces.parquet", scheme=FIVE), FIVE)
+    np.testing.assert_array_equal(again["landmarks"], rows["landmarks"])
+    assert again["box"][:] == rows["box"][:]
+
+
+def test_a_face_without_any_landmark_is_a_bad_row(folder):
+    change(folder, 2, landmarks=[None] * 5)
+    with pytest.raises(KDLandmarksError, match=r"train.jsonl:2: landmarks are not finite"):
+        load_rows(folder, scheme=FIVE)
 
 
 def test_pictures_stay_files_and_keep_their_stored_orientation(folder):
@@ -366,7 +402,7 @@ def test_a_folder_of_nothing_is_refused_with_what_is_known(tmp_path):
         ({"image": 3}, "image is 3: give a path"),
         ({"visible": [1, 1, 2, 1, 1]}, r"visible is \[1, 1, 2, 1, 1\]"),
         ({"visible": [[1], [1, 0], 1, 1, 1]}, "visible is"),
-        ({"visible": 1}, "visible is 1: give 5 times 0 or 1"),
+        ({"visible": 1}, "visible is 1: give 5 times 1 "),
         ({"attributes": {"pose": "left"}}, "attribute 'pose' is 'left'"),
         ({"attributes": {"box": 1}}, "attribute 'box' is 1"),
         ({"attributes": [1]}, r"attributes are \[1\]: give a mapping"),

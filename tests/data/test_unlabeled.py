@@ -15,7 +15,10 @@ from kd_landmarks.data.crops import WEIGHTS
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging import detection
+from kd_landmarks.imaging.boxes import tight_box
+from kd_landmarks.imaging.crop import square_crop, to_photo_pixels
 from kd_landmarks.imaging.detection import find_faces
+from kd_landmarks.inference.measures import five_points
 from kd_landmarks.training import pseudo_labels
 from kd_landmarks.training.pseudo_labels import (
     View,
@@ -26,6 +29,7 @@ from kd_landmarks.training.pseudo_labels import (
     predict_views,
 )
 from kd_landmarks.training.recipe_settings import UnlabeledSettings
+from kd_landmarks.training.teachers import add_point_column
 from kd_landmarks.training.unlabeled import add_unlabeled
 
 SPOT = (171.3, 202.6)
@@ -61,6 +65,12 @@ def photo(tmp_path):
     line = {"image": "photo.png", "detector_box": [100.0, 110.0, 250.0, 290.0], "score": 0.9}
     (tmp_path / "faces.jsonl").write_text(json.dumps(line))
     return tmp_path
+
+
+@pytest.fixture
+def unturned(monkeypatch):
+    """No turned views: teachers that stand in do not see how a face is turned."""
+    monkeypatch.setattr(pseudo_labels, "VIEW_TURN", 0.0)
 
 
 def test_every_view_leads_back_to_the_photo(photo):
@@ -103,10 +113,11 @@ def test_points_count_by_how_well_the_views_agree():
     np.testing.assert_allclose(agreement(7 * wandering, 0.02), [[1.0, 0.8]])
 
 
+@pytest.mark.usefixtures("unturned")
 def test_the_points_make_the_box(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
-    rows = label_faces(faces, {"tough": Teacher(3), "tolerant": Teacher(3)}, scheme)
+    rows = label_faces(faces, {"tough": [Teacher(3)], "tolerant": [Teacher(3)]}, scheme)
     points = np.asarray(rows["landmarks"][0])
     np.testing.assert_allclose(points[1], SPOT, atol=1.5)  # a blob as large as its face's crop
     np.testing.assert_allclose(rows["box"][0], [*points.min(0), *points.max(0)], atol=1e-4)
@@ -114,22 +125,98 @@ def test_the_points_make_the_box(photo):
     assert np.min(rows[WEIGHTS][0]) > 0.8
 
 
+@pytest.mark.usefixtures("unturned")
 def test_a_face_on_which_the_views_disagree_is_left_out(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     torch.manual_seed(0)
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
     with pytest.raises(KDLandmarksError, match=r"on none of 1 unlabeled faces"):
-        label_faces(faces, {"tough": Teacher(3, wander=0.1)}, scheme)
+        label_faces(faces, {"tough": [Teacher(3, wander=0.1)]}, scheme)
 
 
 def test_targets_are_averaged_over_the_views(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
-    teachers = {"tough": Teacher(3), "tolerant": Teacher(3)}
+    teachers = {"tough": [Teacher(3)], "tolerant": [Teacher(3)]}
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
     rows = precompute_targets(faces, teachers, scheme)
     views = predict_views(faces, np.asarray(faces["box"]), Teacher(3), scheme, draw_views(2), "")
     for column in ("tough_landmarks", "tolerant_landmarks"):
         np.testing.assert_allclose(rows[column][0], views[0].mean(0), atol=1e-3)
+
+
+class Off(Teacher):
+    """Answers beside the blob, by shares of the crop's side."""
+
+    def __init__(self, points, offset):
+        super().__init__(points)
+        self.offset = torch.tensor(offset)
+
+    def __call__(self, images):
+        return super().__call__(images) + self.offset
+
+
+@pytest.mark.usefixtures("unturned")
+def test_of_several_teachers_the_mean_counts_and_their_spread_is_doubt(photo):
+    faces = load_unlabeled(photo / "faces.jsonl")
+    scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
+    apart = [Off(3, (0.0, 0.002)), Off(3, (0.0, -0.002))]
+    alone = label_faces(faces, {"tough": [Teacher(3)]}, scheme)
+    rows = label_faces(faces, {"tough": apart}, scheme)
+    np.testing.assert_allclose(rows["landmarks"][0], alone["landmarks"][0], atol=1.5)
+    assert np.max(rows[WEIGHTS][0]) < 0.7 < np.min(alone[WEIGHTS][0])
+
+
+@pytest.mark.usefixtures("unturned")
+def test_landmarks_that_are_not_there_can_be_the_teachers(photo):
+    points = np.array([[[150.0, 200.0], [np.nan, np.nan], [190.0, 200.0]]])
+    faces = add_point_column(load_unlabeled(photo / "faces.jsonl"), "landmarks", points)
+    scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
+    rows = precompute_targets(faces, {"tough": [Teacher(3)]}, scheme)
+    assert np.isnan(rows["landmarks"][0][1]).all()
+    assert WEIGHTS not in rows.column_names
+    apart = [Off(3, (0.0, 0.002)), Off(3, (0.0, -0.002))]
+    rows = precompute_targets(faces, {"tough": apart}, scheme, fill_gaps=True)
+    np.testing.assert_allclose(rows["landmarks"][0][1], SPOT, atol=1.5)
+    np.testing.assert_array_equal(np.array(rows["landmarks"][0])[[0, 2]], points[0, [0, 2]])
+    assert rows[WEIGHTS][0][0] == rows[WEIGHTS][0][2] == 1
+    assert 0.2 < rows[WEIGHTS][0][1] < 1
+
+
+@pytest.mark.parametrize(("away", "kept"), [(0.0, True), (0.06, True), (0.1, False)])
+def test_points_that_miss_the_five_known_ones_are_left_out(
+    labeled, tmp_path, monkeypatch, away, kept
+):
+    """Of two faces, the one whose five points fit stays; the other one's are `away` from them."""
+    monkeypatch.setattr(pseudo_labels, "TOLERANCE", 1.0)
+    monkeypatch.setattr(pseudo_labels, "VIEWS_OF_UNLABELED", 2)
+    found = Steady()(torch.zeros(1, 3, 8, 8))[0].double().numpy()
+    lines = []
+    for number, offset in enumerate((0.0, away)):
+        labeled[number]["image"].save(tmp_path / f"{number}.png")
+        box = [20.0, 20.0, 70.0, 70.0]
+        for _ in range(3):  # as pseudo-labels find the box
+            points = to_photo_pixels(found, square_crop(box, Teacher.crop_margin))
+            box = tight_box(points).tolist()
+        points = to_photo_pixels(found, square_crop(box, Teacher.crop_margin))
+        five = five_points(points, SCHEME)
+        five = five + offset * np.linalg.norm(five[0] - five[1]) * np.array([0.6, 0.8])
+        line = {"image": f"{number}.png", "box": [20, 20, 70, 70], "points5": five.tolist()}
+        lines.append(json.dumps(line))
+    (tmp_path / "faces.jsonl").write_text("\n".join(lines))
+    faces = load_unlabeled(tmp_path)
+    rows = label_faces(faces, {"tough": [Steady()]}, SCHEME)
+    assert len(rows) == 1 + kept
+
+
+def test_five_points_must_be_five_and_tell_whose_they_are(photo):
+    line = json.loads((photo / "faces.jsonl").read_text())
+    for change, complaint in (
+        ({"points5": [[1, 2]] * 4}, "points5 are of shape"),
+        ({"points5": [[1, 2]] * 5, "detector_box": None}, "points5 without a box"),
+    ):
+        (photo / "faces.jsonl").write_text(json.dumps(line | change))
+        with pytest.raises(KDLandmarksError, match=complaint):
+            load_unlabeled(photo / "faces.jsonl")
 
 
 class Steady(Teacher):
@@ -158,7 +245,7 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     (source / "faces.jsonl").write_text("\n".join(lines))
     settings = UnlabeledSettings(source=str(source))
     folder = tmp_path / "unlabeled"
-    rows = add_unlabeled(labeled, settings, {"tough": Steady()}, SCHEME, folder)
+    rows = add_unlabeled(labeled, settings, {"tough": [Steady()]}, SCHEME, folder)
     weights = np.asarray(rows[WEIGHTS])
     assert len(rows) == 9
     assert (weights[:6] == 1).all()

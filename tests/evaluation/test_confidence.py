@@ -64,6 +64,17 @@ def test_few_faces_leave_a_landmark_near_the_others():
     assert fit_calibration(scores, errors)(scores)[:, 4].max() < 0.999
 
 
+def test_nothing_is_learned_of_landmarks_that_are_not_there():
+    scores, errors, _ = drawn(400)
+    gaps = errors.copy()
+    gaps[::2, 3] = np.nan
+    found = fit_calibration(scores, gaps)
+    kept = fit_calibration(scores[1::2], errors[1::2])(scores)
+    np.testing.assert_allclose(found(scores)[:, 3], kept[:, 3], atol=0.06)
+    whole = fit_calibration(scores, errors)(scores)
+    np.testing.assert_allclose(np.delete(found(scores) - whole, 3, axis=1), 0, atol=0.01)
+
+
 def test_it_survives_json():
     _, _, calibration = drawn(1)
     assert Calibration.from_dict(json.loads(json.dumps(calibration.to_dict()))) == calibration

@@ -113,6 +113,30 @@ def test_bad_faces_are_named():
         nme(faces, faces, FIVE, "iod")
 
 
+def test_landmarks_that_are_not_there_are_left_out():
+    targets = np.repeat(FACE, 3, axis=0)
+    predictions = targets + np.array([3.0, 4.0])
+    predictions[:, 2] += 100
+    full = nme(predictions, targets, FIVE)
+    gaps = targets.copy()
+    gaps[1, 2] = np.nan
+    errors = nme(predictions, gaps, FIVE)
+    np.testing.assert_array_equal(errors[[0, 2]], full[[0, 2]])
+    assert errors[1] == pytest.approx(100 * 5 / np.linalg.norm(FACE[0, 0] - FACE[0, 1]))
+    # what is predicted there does not matter
+    predictions[1, 2] = np.nan
+    np.testing.assert_array_equal(nme(predictions, gaps, FIVE), errors)
+    gaps[1, 0] = np.nan
+    with pytest.raises(KDLandmarksError, match=r"inter_ocular.*face 1 needs landmarks.*'box'"):
+        nme(predictions, gaps, FIVE)
+    extent = np.nanmax(gaps[1], axis=0) - np.nanmin(gaps[1], axis=0)
+    boxed = nme(predictions, gaps, FIVE, "box")
+    assert boxed[1] == pytest.approx(100 * 5 / np.sqrt(extent.prod()))
+    gaps[1] = np.nan
+    with pytest.raises(KDLandmarksError, match="none of the landmarks of face 1"):
+        nme(predictions, gaps, FIVE, "box")
+
+
 def test_failure_rate_counts_errors_above_the_threshold():
     assert failure_rate([1, 8, 8.1, 20], 8) == 50
     assert failure_rate([1, 2], 8) == 0

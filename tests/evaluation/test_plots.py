@@ -75,6 +75,15 @@ def test_points_outside_the_photo_are_no_error_and_the_image_stays_as_it_was():
     assert PAPER.max() == 0
 
 
+def test_landmarks_that_are_not_there_are_not_drawn():
+    gaps = POINTS.copy()
+    gaps[1] = np.nan
+    away = POINTS + 1000
+    drawn = np.asarray(draw_landmarks(PAPER, away, FIVE, reference=gaps, min_size=1))
+    for point, there in zip(POINTS.astype(int), [True, False, True, True, True], strict=True):
+        assert (drawn[point[1], point[0]].tolist() == list(REFERENCE_COLOR)) is there
+
+
 def test_what_cannot_be_drawn_is_refused():
     with pytest.raises(KDLandmarksError, match=r"\(4, 2\).*five"):
         draw_landmarks(PAPER, POINTS[:4], FIVE)

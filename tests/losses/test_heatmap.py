@@ -49,6 +49,22 @@ def test_a_target_outside_the_map_draws_to_its_border():
     assert steepest % CELLS == CELLS - 1
 
 
+def test_landmarks_that_are_not_there_weigh_nothing():
+    raw = torch.randn(2, 3, CELLS, CELLS, generator=torch.Generator().manual_seed(0))
+    raw.requires_grad_()
+    maps = raw.flatten(2).log_softmax(-1).unflatten(-1, (CELLS, CELLS))
+    targets = torch.full((2, 3, 2), 0.5)
+    weights = torch.ones(2, 3)
+    weights[1, 2] = 0
+    expected = map_divergence(maps, targets, SPAN, 1.0, weights)
+    targets[1, 2] = torch.nan
+    found = map_divergence(maps, targets, SPAN, 1.0)
+    assert found.item() == pytest.approx(expected.item())
+    found.backward()
+    assert not raw.grad[1, 2].any()
+    assert torch.isfinite(raw.grad).all()
+
+
 def test_landmarks_count_by_their_weights():
     maps = torch.stack([spot(0.3, 0.6, 1.0), spot(0.9, 0.1, 1.0)])[None]
     targets = torch.full((1, 2, 2), 0.5)

@@ -375,3 +375,29 @@ def test_weights_must_be_one_a_landmark():
     gt = torch.rand(3, 5, 2)
     with pytest.raises(KDLandmarksError, match=r"weights are \(3, 2\), not \(3, 5\)"):
         KDLoss()(gt, gt, weights=torch.ones(3, 2))
+
+
+@pytest.mark.parametrize("name", ["kd", *PLAIN_LOSSES])
+def test_landmarks_that_are_not_there_weigh_nothing(rng, name):
+    pred, gt, teacher = (torch.tensor(rng.uniform(0, 1, (2, 5, 2))).float() for _ in range(3))
+    weights = torch.tensor(rng.uniform(0.5, 1, (2, 5))).float()
+
+    def value(truth, counted):
+        points = pred.clone().requires_grad_()
+        if name == "kd":
+            loss = KDLoss("ours")(points, truth, teacher, teacher, weights=counted)["loss"]
+        else:
+            loss = landmark_loss(name)(points, truth, counted)
+        loss.backward()
+        return loss.item(), points.grad
+
+    gaps, zeroed = gt.clone(), weights.clone()
+    gaps[0, 1] = gaps[1, 4] = torch.nan
+    zeroed[0, 1] = zeroed[1, 4] = 0
+    loss, slope = value(gaps, weights)
+    expected, wanted = value(gt, zeroed)
+    assert loss == pytest.approx(expected)
+    torch.testing.assert_close(slope, wanted)
+    assert not slope[0, 1].any()
+    assert slope[0, 0].any()
+    assert value(gaps, None)[0] == pytest.approx(value(gt, (zeroed > 0).float())[0])

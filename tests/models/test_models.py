@@ -271,3 +271,60 @@ def test_no_parameter_is_left_unused(backbone):
     )
     model(torch.randn(2, 3, 64, 64), labels=torch.rand(2, 68, 2)).loss.backward()
     assert [name for name, value in model.named_parameters() if value.grad is None] == []
+
+
+# --- the refinement of points by one another
+
+
+def refining(points=7, seed=0):
+    """A refinement with a mean face and a map of some size."""
+    layer = modeling_kd_landmarks.ShapeRefinement(points)
+    generator = torch.Generator().manual_seed(seed)
+    mean = torch.randn(points, 2, generator=generator)
+    mean -= mean.mean(0)
+    layer.mean_shape.copy_(mean / mean.norm())
+    with torch.no_grad():
+        layer.linear.weight.copy_(0.1 * torch.randn(2 * points, 2 * points, generator=generator))
+        layer.linear.bias.copy_(0.01 * torch.randn(2 * points, generator=generator))
+    return layer
+
+
+def test_the_refinement_moves_turns_and_scales_with_the_face():
+    layer = refining()
+    points = layer.mean_shape + 0.05 * torch.randn(4, 7, 2)
+    angle, scale, shift = 0.7, 1.8, torch.tensor([0.3, -0.4])
+    cosine, sine = scale * torch.tensor([angle]).cos(), scale * torch.tensor([angle]).sin()
+    turn = torch.stack([torch.cat([cosine, sine]), torch.cat([-sine, cosine])])
+    refined = layer(points)
+    assert (refined - points).abs().max() > 1e-3
+    torch.testing.assert_close(layer(points @ turn + shift), refined @ turn + shift)
+
+
+def test_the_mean_face_deviates_from_itself_by_nothing():
+    layer = refining()
+    deviations, _ = layer.own_frame(3 * layer.mean_shape[None] + 0.5)
+    torch.testing.assert_close(deviations, torch.zeros_like(deviations))
+
+
+def test_an_untrained_refinement_changes_nothing_and_stays_finite():
+    plain, refined = (detector(refinement=some) for some in (False, True))
+    refined.load_state_dict(plain.state_dict(), strict=False)
+    found = refined(pictures()).keypoints
+    torch.testing.assert_close(found, plain(pictures()).keypoints)
+    refined.head.refinement.mean_shape.copy_(refining().mean_shape)
+    points = torch.full((2, 7, 2), 0.5, requires_grad=True)  # all in one place: no frame
+    refined.head.refinement(points).sum().backward()
+    assert torch.isfinite(points.grad).all()
+
+
+def test_a_refinement_survives_its_file(tmp_path):
+    model = detector(refinement=True)
+    model.head.refinement.load_state_dict(refining().state_dict())
+    model.save_pretrained(tmp_path)
+    again = KDLandmarksForKeypointDetection.from_pretrained(tmp_path).eval()
+    assert_same_network(model, again, pictures())
+
+
+def test_a_linear_head_has_no_refinement():
+    with pytest.raises(StrictDataclassError, match="refinement"):
+        KDLandmarksConfig(head="linear", refinement=True)

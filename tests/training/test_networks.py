@@ -73,6 +73,9 @@ def test_a_checkpoint_of_other_landmarks_starts_the_backbone(tmp_path):
     mine, theirs = model.state_dict(), other.state_dict()
     assert model.config.num_landmarks == 68
     for name in mine:
+        if name.startswith("head.refinement."):
+            assert name not in theirs
+            continue
         same = mine[name].shape == theirs[name].shape
         assert same or name.startswith("head.maps.")
         assert not same or torch.equal(mine[name], theirs[name])

@@ -28,6 +28,29 @@ def recipe_file(tmp_path):
     return write
 
 
+# --- places
+
+
+def test_environment_variables_stand_for_folders(recipe_file, monkeypatch):
+    monkeypatch.setenv("FACES", "/data/faces")
+    text = "data: {source: $FACES/300w, more: $FACES/aflw}\nunlabeled: {source: $FACES}"
+    path = recipe_file(text)
+    recipe = load_recipe(path, {"data.more": ["${FACES}/a", "b"]})
+    assert recipe.data.source == "/data/faces/300w"
+    assert [more.source for more in recipe.data.more] == ["/data/faces/a", "b"]
+    assert recipe.unlabeled.source == ("/data/faces",)
+    monkeypatch.delenv("FACES")
+    with pytest.raises(KDLandmarksError, match=r"data.source.*\$FACES/300w"):
+        load_recipe(path)
+
+
+def test_teachers_are_one_or_several(recipe_file):
+    path = recipe_file("teachers: {tough: one, tolerant: [two, three]}")
+    teachers = load_recipe(path).teachers
+    assert (teachers.tough, teachers.tolerant) == (("one",), ("two", "three"))
+    assert load_recipe(path, {"teachers.tough": None}).teachers.tough == ()
+
+
 # --- what is built in
 
 

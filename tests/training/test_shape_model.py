@@ -191,13 +191,31 @@ def test_bad_shapes_are_refused(shapes):
         model.soften(shapes[:, :-1])
     broken = shapes.copy()
     broken[17, 3] = np.nan
-    for action in (ShapeModel.fit, model.soften):
+    with pytest.raises(KDLandmarksError, match="shape 17 is not finite"):
+        ShapeModel.fit(broken)
+    for gone in (np.inf, np.nan):  # a number that is none; all but one landmark missing
+        broken[17, 1:] = gone
         with pytest.raises(KDLandmarksError, match="shape 17 is not finite"):
-            action(broken)
+            model.soften(broken)
     broken[17] = 5.0
     for action in (ShapeModel.fit, model.soften):
         with pytest.raises(KDLandmarksError, match="shape 17 cannot be aligned"):
             action(broken)
+
+
+@pytest.mark.parametrize("aligned", [True, False])
+def test_landmarks_that_are_not_there_are_judged_by_the_others(shapes, aligned):
+    model = ShapeModel.fit(shapes, 0.999, aligned=aligned)
+    known = similarity(shapes[:20]) if aligned else shapes[:20].copy()
+    gaps = known.copy()
+    gaps[:, [2, 7]] = np.nan
+    soft, whole = model.soften(gaps), model.soften(known)
+    assert (np.isnan(soft) == np.isnan(gaps)).all()
+    seen = ~np.isnan(gaps).any(-1)
+    assert seen.sum() == 200
+    size = np.abs(known - known.mean(1, keepdims=True)).mean()
+    assert np.linalg.norm(soft[seen] - whole[seen], axis=-1).mean() < 0.02 * size
+    np.testing.assert_allclose(model.soften(gaps[3]), soft[3])
 
 
 def read_points(path):

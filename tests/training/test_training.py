@@ -23,7 +23,7 @@ from kd_landmarks.training import pseudo_labels
 from kd_landmarks.training.data import load_sets
 from kd_landmarks.training.optimization import learning_rate_schedule
 from kd_landmarks.training.recipe import STAGES, load_recipe, recipe_keys
-from kd_landmarks.training.recipe_settings import DataSettings
+from kd_landmarks.training.recipe_settings import DataSettings, MoreFaces
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
 from kd_landmarks.training.teachers import add_point_column
@@ -309,3 +309,65 @@ def test_faces_may_be_trained_on_upright():
         points = crop_points(rows, "landmarks", 1.25)
         assert max(abs(face_roll(face, scheme)) for face in points) < 1e-3
         assert [len(box) for box in rows["box"][:]] == [5] * 8
+
+
+@pytest.fixture
+def more_faces(tmp_path):
+    """Ten generated faces of two photos each, as JSON lines; two of them lack landmarks."""
+    folder = tmp_path / "more"
+    folder.mkdir()
+    lines = []
+    for number in range(10):
+        face = generate_face(100 + number, size=96)
+        Image.fromarray(face.image).save(folder / f"{number}.png")
+        points = face.landmarks.tolist()
+        if number < 2:
+            points[:5] = [None] * 5
+        line = {"image": f"{number}.png", "landmarks": points, "photo": f"photo {number // 2}"}
+        lines.append(json.dumps(line))
+    (folder / "faces.jsonl").write_text("\n".join(lines))
+    return folder / "faces.jsonl"
+
+
+def test_more_faces_join_the_training_with_their_weight(more_faces):
+    more = {"source": str(more_faces), "weight": 0.5, "held_back": 4}
+    settings = DataSettings(
+        source="generated",
+        generated_train=20,
+        generated_test=8,
+        validation_faces=4,
+        more=(more,),
+    )
+    scheme = get_scheme("ibug68")
+    sets = load_sets(Accelerator(cpu=True), settings, scheme, seed=0)
+    (held,) = sets.held_back
+    assert (len(sets.train), len(held)) == (16 + 6, 4)
+    assert not set(held["photo"]) & set(sets.train["photo"])
+    weights = np.asarray(sets.train["weights"])
+    assert (weights[:16] == 1).all()
+    assert (weights[16:] == 0.5).all()
+    missing = np.isnan(np.asarray(sets.train["landmarks"])).any(-1).sum()
+    assert ("landmarks of train are not there" in sets.describe()) == bool(missing)
+    # Another source that has a held-back photo, too, gives it up.
+    twice = settings.model_copy(
+        update={"more": (*settings.more, MoreFaces(source=str(more_faces)))}
+    )
+    again = load_sets(Accelerator(cpu=True), twice, scheme, seed=0)
+    assert len(again.train) == 16 + 6 + 6
+
+
+def test_a_run_learns_from_faces_with_gaps(more_faces, tmp_path):
+    words = tiny_arguments("--output", tmp_path / "run", "--data.more", more_faces)
+    output = train(*words)
+    assert "42 train" in output
+    assert "10 landmarks of train are not there" in output
+    for stage in STAGES:
+        history = json.loads((tmp_path / f"run/{stage}/training.json").read_text())["history"]
+        assert np.isfinite(history[-1]["loss"])
+
+
+def test_streams_are_of_one_source(tmp_path):
+    words = tiny_arguments("--output", tmp_path / "run", "--data.more", "x", "--streaming")
+    status, output = train_here(*words)
+    assert status == 2
+    assert "data.more cannot be streamed" in output

@@ -1,0 +1,63 @@
+"""A refinement starts as what the network's own errors teach."""
+
+import numpy as np
+import pytest
+import torch
+from faces import SCHEME, face_rows
+
+from kd_landmarks.inference.checkpoints import default_checkpoint
+from kd_landmarks.models import KDLandmarksConfig, KDLandmarksForKeypointDetection
+from kd_landmarks.models.loading import load_detector
+from kd_landmarks.models.modeling_kd_landmarks import ShapeRefinement
+from kd_landmarks.synthetic import generated_dataset
+from kd_landmarks.training.refinement import fit_refinement, start_refinement
+
+
+def shapes(rng, faces=400):
+    """Faces as a shape model draws them, in crop units, each its own frame."""
+    rows = np.asarray(generated_dataset(faces, 5, "ibug68", 96)["landmarks"]) / 96
+    turn = rng.uniform(-0.5, 0.5, faces)
+    matrix = np.stack([np.cos(turn), -np.sin(turn), np.sin(turn), np.cos(turn)], -1)
+    return (rows - 0.5) @ matrix.reshape(-1, 2, 2) * rng.uniform(0.5, 1.5, (faces, 1, 1)) + 0.5
+
+
+def started(points):
+    layer = ShapeRefinement(68)
+    mean = points[0] - points[0].mean(0)
+    mean = (mean + mean[list(SCHEME.flip_permutation)] * [-1, 1]) / 2
+    layer.mean_shape.copy_(torch.from_numpy(mean / np.linalg.norm(mean)))
+    return layer
+
+
+def test_noise_of_each_point_is_cleaned_by_the_others(rng):
+    truth = shapes(rng)
+    size = np.linalg.norm(truth - truth.mean(1, keepdims=True), axis=(1, 2))[:, None, None]
+    found = truth + 0.004 * size * rng.normal(0, 1, truth.shape)
+    layer = started(truth)
+    fit_refinement(layer, found[:300], truth[:300], SCHEME)
+    with torch.no_grad():
+        refined = layer(torch.from_numpy(found[300:]).float()).numpy()
+    before, after = (
+        np.linalg.norm(p - truth[300:], axis=-1).mean() for p in (found[300:], refined)
+    )
+    assert after < 0.8 * before
+    # The map has no side: a mirrored face is refined to the mirrored points.
+    flip = list(SCHEME.flip_permutation)
+    with torch.no_grad():
+        mirrored = layer(torch.from_numpy(found[300:, flip] * [-1, 1]).float()).numpy()
+    np.testing.assert_allclose(mirrored, refined[:, flip] * [-1, 1], atol=1e-4)
+
+
+def test_a_network_that_starts_anew_has_the_mean_face_and_corrects_nothing():
+    config = KDLandmarksConfig(backbone="test_efficientnet", image_size=64, refinement=True)
+    model = KDLandmarksForKeypointDetection(config)
+    _, processor = load_detector(default_checkpoint())
+    start_refinement(model, processor, face_rows(), SCHEME, fitted=False)
+    layer = model.head.refinement
+    assert layer.mean_shape.norm().item() == pytest.approx(1, abs=1e-5)
+    assert layer.mean_shape.mean(0).abs().max() < 1e-6
+    assert layer.mean_shape[8, 1] > layer.mean_shape[27, 1]  # chin below the eyes: upright
+    assert not layer.linear.weight.any()
+    before = layer.mean_shape.clone()
+    start_refinement(model, processor, generated_dataset(8, 9, "ibug68", 96), SCHEME, fitted=True)
+    assert torch.equal(layer.mean_shape, before)  # of a checkpoint that has one: its own
