@@ -138,8 +138,20 @@ def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float3
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
             op_types_to_quantize=["Conv", "Add", "Clip"],
+            nodes_to_exclude=_behind_maps(whole.graph),
         )
     return path
+
+
+def _behind_maps(graph: Any) -> list[str]:
+    """The names of the nodes from landmark maps to points: the softmax's, and all that follow."""
+    reached: set[str] = set()
+    names = []
+    for node in graph.node:  # in the order of computing
+        if node.op_type == "Softmax" or reached.intersection(node.input):
+            reached.update(node.output)
+            names.append(node.name)
+    return names
 
 
 def export_openvino(source: str | Path, path: str | Path) -> Path:

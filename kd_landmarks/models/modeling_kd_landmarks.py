@@ -71,16 +71,17 @@ class ShapeRefinement(nn.Module):
         """Deviations (batch, N, 2) from the mean face, and the (batch, 2, 2) way back.
 
         With points and mean face as complex numbers z and m, the factor that turns and scales m
-        onto z is a = conj(m) z: the deviations are z / a - m, and the way back multiplies by a.
+        onto z is a = conj(m) z: the deviations are z / a - m, and the way back multiplies by a,
+        as the matrix [[Re a, Im a], [-Im a, Re a]] does to rows of x and y.
         """
         shape = keypoints - keypoints.mean(1, keepdim=True)
-        (x, y), (mean_x, mean_y) = shape.unbind(-1), self.mean_shape.float().unbind(-1)
-        real = (x * mean_x + y * mean_y).sum(-1)
-        imaginary = (y * mean_x - x * mean_y).sum(-1)
-        back = torch.stack([real, imaginary, -imaginary, real], -1).unflatten(-1, (2, 2))
-        # Points in one place, as untrained maps give them, have no frame.
-        size = (real**2 + imaginary**2).clamp_min(1e-6)[:, None, None]
-        return shape @ back.mT / size - self.mean_shape.float(), back
+        mean = self.mean_shape.float()
+        turned = torch.stack([-mean[:, 1], mean[:, 0]], -1)
+        basis = torch.stack([mean, turned, -turned, mean], -1)
+        back = (shape.flatten(1) @ basis.flatten(0, 1)).unflatten(-1, (2, 2))
+        # |a|², which is 0 for points in one place, as untrained maps give them: they have no frame.
+        size = (back**2).sum((1, 2), keepdim=True).clamp_min(1e-6) / 2
+        return shape @ back.mT / size - mean, back
 
     def forward(self, keypoints: Tensor) -> Tensor:
         """Points (batch, N, 2) in crop units to better ones; in float32."""

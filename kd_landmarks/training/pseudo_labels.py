@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 VIEWS_OF_LABELED = 2
 """The plain crop and its mirror image: more gain little on faces with ground truth."""
 VIEWS_OF_UNLABELED = 8
-"""Enough to tell by the spread which points are to be trusted."""
+"""Of all teachers together: enough to tell by the spread which points are to be trusted."""
 TOLERANCE = 0.01
 """Spread of a point over the views at which it counts half, in longer sides of the face box."""
 LEAST_AGREEMENT = 0.3
@@ -130,13 +130,13 @@ def label_faces(
     boxes = box_array(faces)
     for number in range(BOX_ROUNDS):
         label = f"boxes of unlabeled faces, round {number + 1}"
-        found = predict_by_all(faces, boxes, teachers[first], scheme, [View()], label)
-        boxes = np.stack([tight_box(points) for points in found.mean(1)])
-    views = draw_views(VIEWS_OF_UNLABELED)
-    points = {
-        name: predict_by_all(faces, boxes, some, scheme, views, f"{name} teacher's points")
-        for name, some in teachers.items()
-    }
+        found = predict_views(faces, boxes, teachers[first][0], scheme, [View()], label)
+        boxes = np.stack([tight_box(points) for points in found[:, 0]])
+    points = {}
+    for name, some in teachers.items():
+        views = draw_views(max(VIEWS_OF_LABELED, VIEWS_OF_UNLABELED // len(some)))
+        label = f"{name} teacher's points"
+        points[name] = predict_by_all(faces, boxes, some, scheme, views, label)
     weights = agreement(points[first], TOLERANCE)
     targets = points[first].mean(1)
     agreed = weights.mean(1) >= LEAST_AGREEMENT

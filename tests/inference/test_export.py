@@ -108,8 +108,14 @@ def test_weights_of_float16_take_half_the_room_and_lose_nothing(exported, plain)
 
 
 def test_int8_is_close_and_a_third_of_the_size(plain, tmp_path):
+    import onnx
+
     crops = np.random.default_rng(0).normal(size=(4, 3, SIDE, SIDE)).astype(np.float32)
     small = quantize_int8(plain, tmp_path / "small.int8.onnx", crops)
+    nodes = onnx.load(small).graph.node
+    behind = [node.op_type for node in nodes]
+    behind = behind[behind.index("Softmax") :]
+    assert "QuantizeLinear" not in behind  # maps to points: in full
     keypoints = [OnnxBackend(path).run(crops)[0] for path in (plain, small)]
     assert 0 < np.abs(keypoints[0] - keypoints[1]).mean() < 0.05
     assert OnnxBackend(small).description == OnnxBackend(plain).description
