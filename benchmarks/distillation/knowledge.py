@@ -29,8 +29,8 @@ from training import SCHEME, SEED, labeled_faces  # noqa: E402
 from kd_landmarks.data.columns import box_array, longer_sides, point_array  # noqa: E402
 from kd_landmarks.evaluation.metrics import nme  # noqa: E402
 from kd_landmarks.models.loading import load_detector  # noqa: E402
-from kd_landmarks.training.pseudo_labels import draw_views, predict_views  # noqa: E402
 from kd_landmarks.training.teachers import FrozenTeacher  # noqa: E402
+from kd_landmarks.training.views import draw_views, predict_views  # noqa: E402
 from kd_landmarks.utils.environment import on_cpus  # noqa: E402
 
 EVERY = 6

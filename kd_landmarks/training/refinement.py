@@ -15,8 +15,8 @@ from .data import whole_shapes
 from .procrustes import centered_shapes, procrustes_mean, to_points
 
 RIDGE = 0.03
-"""Weight of the squared map against the squared errors, in shares of the mean squared deviation of
-a coordinate times the number of faces: chosen on validation faces (benchmarks/refinement.py)."""
+"""Weight of the squared map beside the squared errors: `ridge` of `fit_refinement`, chosen on
+validation faces (benchmarks/refinement.py)."""
 
 
 def start_refinement(
@@ -58,7 +58,11 @@ def start_refinement(
 
 @torch.no_grad()
 def fit_refinement(
-    refinement: ShapeRefinement, found: np.ndarray, truth: np.ndarray, scheme: LandmarkScheme
+    refinement: ShapeRefinement,
+    found: np.ndarray,
+    truth: np.ndarray,
+    scheme: LandmarkScheme,
+    ridge: float = RIDGE,
 ) -> None:
     """The refinement's linear layer by ridge regression from points to their errors.
 
@@ -69,6 +73,7 @@ def fit_refinement(
         found: (faces, N, 2) the network's points before refinement, in crop units.
         truth: (faces, N, 2) the ground truth in crop units.
         scheme: of both.
+        ridge: weight of the squared map, in mean squares of a deviation times the number of faces.
     """
     flip = list(scheme.flip_permutation)
     points, wanted = (
@@ -81,7 +86,7 @@ def fit_refinement(
     center, middle = inputs.mean(0), errors.mean(0)
     inputs, errors = inputs - center, errors - middle
     gram = inputs.T @ inputs
-    ridge = RIDGE * gram.diagonal().mean() * torch.eye(len(gram))
-    weight: Tensor = torch.linalg.solve(gram + ridge, inputs.T @ errors).T
+    penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram))
+    weight: Tensor = torch.linalg.solve(gram + penalty, inputs.T @ errors).T
     refinement.linear.weight.copy_(weight)
     refinement.linear.bias.copy_(middle - weight @ center)

@@ -19,18 +19,16 @@ from kd_landmarks.imaging.boxes import tight_box
 from kd_landmarks.imaging.crop import square_crop, to_photo_pixels
 from kd_landmarks.imaging.detection import find_faces
 from kd_landmarks.inference.measures import five_points
-from kd_landmarks.training import pseudo_labels
+from kd_landmarks.training import pseudo_labels, views
 from kd_landmarks.training.pseudo_labels import (
-    View,
     agreement,
-    draw_views,
     label_faces,
     precompute_targets,
-    predict_views,
 )
 from kd_landmarks.training.recipe_settings import UnlabeledSettings
 from kd_landmarks.training.teachers import add_point_column
 from kd_landmarks.training.unlabeled import add_unlabeled
+from kd_landmarks.training.views import View, draw_views, predict_views
 
 SPOT = (171.3, 202.6)
 ONE_POINT = SimpleNamespace(name="one", num_landmarks=1, flip_permutation=(0,))
@@ -70,7 +68,7 @@ def photo(tmp_path):
 @pytest.fixture
 def unturned(monkeypatch):
     """No turned views: teachers that stand in do not see how a face is turned."""
-    monkeypatch.setattr(pseudo_labels, "VIEW_TURN", 0.0)
+    monkeypatch.setattr(views, "VIEW_TURN", 0.0)
 
 
 def test_every_view_leads_back_to_the_photo(photo):

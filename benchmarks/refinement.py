@@ -1,0 +1,113 @@
+"""How strong the ridge of a refinement's start should be, on faces that the network has not seen.
+
+    python benchmarks/refinement.py --data "$KD_LANDMARKS_DATA" runs/NAME/baseline
+
+Takes a network with an integral head that was trained without the validation faces of seed 0 and
+without refinement, fits the refinement to its training faces with ridges of several strengths, and
+scores each on the 300 validation faces, in the ground truth's boxes and in the iBUG detector's,
+and on the 106 WFLW faces.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import torch
+import typer
+from datasets import Dataset
+from record import print_table, record
+
+from kd_landmarks import KDLandmarksForKeypointDetection, load_rows
+from kd_landmarks.data.columns import point_array
+from kd_landmarks.data.crops import FaceCrops, crop_points
+from kd_landmarks.data.splits import split_by_photo
+from kd_landmarks.evaluation.metrics import nme
+from kd_landmarks.evaluation.predictions import predict_rows
+from kd_landmarks.imaging.crop import to_crop_units, to_photo_pixels
+from kd_landmarks.models import KDLandmarksImageProcessor
+from kd_landmarks.models.loading import load_detector
+from kd_landmarks.models.modeling_kd_landmarks import ShapeRefinement
+from kd_landmarks.schemes import get_scheme
+from kd_landmarks.training.refinement import RIDGE, fit_refinement, start_refinement
+
+SCHEME = get_scheme("ibug68")
+RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+VALIDATION_FACES = 300
+SEED = 0
+
+
+def main(
+    network: Annotated[Path, typer.Argument(help="Checkpoint without refinement.")],
+    data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")],
+) -> None:
+    """Fit, score, print and record."""
+    model, processor = load_detector(network)
+    train, validation = held_out(data, "gt")
+    faces = {
+        "300W validation": validation,
+        "in the iBUG detector's boxes": held_out(data, "dataset")[1],
+        "WFLW, 106 faces": load_rows(data / "wflw/faces.jsonl", scheme=SCHEME),
+    }
+    found = {name: points_and_crops(model, processor, rows) for name, rows in faces.items()}
+    layer = mean_face(model, processor, train)
+    learned, _ = points_and_crops(model, processor, train)
+    truth = crop_points(train, "landmarks", processor.crop_margin)
+    scores = {"none": score(faces, found, None)}
+    for ridge in RIDGES:
+        fit_refinement(layer, learned, truth, SCHEME, ridge)
+        scores[f"{ridge:g}"] = score(faces, found, layer)
+    print_table(
+        ("ridge", *faces),
+        [(name, *(f"{value:.3f}" for value in row.values())) for name, row in scores.items()],
+    )
+    print(f"the ridge in use: {RIDGE:g}")
+    print(record("refinement", {"network": network.name, "nme": scores}, SEED))
+
+
+def held_out(data: Path, box: str) -> tuple[Dataset, Dataset]:
+    """Training and validation faces of seed 0, in boxes of a kind."""
+    rows = load_rows(data / "300w", "train", scheme=SCHEME, box=box)
+    return split_by_photo(rows, VALIDATION_FACES, SEED)
+
+
+def points_and_crops(
+    model: KDLandmarksForKeypointDetection, processor: KDLandmarksImageProcessor, rows: Dataset
+) -> tuple[np.ndarray, FaceCrops]:
+    """A network's points in crop units, (rows, N, 2), and the crops that they are of."""
+    crops = FaceCrops(rows, model.config.image_size, processor.crop_margin, keep=False)
+    pixels = predict_rows(model, processor, crops).points
+    pairs = zip(pixels, crops.crops, strict=True)
+    return np.stack([to_crop_units(points, crop) for points, crop in pairs]), crops
+
+
+def mean_face(
+    model: KDLandmarksForKeypointDetection, processor: KDLandmarksImageProcessor, rows: Dataset
+) -> ShapeRefinement:
+    """A refinement that has the mean face of rows, and no map yet."""
+    layer = ShapeRefinement(SCHEME.num_landmarks)
+    model.head.refinement = layer
+    start_refinement(model, processor, rows, SCHEME, fitted=False)
+    model.head.refinement = None
+    return layer
+
+
+@torch.no_grad()
+def score(
+    faces: dict[str, Dataset],
+    found: dict[str, tuple[np.ndarray, FaceCrops]],
+    layer: ShapeRefinement | None,
+) -> dict[str, float]:
+    """NME in percent by kind of faces, of points as they are or refined."""
+    scores = {}
+    for name, rows in faces.items():
+        points, crops = found[name]
+        if layer is not None:
+            points = layer(torch.from_numpy(points).float()).double().numpy()
+        pairs = zip(points, crops.crops, strict=True)
+        pixels = np.stack([to_photo_pixels(face, crop) for face, crop in pairs])
+        scores[name] = float(nme(pixels, point_array(rows, "landmarks"), SCHEME).mean())
+    return scores
+
+
+if __name__ == "__main__":
+    typer.run(main)
