@@ -31,7 +31,7 @@ from kd_landmarks.schemes import get_scheme
 from kd_landmarks.training.refinement import RIDGE, fit_refinement, start_refinement
 
 SCHEME = get_scheme("ibug68")
-RIDGES = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
+RIDGES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
 VALIDATION_FACES = 300
 SEED = 0
 

@@ -14,7 +14,7 @@ from ..schemes import LandmarkScheme
 from .data import whole_shapes
 from .procrustes import centered_shapes, procrustes_mean, to_points
 
-RIDGE = 0.03
+RIDGE = 0.001
 """Weight of the squared map beside the squared errors: `ridge` of `fit_refinement`, chosen on
 validation faces (benchmarks/refinement.py)."""
 
