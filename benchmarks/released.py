@@ -3,9 +3,11 @@
     python benchmarks/released.py --data "$KD_LANDMARKS_DATA"
 
 Scores every network of `checkpoints/` and the one inside the package on 300W common (all faces,
-ground-truth box and the iBUG detector's box) and on the 106 WFLW faces with 68 points, times each
-beside the first trial's network (MobileNetV2, 128 pixels, integral head, untrained), and says what
-teachers bought the student. Writes the figures beside each network's weights too, for its card.
+ground-truth box and the iBUG detector's box), on the 106 WFLW faces with 68 points and on the faces
+of AFLW that its training held back (turned ones by their visible points, in shares of the face box,
+since an eye may be hidden). Times each beside the first trial's network (MobileNetV2, 128 pixels,
+integral head, untrained), and says what teachers bought the student. Writes the figures beside each
+network's weights too, for its card.
 """
 
 import json
@@ -13,7 +15,7 @@ import statistics
 import time
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -24,6 +26,7 @@ from transformers.utils import logging as transformers_logging
 
 import kd_landmarks
 from kd_landmarks import KDLandmarksConfig, KDLandmarksForKeypointDetection, load_rows
+from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.evaluation.evaluate import Evaluation, evaluate_detector
 from kd_landmarks.evaluation.metrics import bootstrap_interval
 from kd_landmarks.evaluation.plots import plot_ced
@@ -35,13 +38,29 @@ from kd_landmarks.utils.files import write_json
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 SCHEME = get_scheme("ibug68")
 STUDENT, ALONE = "mobilenetv2-300w", "mobilenetv2-300w-no-teachers"
-# Name, path below --data, split, box.
-TESTS = (
-    ("300W common", "300w", "common", "gt"),
-    ("300W common, iBUG detector's box", "300w", "common", "dataset"),
-    ("WFLW, 106 faces", "wflw/faces.jsonl", None, "gt"),
-)
 SEED = 0
+
+
+class Test(NamedTuple):
+    """What networks are measured on: a path below --data, a split, a box, and how."""
+
+    data: str
+    split: str | None = None
+    box: str = "gt"
+    normalizer: str = "inter_ocular"
+    held_back: int = 0
+    """So many faces of the recipe's seed, which no training saw; 0 for all."""
+
+
+COMMON, DETECTED, WFLW = "300W common", "300W common, iBUG detector's box", "WFLW, 106 faces"
+AFLW, TURNED = "AFLW, 100 faces", "AFLW, 100 turned faces"
+TESTS = {
+    COMMON: Test("300w", "common"),
+    DETECTED: Test("300w", "common", "dataset"),
+    WFLW: Test("wflw/faces.jsonl"),
+    AFLW: Test("aflw68/train.jsonl", held_back=100),
+    TURNED: Test("aflw68/train_self_occluded.jsonl", normalizer="box", held_back=100),
+}
 
 
 def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")]) -> None:
@@ -51,37 +70,43 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     folders |= {path.parent.name: path.parent for path in sorted(CHECKPOINTS.glob("*/config.json"))}
     detectors = {name: load_detector(folder) for name, folder in folders.items()}
     scores: dict[str, dict[str, Evaluation]] = {name: {} for name in detectors}
-    for test, path, split, box in TESTS:
-        rows = load_rows(data / path, split, scheme=SCHEME, box=box)
+    for test, asked in TESTS.items():
+        rows = load_rows(data / asked.data, asked.split, scheme=SCHEME, box=asked.box)
+        if asked.held_back:
+            _, rows = split_by_photo(rows, asked.held_back, SEED)
         for name, (model, processor) in detectors.items():
-            scores[name][test] = evaluate_detector(model, processor, rows, SCHEME)
+            scores[name][test] = evaluate_detector(
+                model, processor, rows, SCHEME, normalizer=asked.normalizer
+            )
     times = milliseconds({name: model for name, (model, _) in detectors.items()})
     trial = times.pop("trial")
-    first, detected, wflw = (test for test, *_ in TESTS)
     table = []
     for name, found in scores.items():
-        common = found[first].result
+        common = found[COMMON].result
         table.append(
             (
                 name,
-                f"{found[first].parameters / 1e6:.2f} M",
+                f"{found[COMMON].parameters / 1e6:.2f} M",
                 detectors[name][0].config.image_size,
                 f"{common.nme:.2f}",
                 f"{common.failure_rate_8:.2f}",
                 f"{common.failure_rate_10:.2f}",
                 f"{common.auc_10:.3f}",
-                f"{found[detected].result.nme:.2f}",
-                f"{found[wflw].result.nme:.2f}",
+                *(f"{found[test].result.nme:.2f}" for test in (DETECTED, WFLW, AFLW, TURNED)),
                 f"{times[name] / trial:.2f}",
             )
         )
     header = ("model", "parameters", "input", "NME %", "FR8 %", "FR10 %", "AUC10")
-    print_table((*header, "NME %, detector's box", "WFLW NME %", "time"), table)
-    asked = {test: {"data": path, "split": split, "box": box} for test, path, split, box in TESTS}
+    others = ("NME %, detector's box", "WFLW NME %", "AFLW NME %", "turned, % of box", "time")
+    print_table((*header, *others), table)
     entries: dict[str, Any] = {
         name: {
             "tests": {
-                test: {**asked[test], **scored.to_dict(), "errors": scored.result.errors}
+                test: {
+                    **TESTS[test]._asdict(),
+                    **scored.to_dict(),
+                    "errors": scored.result.errors,
+                }
                 for test, scored in found.items()
             },
             "bytes": (folders[name] / "model.safetensors").stat().st_size,
@@ -94,7 +119,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     faces = {test: scored.sources for test, scored in scores[STUDENT].items()}
     measured: dict[str, Any] = {"models": entries, "faces": faces, "trial_milliseconds": trial}
     if ALONE in scores:
-        measured["gain"] = gain(*(scores[name][first].result.errors for name in (ALONE, STUDENT)))
+        measured["gain"] = gain(*(scores[name][COMMON].result.errors for name in (ALONE, STUDENT)))
         print(
             "bought by the teachers: {mean:.3f} points of NME ({percent:.1f} %), 95 % interval "
             "{interval_low:.3f} to {interval_high:.3f}, Wilcoxon p {wilcoxon_p:.1g}".format(
@@ -105,7 +130,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     print(record("released", measured, SEED))
     for name, entry in entries.items():
         write_metrics(folders[name], name, entry)
-    for test, file in ((first, "released_ced"), (wflw, "released_ced_wflw")):
+    for test, file in ((COMMON, "released_ced"), (WFLW, "released_ced_wflw")):
         curves = {name: found[test].result.errors for name, found in scores.items()}
         count = scores[STUDENT][test].result.faces
         title = f"{test}, {count} faces, ground-truth box"
