@@ -2,10 +2,10 @@
 
     python benchmarks/refinement.py --data "$KD_LANDMARKS_DATA" runs/NAME/baseline
 
-Takes a network with an integral head that was trained without the validation faces of seed 0 and
-without refinement, fits the refinement to its training faces with ridges of several strengths, and
-scores each on the 300 validation faces, in the ground truth's boxes and in the iBUG detector's,
-and on the 106 WFLW faces.
+Takes a network with an integral head that was trained without the validation faces of seed 0, fits
+the refinement to 300W's training faces with ridges of several strengths, and scores each on the 300
+validation faces, in the ground truth's boxes and in the iBUG detector's, and on the 106 WFLW faces.
+Beside them: without refinement, and with the one that gradients alone have trained, if any.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from record import print_table, record
 
 from kd_landmarks import KDLandmarksForKeypointDetection, load_rows
 from kd_landmarks.data.columns import point_array
-from kd_landmarks.data.crops import FaceCrops, crop_points
+from kd_landmarks.data.crops import FaceCrops
 from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.evaluation.metrics import nme
 from kd_landmarks.evaluation.predictions import predict_rows
@@ -28,7 +28,12 @@ from kd_landmarks.models import KDLandmarksImageProcessor
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.models.modeling_kd_landmarks import ShapeRefinement
 from kd_landmarks.schemes import get_scheme
-from kd_landmarks.training.refinement import RIDGE, fit_refinement, start_refinement
+from kd_landmarks.training.refinement import (
+    RIDGE,
+    faces_of_fit,
+    fit_refinement,
+    start_refinement,
+)
 
 SCHEME = get_scheme("ibug68")
 RIDGES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
@@ -37,11 +42,12 @@ SEED = 0
 
 
 def main(
-    network: Annotated[Path, typer.Argument(help="Checkpoint without refinement.")],
+    network: Annotated[Path, typer.Argument(help="Checkpoint of a run.")],
     data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")],
 ) -> None:
     """Fit, score, print and record."""
     model, processor = load_detector(network)
+    trained, model.head.refinement = model.head.refinement, None
     train, validation = held_out(data, "gt")
     faces = {
         "300W validation": validation,
@@ -49,12 +55,14 @@ def main(
         "WFLW, 106 faces": load_rows(data / "wflw/faces.jsonl", scheme=SCHEME),
     }
     found = {name: points_and_crops(model, processor, rows) for name, rows in faces.items()}
-    layer = mean_face(model, processor, train)
-    learned, _ = points_and_crops(model, processor, train)
-    truth = crop_points(train, "landmarks", processor.crop_margin)
     scores = {"none": score(faces, found, None)}
+    if trained is not None:
+        scores["trained by gradients"] = score(faces, found, trained)
+    model.head.refinement = layer = ShapeRefinement(SCHEME.num_landmarks)
+    start_refinement(model, processor, train, SCHEME, "landmarks", fitted=False)
+    seen = faces_of_fit(model, processor, train, SCHEME, "landmarks")
     for ridge in RIDGES:
-        fit_refinement(layer, learned, truth, SCHEME, ridge)
+        fit_refinement(layer, *seen, SCHEME, ridge)
         scores[f"{ridge:g}"] = score(faces, found, layer)
     print_table(
         ("ridge", *faces),
@@ -78,17 +86,6 @@ def points_and_crops(
     pixels = predict_rows(model, processor, crops).points
     pairs = zip(pixels, crops.crops, strict=True)
     return np.stack([to_crop_units(points, crop) for points, crop in pairs]), crops
-
-
-def mean_face(
-    model: KDLandmarksForKeypointDetection, processor: KDLandmarksImageProcessor, rows: Dataset
-) -> ShapeRefinement:
-    """A refinement that has the mean face of rows, and no map yet."""
-    layer = ShapeRefinement(SCHEME.num_landmarks)
-    model.head.refinement = layer
-    start_refinement(model, processor, rows, SCHEME, fitted=False)
-    model.head.refinement = None
-    return layer
 
 
 @torch.no_grad()

@@ -86,6 +86,7 @@ class StageTraining:
         identity: what a checkpoint of this run carries.
         progress: registered with the accelerator for its checkpoints; started anew here.
         validate: NME in percent on the validation faces, on all processes; None without any.
+        finish: what is left to do with the trained network before it is saved; None for nothing.
     """
 
     stage: str
@@ -99,6 +100,7 @@ class StageTraining:
     identity: Mapping[str, Any]
     progress: Progress
     validate: Callable[[], float] | None = None
+    finish: Callable[[], None] | None = None
 
     @property
     def checkpoints(self) -> Path:
@@ -211,6 +213,8 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
                     if stop:
                         raise Stopped(stop)
         if accelerator.is_main_process:
+            if training.finish:
+                training.finish()
             try:
                 _save_network(training)
             except Exception as error:

@@ -4,6 +4,7 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -19,7 +20,7 @@ from ..evaluation.predictions import predict_rows
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..schemes import LandmarkScheme, get_scheme
 from ..utils.environment import on_cpus
-from .checkpoints import drop_checkpoints
+from .checkpoints import checkpoints_of, drop_checkpoints, finished_checkpoints
 from .data import (
     add_soft_landmarks,
     fit_shape_model,
@@ -32,7 +33,7 @@ from .networks import build_network
 from .objectives import plain_step, student_step
 from .pseudo_labels import precompute_targets
 from .recipe import STAGES, Recipe
-from .refinement import start_refinement
+from .refinement import refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run
 from .teachers import FrozenTeacher, check_stored_targets, find_teachers, load_teachers
@@ -118,8 +119,15 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         model, processor = build_network(settings, scheme, role, margin)
         if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
             say(f"{stage} starts from {settings.init}, each landmark as the nearest one there")
+        target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
+        finish = None
         if model.config.refinement:
-            start_refinement(model, processor, sets.train, scheme, fitted=settings.init is not None)
+            # Of one source: others' labels have habits of their own.
+            own = train_rows.select(range(sets.of_source or len(sets.train)))
+            learned = (model, processor, own, scheme, target)
+            begun = bool(finished_checkpoints(checkpoints_of(folder, stage)))
+            start_refinement(*learned, fitted=settings.init is not None and not begun)
+            finish = partial(refit_refinement, *learned)
         rows, image_size = train_rows, settings.image_size
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
@@ -136,7 +144,6 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
                         recipe.data.allow_outside,
                     )
         else:
-            target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
             step_loss = plain_step(settings, target)
         crops = FaceCrops(
             rows,
@@ -159,6 +166,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             identity=identity,
             progress=progress,
             validate=validation(accelerator, model, processor, sets.validation, scheme),
+            finish=finish,
         )
         train_network(accelerator, training)
 

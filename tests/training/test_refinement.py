@@ -5,6 +5,7 @@ import pytest
 import torch
 from faces import SCHEME, face_rows
 
+from kd_landmarks.evaluation.predictions import predict_rows
 from kd_landmarks.inference.checkpoints import default_checkpoint
 from kd_landmarks.models import KDLandmarksConfig, KDLandmarksForKeypointDetection
 from kd_landmarks.models.loading import load_detector
@@ -52,12 +53,33 @@ def test_a_network_that_starts_anew_has_the_mean_face_and_corrects_nothing():
     config = KDLandmarksConfig(backbone="test_efficientnet", image_size=64, refinement=True)
     model = KDLandmarksForKeypointDetection(config)
     _, processor = load_detector(default_checkpoint())
-    start_refinement(model, processor, face_rows(), SCHEME, fitted=False)
+    start_refinement(model, processor, face_rows(), SCHEME, "landmarks", fitted=False)
     layer = model.head.refinement
     assert layer.mean_shape.norm().item() == pytest.approx(1, abs=1e-5)
     assert layer.mean_shape.mean(0).abs().max() < 1e-6
     assert layer.mean_shape[8, 1] > layer.mean_shape[27, 1]  # chin below the eyes: upright
     assert not layer.linear.weight.any()
     before = layer.mean_shape.clone()
-    start_refinement(model, processor, generated_dataset(8, 9, "ibug68", 96), SCHEME, fitted=True)
+    others = generated_dataset(8, 9, "ibug68", 96)
+    start_refinement(model, processor, others, SCHEME, "landmarks", fitted=True)
     assert torch.equal(layer.mean_shape, before)  # of a checkpoint that has one: its own
+
+
+@pytest.mark.parametrize("target", ["landmarks", "soft_landmarks"])
+def test_a_network_that_detects_starts_with_the_map_of_its_errors(target):
+    plain, processor = load_detector(default_checkpoint())
+    config = KDLandmarksConfig(**plain.config.to_dict() | {"refinement": True})
+    model = KDLandmarksForKeypointDetection(config).train()
+    model.load_state_dict(plain.state_dict(), strict=False)
+    rows = face_rows()
+    truth = np.asarray(rows[target])
+
+    def error(network):
+        found = predict_rows(network, processor, rows).points
+        return np.linalg.norm(found - truth, axis=-1).mean()
+
+    before = error(plain)
+    start_refinement(model, processor, rows, SCHEME, target, fitted=True)
+    assert error(model) < 0.9 * before
+    assert model.training
+    assert model.head.refinement is not None
