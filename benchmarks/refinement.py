@@ -9,9 +9,7 @@ Beside them: without refinement, and with the one that gradients alone have trai
 what it costs on ONNX Runtime, one thread, the network with and without taking turns.
 """
 
-import statistics
 import tempfile
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -19,7 +17,7 @@ import numpy as np
 import torch
 import typer
 from datasets import Dataset
-from onnxruntime import InferenceSession, SessionOptions
+from onnx_time import milliseconds_a_face
 from record import print_table, record
 
 from kd_landmarks import KDLandmarksForKeypointDetection, load_rows
@@ -44,7 +42,6 @@ from kd_landmarks.training.refinement import (
 SCHEME = get_scheme("ibug68")
 RIDGES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
 VALIDATION_FACES = 300
-ROUNDS = 1000
 SEED = 0
 
 
@@ -86,24 +83,13 @@ def milliseconds(
     model: KDLandmarksForKeypointDetection, processor: KDLandmarksImageProcessor
 ) -> dict[str, float]:
     """Median time of a face with and without the model's refinement."""
-    options = SessionOptions()
-    options.intra_op_num_threads = 1
-    refinement = model.head.refinement
-    sessions = {}
+    refinement, names = model.head.refinement, ("refined", "without")
     with tempfile.TemporaryDirectory() as folder:
-        for name, layer in (("refined", refinement), ("without", None)):
+        files = [Path(folder) / f"{name}.onnx" for name in names]
+        for file, layer in zip(files, (refinement, None), strict=True):
             model.head.refinement = layer
-            file = export_onnx(model.eval(), processor, Path(folder) / f"{name}.onnx")
-            sessions[name] = InferenceSession(file, options, providers=["CPUExecutionProvider"])
-    size = model.config.image_size
-    face = np.zeros((1, 3, size, size), np.float32)
-    times: dict[str, list[float]] = {name: [] for name in sessions}
-    for _ in range(ROUNDS):
-        for name, session in sessions.items():
-            began = time.perf_counter()
-            session.run(None, {"pixel_values": face})
-            times[name].append(1000 * (time.perf_counter() - began))
-    return {name: statistics.median(values) for name, values in times.items()}
+            export_onnx(model.eval(), processor, file)
+        return dict(zip(names, milliseconds_a_face(files), strict=True))
 
 
 def held_out(data: Path, box: str) -> tuple[Dataset, Dataset]:
