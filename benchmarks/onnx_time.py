@@ -9,7 +9,7 @@ import numpy as np
 
 from kd_landmarks.inference.backends.onnx import OnnxBackend
 
-ROUNDS, WARM_UP = 200, 20
+ROUNDS, WARM_UP = 1000, 50
 
 
 def milliseconds_a_face(files: Sequence[Path]) -> list[float]:
