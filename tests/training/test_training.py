@@ -233,10 +233,11 @@ def test_two_processes_measure_what_one_does(finished, tmp_path):
     for stage in STAGES:
         for split in ("validation", "test"):
             one, two = alone[stage][split], together[stage][split]
-            assert one["errors"] == pytest.approx(two["errors"], abs=1e-6)
-            assert one["nme"] == pytest.approx(two["nme"], abs=1e-6)
+            # Batches of other sizes round otherwise, and networks that learned little enlarge it.
+            assert one["errors"] == pytest.approx(two["errors"], rel=1e-4)
+            assert one["nme"] == pytest.approx(two["nme"], rel=1e-4)
             groups = one["groups"]["subset"]["generated"]
-            assert groups == pytest.approx(two["groups"]["subset"]["generated"])
+            assert groups == pytest.approx(two["groups"]["subset"]["generated"], rel=1e-4)
 
 
 @pytest.mark.slow
