@@ -359,6 +359,7 @@ def test_more_faces_join_the_training_with_their_weight(more_faces):
 
 def test_a_run_learns_from_faces_with_gaps(more_faces, tmp_path):
     words = tiny_arguments("--output", tmp_path / "run", "--data.more", more_faces)
+    words += ["--tough_teacher.epochs", "0.5", "--student.epochs", "0.5"]
     output = train(*words)
     assert "42 train" in output
     assert "10 landmarks of train are not there" in output
