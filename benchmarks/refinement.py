@@ -3,8 +3,10 @@
     python benchmarks/refinement.py --data "$KD_LANDMARKS_DATA" runs/NAME/baseline
 
 Takes a network with an integral head that was trained without the validation faces of seed 0, fits
-the refinement to 300W's training faces with ridges of several strengths, and scores each on the 300
+the refinement to training faces with ridges of several strengths, and scores each on the 300
 validation faces, in the ground truth's boxes and in the iBUG detector's, and on the 106 WFLW faces.
+Training faces are 300W's, and AFLW's with a weight of 0 to 1 each: labels of one data set have
+habits, which a map learns too.
 Beside them: without refinement, and with the one that gradients alone have trained, if any. And
 what it costs on ONNX Runtime, one thread, the network with and without taking turns.
 """
@@ -41,6 +43,7 @@ from kd_landmarks.training.refinement import (
 
 SCHEME = get_scheme("ibug68")
 RIDGES = (0.0001, 0.0003, 0.001, 0.003, 0.01, 0.03, 0.1, 1.0)
+WEIGHTS = (0.25, 0.5, 1.0)
 VALIDATION_FACES = 300
 SEED = 0
 
@@ -64,12 +67,15 @@ def main(
         scores["trained by gradients"] = score(faces, found, trained)
     model.head.refinement = layer = ShapeRefinement(SCHEME.num_landmarks)
     start_refinement(model, processor, train, SCHEME, "landmarks", fitted=False)
-    seen = faces_of_fit(model, processor, train, SCHEME, "landmarks")
-    for ridge in RIDGES:
-        fit_refinement(layer, *seen, SCHEME, ridge)
-        scores[f"{ridge:g}"] = score(faces, found, layer)
+    aflw = load_rows(data / "aflw68/train.jsonl", scheme=SCHEME)
+    seen = [faces_of_fit(model, processor, rows, SCHEME, "landmarks") for rows in (train, aflw)]
+    found_points, truth = (np.concatenate(parts) for parts in list(zip(*seen, strict=True))[:2])
+    for weight, ridge in (*((0.0, ridge) for ridge in RIDGES), *((w, RIDGE) for w in WEIGHTS)):
+        weights = np.repeat([1.0, weight], [len(seen[0][0]), len(seen[1][0])])
+        fit_refinement(layer, found_points, truth, weights, SCHEME, ridge)
+        scores[f"{ridge:g}, AFLW {weight:g}"] = score(faces, found, layer)
     print_table(
-        ("ridge", *faces),
+        ("ridge, weight", *faces),
         [(name, *(f"{value:.3f}" for value in row.values())) for name, row in scores.items()],
     )
     print(f"the ridge in use: {RIDGE:g}")

@@ -35,15 +35,13 @@ GENERATED_SIZE = 160
 class FaceSets:
     """Rows in the package's format; `validation` or `test` is None where the recipe wants none.
 
-    The first `of_source` training faces are those of `data.source`, behind them stand those of
-    `data.more`, whose `held_back` are not trained on, by source.
+    `held_back` are those faces of `data.more` that are not trained on, by source.
     """
 
     train: Dataset
     validation: Dataset | None
     test: Dataset | None
     held_back: tuple[Dataset, ...] = ()
-    of_source: int | None = None
 
     @property
     def measured(self) -> Dataset:
@@ -153,8 +151,7 @@ def _with_more(
         if len(kept) < len(rows):
             rows = rows.select(kept)
         weighted.append(with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight)))
-    train, of_source = joined(weighted), len(weighted[0])
-    return replace(sets, train=train, held_back=tuple(held_back), of_source=of_source)
+    return replace(sets, train=joined(weighted), held_back=tuple(held_back))
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:
@@ -172,7 +169,7 @@ def _boxed(sets: FaceSets, settings: DataSettings, scheme: LandmarkScheme) -> Fa
         for part in (sets.train, sets.validation, sets.test)
     )
     held_back = tuple(with_upright_boxes(part, scheme) for part in sets.held_back)
-    return FaceSets(train, validation, test, held_back, sets.of_source)
+    return FaceSets(train, validation, test, held_back)
 
 
 def _streamed_sets(

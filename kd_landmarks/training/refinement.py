@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Subset
 
 from ..data.augmentation_settings import AugmentationSettings
 from ..data.columns import evenly_spaced
-from ..data.crops import FaceCrops
+from ..data.crops import WEIGHTS, FaceCrops
 from ..evaluation.predictions import to_pixel_values
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.modeling_kd_landmarks import ShapeRefinement
@@ -79,7 +79,7 @@ def refit_refinement(
     Args:
         model: with a refinement that has a mean face.
         processor: its image processor.
-        rows: training faces in the row format; those with all landmarks count.
+        rows: training faces in the row format; those with all landmarks count, by their `weights`.
         scheme: of both.
         target: column of the points that the network learns.
     """
@@ -94,8 +94,8 @@ def faces_of_fit(
     rows: Dataset,
     scheme: LandmarkScheme,
     target: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """What `fit_refinement` needs of faces: found and true points (faces, N, 2) in crop units.
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `fit_refinement` needs of faces: found and true points (faces, N, 2), weights (faces,).
 
     The arguments are those of `refit_refinement`.
     """
@@ -105,9 +105,9 @@ def faces_of_fit(
     plain = FaceCrops(rows, size, margin, keep=False)
     moved = FaceCrops(rows, size, margin, augmentation=MOVED, flip_permutation=flip, keep=False)
     looks = [raw_points(model, processor, crops, target) for crops in (plain, moved)]
-    found, truth = (np.concatenate(parts) for parts in zip(*looks, strict=True))
-    whole = ~np.isnan(truth).any((1, 2))
-    return found[whole], truth[whole]
+    found, truth, weights = (np.concatenate(parts) for parts in zip(*looks, strict=True))
+    whole = ~np.isnan(truth).any((1, 2)) & (weights > 0)
+    return found[whole], truth[whole], weights[whole]
 
 
 @torch.no_grad()
@@ -116,21 +116,28 @@ def raw_points(
     processor: KDLandmarksImageProcessor,
     crops: FaceCrops,
     target: str,
-) -> tuple[np.ndarray, np.ndarray]:
-    """A network's points before refinement and the true ones, both (faces, N, 2) in crop units."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A network's points before refinement, the true ones, and what each face counts.
+
+    Returns:
+        (faces, N, 2), (faces, N, 2) in crop units and (faces,).
+    """
     refinement, training = model.head.refinement, model.training
     model.head.refinement = None
     model.eval()
-    found, truth = [], []
+    found, truth, weights = [], [], []
     try:
         for batch in DataLoader(Subset(crops, range(len(crops))), BATCH):
             pixels = to_pixel_values(batch["image"].to(model.device), processor)
             found.append(model(pixel_values=pixels).keypoints.cpu())
             truth.append(batch[target])
+            ones = torch.ones(batch[target].shape[:2])
+            weights.append(batch.get(WEIGHTS, ones).mean(1))
     finally:
         model.head.refinement = refinement
         model.train(training)
-    return torch.cat(found).double().numpy(), torch.cat(truth).double().numpy()
+    first, second, third = (torch.cat(some).double().numpy() for some in (found, truth, weights))
+    return first, second, third
 
 
 @torch.no_grad()
@@ -138,6 +145,7 @@ def fit_refinement(
     refinement: ShapeRefinement,
     found: np.ndarray,
     truth: np.ndarray,
+    weights: np.ndarray,
     scheme: LandmarkScheme,
     ridge: float = RIDGE,
 ) -> None:
@@ -149,8 +157,9 @@ def fit_refinement(
         refinement: with a mean face.
         found: (faces, N, 2) the network's points before refinement, in crop units.
         truth: (faces, N, 2) the ground truth in crop units.
+        weights: (faces,) of 0 or more: how much each face counts.
         scheme: of the points.
-        ridge: weight of the squared map, in sums of squares of a deviation.
+        ridge: weight of the squared map, in mean squares of a deviation.
     """
     flip = list(scheme.flip_permutation)
     points, wanted = (
@@ -161,8 +170,9 @@ def fit_refinement(
     deviations, back = (part.cpu() for part in refinement.own_frame(points.to(device)))
     errors = ((wanted - points) @ torch.linalg.inv(back)).flatten(1).double()
     inputs = deviations.flatten(1).double()
-    center, middle = inputs.mean(0), errors.mean(0)
-    inputs, errors = inputs - center, errors - middle
+    counts = torch.from_numpy(np.concatenate([weights, weights]) / (2 * weights.sum()))[:, None]
+    center, middle = (counts * inputs).sum(0), (counts * errors).sum(0)
+    inputs, errors = counts.sqrt() * (inputs - center), counts.sqrt() * (errors - middle)
     gram = inputs.T @ inputs
     penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram))
     weight: Tensor = torch.linalg.solve(gram + penalty, inputs.T @ errors).T

@@ -122,9 +122,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
         finish = None
         if model.config.refinement:
-            # Of one source: others' labels have habits of their own.
-            own = train_rows.select(range(sets.of_source or len(sets.train)))
-            learned = (model, processor, own, scheme, target)
+            labeled = train_rows.select(range(len(sets.train)))  # behind them, drawn faces
+            learned = (model, processor, labeled, scheme, target)
             begun = bool(finished_checkpoints(checkpoints_of(folder, stage)))
             start_refinement(*learned, fitted=settings.init is not None and not begun)
             finish = partial(refit_refinement, *learned)

@@ -35,7 +35,7 @@ def test_noise_of_each_point_is_cleaned_by_the_others(rng):
     size = np.linalg.norm(truth - truth.mean(1, keepdims=True), axis=(1, 2))[:, None, None]
     found = truth + 0.004 * size * rng.normal(0, 1, truth.shape)
     layer = started(truth)
-    fit_refinement(layer, found[:300], truth[:300], SCHEME)
+    fit_refinement(layer, found[:300], truth[:300], np.ones(300), SCHEME)
     with torch.no_grad():
         refined = layer(torch.from_numpy(found[300:]).float()).numpy()
     before, after = (
