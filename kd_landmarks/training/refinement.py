@@ -1,8 +1,8 @@
 """A head's shape refinement before and after training: the mean face, and a ridge regression.
 
 Steps of a gradient find a linear layer whose inputs move together only slowly: after training with
-it, the regression still takes 5 to 7 % off the error (`benchmarks/refinement.py`). So it has the last
-word.
+it, the regression still takes 5 to 7 % off the error (`benchmarks/refinement.py`). So it has the
+last word.
 """
 
 import numpy as np
