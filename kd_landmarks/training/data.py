@@ -124,26 +124,19 @@ def _with_more(
 ) -> FaceSets:
     """Join the faces of `data.more` to the training faces.
 
-    A photo that validation or a held-back part has a face of is in no training part, whatever
-    source names it.
+    A photo that validation, test or a held-back part has a face of is in no training part,
+    whatever source names it.
     """
     parts = [(sets.train, 1.0)]
     held_back = []
     for more in settings.more:
-        rows = load_rows(
-            more.source,
-            more.split,
-            scheme=scheme,
-            box="dataset" if settings.box == "dataset" else "gt",
-            skip_bad_rows=settings.skip_bad_rows,
-            allow_outside=settings.allow_outside,
-        )
-        rows = _checked(rows, settings, scheme)
+        source = settings.model_copy(update={"source": more.source, "revision": None})
+        rows = _checked(_stored(more.split, source, scheme), settings, scheme)
         if more.held_back:
             rows, held = split_by_photo(rows, more.held_back, seed)
             held_back.append(held)
         parts.append((rows, more.weight))
-    measured = [rows for rows in (sets.validation, *held_back) if rows is not None]
+    measured = [rows for rows in (sets.validation, sets.test, *held_back) if rows is not None]
     taken = {photo for rows in measured for photo in rows["photo"]}
     weighted = []
     for rows, weight in parts:
@@ -199,7 +192,7 @@ def _streamed_sets(
     return FaceSets(train, validation, test)
 
 
-def _stored(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+def _stored(split: str | None, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
     assert settings.source is not None, "load_sets refuses a run without"
     return load_rows(
         settings.source,

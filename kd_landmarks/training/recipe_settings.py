@@ -250,6 +250,12 @@ class TeacherSettings(Settings):
         "their views agree (precomputed targets only), instead of leaving them out",
     )
 
+    @model_validator(mode="after")
+    def _gaps_are_filled_beforehand(self) -> Self:
+        if self.fill_gaps and self.targets != "precomputed":
+            raise ValueError(f"fill_gaps needs targets precomputed, not {self.targets}")
+        return self
+
 
 class UnlabeledSettings(Settings):
     """Faces without landmarks, on which the teachers' points are the student's targets."""

@@ -168,7 +168,7 @@ def fit_refinement(
     )
     device = refinement.mean_shape.device
     deviations, back = (part.cpu() for part in refinement.own_frame(points.to(device)))
-    errors = ((wanted - points) @ torch.linalg.inv(back)).flatten(1).double()
+    errors = ((wanted - points) @ torch.linalg.pinv(back)).flatten(1).double()
     inputs = deviations.flatten(1).double()
     counts = torch.from_numpy(np.concatenate([weights, weights]) / (2 * weights.sum()))[:, None]
     center, middle = (counts * inputs).sum(0), (counts * errors).sum(0)

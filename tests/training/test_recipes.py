@@ -49,6 +49,8 @@ def test_teachers_are_one_or_several(recipe_file):
     teachers = load_recipe(path).teachers
     assert (teachers.tough, teachers.tolerant) == (("one",), ("two", "three"))
     assert load_recipe(path, {"teachers.tough": None}).teachers.tough == ()
+    with pytest.raises(KDLandmarksError, match="fill_gaps needs targets precomputed, not online"):
+        load_recipe(path, {"teachers.fill_gaps": True, "teachers.targets": "online"})
 
 
 # --- what is built in

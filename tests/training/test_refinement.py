@@ -49,6 +49,13 @@ def test_noise_of_each_point_is_cleaned_by_the_others(rng):
     np.testing.assert_allclose(mirrored, refined[:, flip] * [-1, 1], atol=1e-4)
 
 
+def test_points_in_one_place_teach_nothing_and_end_no_training(rng):
+    truth = shapes(rng, 40)
+    layer = started(truth)
+    fit_refinement(layer, np.full_like(truth, 0.5), truth, np.ones(40), SCHEME)
+    assert torch.isfinite(layer.linear.weight).all()
+
+
 def test_a_network_that_starts_anew_has_the_mean_face_and_corrects_nothing():
     config = KDLandmarksConfig(backbone="test_efficientnet", image_size=64, refinement=True)
     model = KDLandmarksForKeypointDetection(config)
