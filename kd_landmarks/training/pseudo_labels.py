@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 VIEWS_OF_LABELED = 2
 """The plain crop and its mirror image: more gain little on faces with ground truth."""
 VIEWS_OF_UNLABELED = 8
-"""Of all teachers together: enough to tell by the spread which points are to be trusted."""
+"""Of the first teachers together: enough to tell by the spread which points are to be trusted."""
 TOLERANCE = 0.01
 """Spread of a point over the views at which it counts half, in longer sides of the face box."""
 LEAST_AGREEMENT = 0.3
@@ -121,7 +121,8 @@ def label_faces(
         boxes = np.stack([tight_box(points) for points in found[:, 0]])
     points = {}
     for name, some in teachers.items():
-        views = draw_views(max(VIEWS_OF_LABELED, VIEWS_OF_UNLABELED // len(some)))
+        wanted = VIEWS_OF_UNLABELED // len(some) if name == first else 0
+        views = draw_views(max(VIEWS_OF_LABELED, wanted))
         label = f"{name} teacher's points"
         points[name] = predict_by_all(faces, boxes, some, scheme, views, label)
     weights = agreement(points[first], TOLERANCE)
