@@ -79,7 +79,7 @@ def refit_refinement(
     Args:
         model: with a refinement that has a mean face.
         processor: its image processor.
-        rows: training faces in the row format; those with all landmarks count, by their `weights`.
+        rows: training faces in the row format; landmarks count by their `weights`.
         scheme: of both.
         target: column of the points that the network learns.
     """
@@ -95,7 +95,7 @@ def faces_of_fit(
     scheme: LandmarkScheme,
     target: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What `fit_refinement` needs of faces: found and true points (faces, N, 2), weights (faces,).
+    """What `fit_refinement` needs of faces: found and true points, and weights (faces, N).
 
     The arguments are those of `refit_refinement`.
     """
@@ -106,8 +106,9 @@ def faces_of_fit(
     moved = FaceCrops(rows, size, margin, augmentation=MOVED, flip_permutation=flip, keep=False)
     looks = [raw_points(model, processor, crops, target) for crops in (plain, moved)]
     found, truth, weights = (np.concatenate(parts) for parts in zip(*looks, strict=True))
-    whole = ~np.isnan(truth).any((1, 2)) & (weights > 0)
-    return found[whole], truth[whole], weights[whole]
+    known = ~np.isnan(truth).any(-1) & (weights > 0)
+    some = known.any(1)
+    return found[some], np.nan_to_num(truth[some]), np.where(known, weights, 0)[some]
 
 
 @torch.no_grad()
@@ -117,10 +118,10 @@ def raw_points(
     crops: FaceCrops,
     target: str,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A network's points before refinement, the true ones, and what each face counts.
+    """A network's points before refinement, the true ones, and what each counts.
 
     Returns:
-        (faces, N, 2), (faces, N, 2) in crop units and (faces,).
+        (faces, N, 2), (faces, N, 2) in crop units and (faces, N).
     """
     refinement, training = model.head.refinement, model.training
     model.head.refinement = None
@@ -132,7 +133,7 @@ def raw_points(
             found.append(model(pixel_values=pixels).keypoints.cpu())
             truth.append(batch[target])
             ones = torch.ones(batch[target].shape[:2])
-            weights.append(batch.get(WEIGHTS, ones).mean(1))
+            weights.append(batch.get(WEIGHTS, ones))
     finally:
         model.head.refinement = refinement
         model.train(training)
@@ -151,13 +152,14 @@ def fit_refinement(
 ) -> None:
     """The refinement's linear layer by ridge regression from points to their errors.
 
-    Each face counts twice, as it is and mirrored, so that the map has no side.
+    Each face counts twice, as it is and mirrored, so that the map has no side. Each landmark has a
+    regression of its own, over the faces that show it.
 
     Args:
         refinement: with a mean face.
         found: (faces, N, 2) the network's points before refinement, in crop units.
-        truth: (faces, N, 2) the ground truth in crop units.
-        weights: (faces,) of 0 or more: how much each face counts.
+        truth: (faces, N, 2) the ground truth in crop units, of any value where the weight is 0.
+        weights: (faces, N) of 0 or more: how much each landmark counts.
         scheme: of the points.
         ridge: weight of the squared map, in mean squares of a deviation.
     """
@@ -168,13 +170,22 @@ def fit_refinement(
     )
     device = refinement.mean_shape.device
     deviations, back = (part.cpu() for part in refinement.own_frame(points.to(device)))
-    errors = ((wanted - points) @ torch.linalg.pinv(back)).flatten(1).double()
+    errors = ((wanted - points) @ torch.linalg.pinv(back)).double()
     inputs = deviations.flatten(1).double()
-    counts = torch.from_numpy(np.concatenate([weights, weights]) / (2 * weights.sum()))[:, None]
-    center, middle = (counts * inputs).sum(0), (counts * errors).sum(0)
-    inputs, errors = counts.sqrt() * (inputs - center), counts.sqrt() * (errors - middle)
-    gram = inputs.T @ inputs
-    penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram))
-    weight: Tensor = torch.linalg.solve(gram + penalty, inputs.T @ errors).T
-    refinement.linear.weight.copy_(weight)
-    refinement.linear.bias.copy_(middle - weight @ center)
+    counts = torch.from_numpy(np.concatenate([weights, weights[:, flip]]))
+    weight = refinement.linear.weight.unflatten(0, (-1, 2))
+    bias = refinement.linear.bias.unflatten(0, (-1, 2))
+    for landmark, count in enumerate(counts.T[..., None]):
+        if not count.any():  # no face shows it: it stays where the network sees it
+            weight[landmark], bias[landmark] = 0, 0
+            continue
+        share = count / count.sum()
+        center, middle = (share * inputs).sum(0), (share * errors[:, landmark]).sum(0)
+        seen, missed = (
+            share.sqrt() * (inputs - center),
+            share.sqrt() * (errors[:, landmark] - middle),
+        )
+        gram = seen.T @ seen
+        penalty = ridge * gram.diagonal().mean() * torch.eye(len(gram))
+        best: Tensor = torch.linalg.solve(gram + penalty, seen.T @ missed).T
+        weight[landmark], bias[landmark] = best, middle - best @ center

@@ -35,7 +35,7 @@ def test_noise_of_each_point_is_cleaned_by_the_others(rng):
     size = np.linalg.norm(truth - truth.mean(1, keepdims=True), axis=(1, 2))[:, None, None]
     found = truth + 0.004 * size * rng.normal(0, 1, truth.shape)
     layer = started(truth)
-    fit_refinement(layer, found[:300], truth[:300], np.ones(300), SCHEME)
+    fit_refinement(layer, found[:300], truth[:300], np.ones((300, 68)), SCHEME)
     with torch.no_grad():
         refined = layer(torch.from_numpy(found[300:]).float()).numpy()
     before, after = (
@@ -49,10 +49,39 @@ def test_noise_of_each_point_is_cleaned_by_the_others(rng):
     np.testing.assert_allclose(mirrored, refined[:, flip] * [-1, 1], atol=1e-4)
 
 
+def test_landmarks_that_are_not_there_teach_nothing_and_the_others_of_their_face_do(rng):
+    truth = shapes(rng, 400)
+    found = truth + 0.01 * rng.normal(0, 1, truth.shape)
+    weights = np.ones(truth.shape[:2])
+    weights[200:, :9] = 0
+    broken = truth.copy()
+    broken[200:, :9] = 0  # what stands for landmarks that nobody has labeled
+    layers = [started(truth) for _ in range(3)]
+    fit_refinement(layers[0], found, truth, weights, SCHEME)
+    fit_refinement(layers[1], found, broken, weights, SCHEME)
+    fit_refinement(layers[2], found[:200], truth[:200], weights[:200], SCHEME)
+    maps = [layer.linear.weight for layer in layers]
+    torch.testing.assert_close(maps[0], maps[1])
+    nose = slice(2 * 30, 2 * 31)
+    assert not torch.allclose(maps[0][nose], maps[2][nose], rtol=0.05)
+
+
+def test_a_landmark_that_no_face_shows_stays_where_it_is(rng):
+    truth = shapes(rng, 100)
+    layer = started(truth)
+    weights = np.ones(truth.shape[:2])
+    weights[:, [0, 16]] = 0
+    found = truth + 0.01 * rng.normal(0, 1, truth.shape)
+    fit_refinement(layer, found, truth, weights, SCHEME)
+    assert not layer.linear.weight[:2].any()
+    assert not layer.linear.bias[:2].any()
+    assert layer.linear.weight[2:4].any()
+
+
 def test_points_in_one_place_teach_nothing_and_end_no_training(rng):
     truth = shapes(rng, 40)
     layer = started(truth)
-    fit_refinement(layer, np.full_like(truth, 0.5), truth, np.ones(40), SCHEME)
+    fit_refinement(layer, np.full_like(truth, 0.5), truth, np.ones((40, 68)), SCHEME)
     assert torch.isfinite(layer.linear.weight).all()
 
 
