@@ -26,7 +26,7 @@ from .shape_model import ShapeModel
 from .teachers import add_points
 
 # Which generated faces: the splits share none.
-GENERATED_SEEDS = {"train": 1, "test": 2, "extra": 3}
+GENERATED_SEEDS = {"train": 1, "test": 2, "extra": 3, "unlabeled": 4}
 GENERATED_SIZE = 160
 """Pixels of a generated picture's side."""
 
@@ -103,7 +103,7 @@ def load_sets(
 
     def load(split: str) -> Dataset:
         if settings.source == "generated":
-            return _generated(split, settings, scheme)
+            return generated_faces(split, settings, scheme)
         return _checked(_stored(split, settings, scheme), settings, scheme)
 
     with accelerator.main_process_first():
@@ -220,7 +220,7 @@ def with_generated(
     if not settings.generated_extra:
         return rows
     with accelerator.main_process_first():
-        extra = _generated("extra", settings, scheme)
+        extra = generated_faces("extra", settings, scheme)
     if settings.box == "upright":
         extra = with_upright_boxes(extra, scheme)
     if WEIGHTS in rows.column_names:
@@ -228,7 +228,8 @@ def with_generated(
     return joined([rows, extra])
 
 
-def _generated(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+def generated_faces(split: str, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
+    """As many generated faces of a kind (of `GENERATED_SEEDS`) as the recipe wants."""
     return generated_dataset(
         getattr(settings, f"generated_{split}"),
         GENERATED_SEEDS[split],

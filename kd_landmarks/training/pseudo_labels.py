@@ -31,6 +31,9 @@ VIEWS_OF_UNLABELED = 8
 """Of the first teachers together: enough to tell by the spread which points are to be trusted."""
 TOLERANCE = 0.01
 """Spread of a point over the views at which it counts half, in longer sides of the face box."""
+MOST_TOLERANCE = 0.04
+"""The same for a teacher that has seen few labels and is nowhere as sure: on faces without labels a
+point of the median spread counts half, within these two bounds."""
 LEAST_AGREEMENT = 0.3
 """Faces whose points count less in the mean are left out."""
 POINTS5_TOLERANCE = 0.08
@@ -71,7 +74,7 @@ def precompute_targets(
         points = np.stack(gather_object(list(found.mean(1))))
         rows = add_point_column(rows, TEACHER_COLUMNS[name], points)
         if fill_gaps and number == 0:
-            trust = np.stack(gather_object(list(agreement(found, TOLERANCE))))
+            trust = np.stack(gather_object(list(agreement(spread(found), TOLERANCE))))
             rows = _filled(rows, points, trust)
     return rows
 
@@ -94,7 +97,7 @@ def label_faces(
     A point that stays where it is when the picture is mirrored, moved, turned or scaled, and for
     every teacher, is trusted, one that wanders is not: with its spread s, the root mean square
     distance of the views' points from their mean in longer sides of the face box, it counts
-    1 / (1 + (s / `TOLERANCE`)^2).
+    1 / (1 + (s / t)^2), where t is the median of s within `TOLERANCE` and `MOST_TOLERANCE`.
 
     Faces whose five points are known (`points5`) are left out where the teachers' points are
     further than `POINTS5_TOLERANCE` from them, on the mean.
@@ -125,7 +128,9 @@ def label_faces(
         views = draw_views(max(VIEWS_OF_LABELED, wanted))
         label = f"{name} teacher's points"
         points[name] = predict_by_all(faces, boxes, some, scheme, views, label)
-    weights = agreement(points[first], TOLERANCE)
+    wandering = spread(points[first])
+    usual = min(float(np.median(wandering)), MOST_TOLERANCE)
+    weights = agreement(wandering, max(TOLERANCE, usual))
     targets = points[first].mean(1)
     agreed = weights.mean(1) >= LEAST_AGREEMENT
     fits = _fits_points5(targets, faces, scheme)
@@ -166,14 +171,18 @@ def _fits_points5(points: np.ndarray, faces: Dataset, scheme: LandmarkScheme) ->
     return fits
 
 
-def agreement(points: np.ndarray, tolerance: float) -> np.ndarray:
+def spread(points: np.ndarray) -> np.ndarray:
+    """How far views lie apart: (faces, views, N, 2) in pixels to (faces, N) in sides of the box."""
+    mean = points.mean(1)
+    distance = np.sqrt(((points - mean[:, None]) ** 2).sum(-1).mean(1))
+    return distance / np.ptp(mean, axis=1).max(-1)[:, None]
+
+
+def agreement(wandering: np.ndarray, tolerance: float) -> np.ndarray:
     """How far each landmark is to be trusted, (faces, N) of 0 to 1; see `label_faces`.
 
     Args:
-        points: (faces, views, N, 2) in photo pixels.
-        tolerance: spread at which a landmark counts half, in longer sides of the face box.
+        wandering: (faces, N), their `spread`.
+        tolerance: that at which a landmark counts half.
     """
-    mean = points.mean(1)
-    spread = np.sqrt(((points - mean[:, None]) ** 2).sum(-1).mean(1))
-    side = np.ptp(mean, axis=1).max(-1)
-    return 1 / (1 + (spread / (tolerance * side[:, None])) ** 2)
+    return 1 / (1 + (wandering / tolerance) ** 2)

@@ -143,6 +143,9 @@ class DataSettings(Settings):
     )
     generated_train: int = Field(1500, ge=8, le=MOST, description="training faces to generate")
     generated_test: int = Field(300, ge=8, le=MOST, description="test faces to generate")
+    generated_unlabeled: int = Field(
+        2000, ge=8, le=MOST, description="faces to generate for unlabeled.source generated"
+    )
 
     @model_validator(mode="after")
     def _streams_are_of_one_source(self) -> Self:
@@ -262,7 +265,7 @@ class UnlabeledSettings(Settings):
 
     source: Places = Field(
         (),
-        description="folders of photos, JSON lines, Parquet or Hub data set ids",
+        description="folders of photos, JSON lines, Parquet or Hub data set ids, or `generated`",
     )
     split: str | None = Field(None, description="part of the data; needed where there are several")
     revision: str | None = Field(None, description="of a Hub data set")

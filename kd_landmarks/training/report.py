@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data.columns import evenly_spaced
 from ..evaluation.evaluate import measure
-from ..evaluation.metrics import EvaluationResult
+from ..evaluation.metrics import EvaluationResult, bootstrap_interval
 from ..evaluation.plots import plot_ced
 from ..evaluation.predictions import milliseconds_per_face, predict_rows
 from ..evaluation.report import SCORE_COLUMNS, face_pictures, score_cells, versions
@@ -29,6 +29,8 @@ from .run_folder import METRICS, stage_is_finished
 
 # Sheet of predictions: this many faces, spread over the test set.
 DRAWN_FACES = 6
+SEED = 0
+"""Of the gain's bootstrap interval."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,7 @@ def write_report(
     rows = getattr(sets, split)
     data = recipe.data
     entries = {stage: network.entry for stage, network in networks.items()}
+    gain = teachers_gain(networks)
     metrics = {
         "recipe": recipe.name,
         "protocol": {"scheme": scheme.name, "box": data.box, "crop_margin": data.crop_margin},
@@ -98,6 +101,7 @@ def write_report(
         "seed": recipe.run.seed,
         "versions": versions(),
         "networks": entries,
+        "teachers_gain": gain,
     }
     write_json(folder / METRICS, metrics)
     title = f"{recipe.name}, {len(rows)} {split} faces, inter-ocular, box: {data.box}"
@@ -106,10 +110,43 @@ def write_report(
     draw_predictions(rows, points, scheme, data.crop_margin, folder / "predictions.png")
     return (
         f"\n{title}\n{results_table(entries)}\n"
+        f"{_told(gain, recipe)}"
         f"Soft-landmarks against the ground truth: {soft_nme:.2f} % NME\n"
         "ms per face: PyTorch, one CPU thread, batch 1, median\n\n"
         f"{folder}: {', '.join(networks)} (each for from_pretrained), {METRICS}, ced.png, "
         "predictions.png, recipe.yaml"
+    )
+
+
+def teachers_gain(networks: Mapping[str, ExaminedNetwork]) -> dict[str, Any] | None:
+    """How much lower the student's error is than that of the student alone; None without both.
+
+    Returns:
+        `percent` of the latter, and its 95 % bootstrap `interval` over faces.
+    """
+    if not {"student", "baseline"} <= set(networks):
+        return None
+    taught, alone = (np.asarray(networks[stage].result.errors) for stage in ("student", "baseline"))
+    percent, *interval = (
+        100 * value / float(alone.mean()) for value in bootstrap_interval(alone - taught, seed=SEED)
+    )
+    return {"percent": percent, "interval": interval}
+
+
+def _told(gain: Mapping[str, Any] | None, recipe: Recipe) -> str:
+    """The gain as a line, and how teachers bring it; empty where there is none to tell."""
+    if gain is None:
+        return ""
+    low, high = gain["interval"]
+    on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
+    how = (
+        "on faces without landmarks, which the student alone cannot learn from"
+        if on_unlabeled
+        else "on labeled faces, whose landmarks the student alone has too"
+    )
+    return (
+        f"What the teachers bring: {gain['percent']:.1f} % of the error (95 % interval "
+        f"{low:.1f} to {high:.1f}), {how}\n"
     )
 
 

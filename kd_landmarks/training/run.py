@@ -38,7 +38,7 @@ from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run
 from .teachers import FrozenTeacher, check_stored_targets, find_teachers, load_teachers
 from .transfer import adopt_landmarks
-from .unlabeled import add_unlabeled
+from .unlabeled import add_unlabeled, equal_steps
 
 
 def run_recipe(recipe: Recipe, folder: Path) -> None:
@@ -128,22 +128,23 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             start_refinement(*learned, fitted=settings.init is not None and not begun)
             finish = partial(refit_refinement, *learned)
         rows, image_size = train_rows, settings.image_size
+        on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
+        told = folder / "unlabeled"
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = student_targets(recipe, teachers, scheme, rows)
-            if recipe.unlabeled.source or recipe.unlabeled.targets:
+            if on_unlabeled:
                 with accelerator.main_process_first():
                     rows = add_unlabeled(
-                        rows,
-                        recipe.unlabeled,
-                        teachers,
-                        scheme,
-                        folder / "unlabeled",
-                        recipe.data.skip_bad_rows,
-                        recipe.data.allow_outside,
+                        rows, recipe.unlabeled, teachers, scheme, told, recipe.data
                     )
         else:
             step_loss = plain_step(settings, target)
+            # Without epochs of its own, the student alone takes as many steps as the taught one.
+            alike = stage == "baseline" and settings.epochs == recipe.student.epochs
+            if alike and on_unlabeled and "student" in recipe.stages:
+                epochs = equal_steps(settings.epochs, len(rows), recipe.unlabeled, told, scheme)
+                settings = settings.model_copy(update={"epochs": epochs})
         crops = FaceCrops(
             rows,
             image_size,

@@ -11,13 +11,14 @@ from datasets import Dataset
 from ..data.columns import point_array
 from ..data.crops import WEIGHTS, with_weights
 from ..data.photos import Photos
-from ..data.unlabeled import load_unlabeled
+from ..data.unlabeled import FEATURES, load_unlabeled
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
 from ..utils.files import new_folder
+from .data import generated_faces
 from .pseudo_labels import label_faces
-from .recipe_settings import UnlabeledSettings
-from .teachers import TEACHER_COLUMNS, FrozenTeacher
+from .recipe_settings import DataSettings, UnlabeledSettings
+from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 
 
 def add_unlabeled(
@@ -26,8 +27,7 @@ def add_unlabeled(
     teachers: Mapping[str, Sequence[FrozenTeacher]],
     scheme: LandmarkScheme,
     folder: Path,
-    skip_bad_rows: bool = False,
-    allow_outside: bool = False,
+    data: DataSettings,
 ) -> Dataset:
     """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
 
@@ -41,8 +41,7 @@ def add_unlabeled(
             Tolerant-Teacher's where there is no other.
         scheme: the landmarks.
         folder: where the targets are, or are to be kept.
-        skip_bad_rows: as in `load_unlabeled`.
-        allow_outside: as in `load_unlabeled`.
+        data: the recipe's section `data`: what it takes of bad rows and paths.
 
     Returns:
         `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces that
@@ -56,16 +55,7 @@ def add_unlabeled(
     if os.path.isdir(stored) or settings.targets:
         labeled = _stored_targets(stored, scheme)
     else:
-        faces = [
-            load_unlabeled(
-                source,
-                settings.split,
-                revision=settings.revision,
-                skip_bad_rows=skip_bad_rows,
-                allow_outside=allow_outside,
-            )
-            for source in settings.source
-        ]
+        faces = [_faces(source, settings, data, scheme) for source in settings.source]
         labeled = label_faces(datasets.concatenate_datasets(faces), teachers, scheme)
         with new_folder(folder) as partial:
             labeled.save_to_disk(partial)
@@ -81,6 +71,38 @@ def add_unlabeled(
             "leave unlabeled.targets out to make them anew"
         )
     return datasets.concatenate_datasets([part.select_columns(wanted) for part in (rows, labeled)])
+
+
+def equal_steps(
+    epochs: float, labeled: int, settings: UnlabeledSettings, folder: Path, scheme: LandmarkScheme
+) -> float:
+    """Epochs over labeled faces alone of as many steps as `epochs` over all that a student sees.
+
+    Args:
+        epochs: of the student.
+        labeled: number of labeled faces.
+        settings: as for `add_unlabeled`, which has been called.
+        folder: as there.
+        scheme: as there.
+    """
+    unlabeled = len(_stored_targets(Path(settings.targets or folder), scheme))
+    return epochs * (labeled + unlabeled) / labeled
+
+
+def _faces(
+    source: str, settings: UnlabeledSettings, data: DataSettings, scheme: LandmarkScheme
+) -> Dataset:
+    if source == "generated":
+        drawn = generated_faces("unlabeled", data, scheme)
+        drawn = drawn.select_columns([name for name in FEATURES if name in drawn.features])
+        return add_point_column(drawn, "points5", np.full((len(drawn), 5, 2), np.nan))
+    return load_unlabeled(
+        source,
+        settings.split,
+        revision=settings.revision,
+        skip_bad_rows=data.skip_bad_rows,
+        allow_outside=data.allow_outside,
+    )
 
 
 def _stored_targets(folder: Path, scheme: LandmarkScheme) -> Dataset:

@@ -24,13 +24,15 @@ from kd_landmarks.training.pseudo_labels import (
     agreement,
     label_faces,
     precompute_targets,
+    spread,
 )
-from kd_landmarks.training.recipe_settings import UnlabeledSettings
+from kd_landmarks.training.recipe_settings import DataSettings, UnlabeledSettings
 from kd_landmarks.training.teachers import add_point_column
 from kd_landmarks.training.unlabeled import add_unlabeled
 from kd_landmarks.training.views import View, draw_views, predict_views
 
 SPOT = (171.3, 202.6)
+DATA = DataSettings()
 ONE_POINT = SimpleNamespace(name="one", num_landmarks=1, flip_permutation=(0,))
 
 
@@ -102,13 +104,13 @@ def test_mirrored_views_come_back_in_the_schemes_order(photo):
 
 def test_points_count_by_how_well_the_views_agree():
     still = np.tile(np.array([[0.0, 0.0], [100.0, 50.0]]), (1, 4, 1, 1))
-    assert agreement(still, 0.01).tolist() == [[1.0, 1.0]]
+    assert agreement(spread(still), 0.01).tolist() == [[1.0, 1.0]]
     wandering = still.copy()
     wandering[0, :, 1, 1] += [1, -1, 1, -1]  # 1 % of the box's longer side
-    np.testing.assert_allclose(agreement(wandering, 0.01), [[1.0, 0.5]])
-    np.testing.assert_allclose(agreement(wandering, 0.02), [[1.0, 0.8]])
+    np.testing.assert_allclose(agreement(spread(wandering), 0.01), [[1.0, 0.5]])
+    np.testing.assert_allclose(agreement(spread(wandering), 0.02), [[1.0, 0.8]])
     # in shares of the face, whatever the photo's resolution
-    np.testing.assert_allclose(agreement(7 * wandering, 0.02), [[1.0, 0.8]])
+    np.testing.assert_allclose(agreement(spread(7 * wandering), 0.02), [[1.0, 0.8]])
 
 
 @pytest.mark.usefixtures("unturned")
@@ -162,6 +164,15 @@ def test_of_several_teachers_the_mean_counts_and_their_spread_is_doubt(photo):
     rows = label_faces(faces, {"tough": apart}, scheme)
     np.testing.assert_allclose(rows["landmarks"][0], alone["landmarks"][0], atol=1.5)
     assert np.max(rows[WEIGHTS][0]) < 0.7 < np.min(alone[WEIGHTS][0])
+
+
+@pytest.mark.usefixtures("unturned")
+def test_a_teacher_that_is_nowhere_sure_labels_where_it_is_most(photo):
+    faces = load_unlabeled(photo / "faces.jsonl")
+    scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
+    apart = [Off(3, (0.0, 0.005)), Off(3, (0.0, -0.005))]
+    weights = np.array(label_faces(faces, {"tough": apart}, scheme)[WEIGHTS][0])
+    np.testing.assert_allclose(np.median(weights), 0.5, atol=0.01)
 
 
 @pytest.mark.usefixtures("unturned")
@@ -243,7 +254,7 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     (source / "faces.jsonl").write_text("\n".join(lines))
     settings = UnlabeledSettings(source=str(source))
     folder = tmp_path / "unlabeled"
-    rows = add_unlabeled(labeled, settings, {"tough": [Steady()]}, SCHEME, folder)
+    rows = add_unlabeled(labeled, settings, {"tough": [Steady()]}, SCHEME, folder, DATA)
     weights = np.asarray(rows[WEIGHTS])
     assert len(rows) == 9
     assert (weights[:6] == 1).all()
@@ -255,23 +266,23 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     # kept for the run's continuation, and for other runs: nobody is asked again
     other = UnlabeledSettings(targets=str(folder))
     for again in (settings, other):
-        repeated = add_unlabeled(labeled, again, {}, SCHEME, folder)
+        repeated = add_unlabeled(labeled, again, {}, SCHEME, folder, DATA)
         np.testing.assert_array_equal(repeated["landmarks"], rows["landmarks"])
         np.testing.assert_array_equal(repeated[WEIGHTS], rows[WEIGHTS])
 
     both = labeled.add_column("tolerant_landmarks", labeled["tough_landmarks"][:])
     with pytest.raises(KDLandmarksError, match=r"no tolerant_landmarks: they were made by other"):
-        add_unlabeled(both, other, {}, SCHEME, folder)
+        add_unlabeled(both, other, {}, SCHEME, folder, DATA)
 
 
 def test_targets_that_are_none_are_refused(labeled, tmp_path):
     settings = UnlabeledSettings(targets=str(tmp_path))
     with pytest.raises(KDLandmarksError, match=r"name the folder `unlabeled` of an earlier run"):
-        add_unlabeled(labeled, settings, {}, SCHEME, tmp_path / "unlabeled")
+        add_unlabeled(labeled, settings, {}, SCHEME, tmp_path / "unlabeled", DATA)
     labeled.save_to_disk(tmp_path / "others")
     settings = UnlabeledSettings(targets=str(tmp_path / "others"))
     with pytest.raises(KDLandmarksError, match="have 68 landmarks, one has 1"):
-        add_unlabeled(labeled, settings, {}, ONE_POINT, tmp_path / "unlabeled")
+        add_unlabeled(labeled, settings, {}, ONE_POINT, tmp_path / "unlabeled", DATA)
 
 
 def test_without_a_teacher_nobody_labels(photo):

@@ -15,6 +15,7 @@ TINY = {
     "data.generated_train": 40,
     "data.generated_test": 12,
     "data.validation_faces": 8,
+    "unlabeled.source": "null",
     "tough_teacher.backbone": "test_efficientnet",
     "tough_teacher.head_strides": "[8, 16, 32]",
     "tough_teacher.image_size": 32,

@@ -1,12 +1,14 @@
 """The main job from its command line: four networks, a report, and messages that help."""
 
 import json
+import math
 import shutil
 
 import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from datasets import Dataset
 from PIL import Image
 from training import run_training, tiny_arguments, train_here
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
@@ -33,7 +35,10 @@ from kd_landmarks.training.teachers import add_point_column
 def finished(tmp_path_factory):
     """A tiny run to its end: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("runs") / "straight"
-    return folder, train(*tiny_arguments("--output", folder))
+    unlabeled = {"unlabeled__source": "generated", "data__generated_unlabeled": 12}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pseudo_labels, "TOLERANCE", 1)  # whatever the hardly trained teacher says
+        return folder, train(*tiny_arguments("--output", folder, **unlabeled))
 
 
 def train(*words):
@@ -73,6 +78,23 @@ def test_the_folder_holds_report_recipe_and_shape_model(finished):
     assert 0 < metrics["soft_landmarks_nme"] < 10
     recipe = load_recipe(folder / "recipe.yaml")
     assert recipe.student.epochs == 2
+
+
+def test_the_student_alone_takes_as_many_steps_and_the_gain_is_told(finished):
+    folder, output = finished
+    faces = 32 + len(Dataset.load_from_disk(folder / "unlabeled"))
+    steps = [
+        json.loads((folder / stage / "training.json").read_text())["steps"]
+        for stage in ("student", "baseline")
+    ]
+    assert steps == [math.ceil(2 * faces / 8)] * 2
+    metrics = json.loads((folder / "metrics.json").read_text())
+    taught, alone = (metrics["networks"][s]["test"]["nme"] for s in ("student", "baseline"))
+    gain = metrics["teachers_gain"]
+    assert gain["percent"] == pytest.approx(100 * (1 - taught / alone))
+    assert gain["interval"][0] <= gain["percent"] <= gain["interval"][1]
+    assert f"What the teachers bring: {gain['percent']:.1f} % of the error" in output
+    assert "on faces without landmarks" in output
     assert ShapeModel.from_pretrained(folder / "shape_model").num_components >= 1
     for name in ("ced.png", "predictions.png"):
         assert Image.open(folder / name).width > 500
