@@ -94,16 +94,22 @@ def main() -> None:
     if not by_arm:
         sys.exit(f"there are no records in {RESULTS}: run.py writes them")
     gains = [gain(*one, by_arm) for one in GAINS if common_seeds(one[1], one[2], by_arm)]
-    tables = {"arms": arms_table(plan()["arms"], by_arm), "gains": gains_table(gains)}
-    text = PAGE.read_text("utf-8")
+    arms = [arm for arm in plan()["arms"] if arm["group"] != "paper"]  # see reproduction.py
+    tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
+    with_tables(PAGE, tables)
+    if gains:
+        draw(gains)
+
+
+def with_tables(page: Path, tables: dict[str, list[str]]) -> None:
+    """Print tables, and put them between their marks on a page."""
+    text = page.read_text("utf-8")
     for name, lines in tables.items():
         print("\n".join(lines), end="\n\n")
         block = f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->"
         start, end = text.index(f"<!-- {name} -->"), text.index(f"<!-- end of {name} -->")
         text = text[:start] + block + text[end + len(f"<!-- end of {name} -->") :]
-    write_text(PAGE, text)
-    if gains:
-        draw(gains)
+    write_text(page, text)
 
 
 def errors_of(records: list[dict[str, Any]], faces: str) -> NDArray[np.float64]:
@@ -174,7 +180,13 @@ def gain(
         faces: compared(*(errors_of(one, faces) for one in pair))
         for faces in (VALIDATION, COMMON, WFLW)
     }
-    return {"title": title, "seeds": len(seeds), "target": target, **told}
+    by_seed = [
+        100 * float(1 - with_one.mean() / without_one.mean())
+        for without_one, with_one in zip(
+            *([errors_of([one], COMMON) for one in records] for records in pair), strict=True
+        )
+    ]
+    return {"title": title, "seeds": len(seeds), "target": target, "by_seed": by_seed, **told}
 
 
 def compared(base: NDArray[np.float64], better: NDArray[np.float64]) -> dict[str, float]:

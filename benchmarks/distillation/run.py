@@ -24,8 +24,9 @@ sys.path.insert(0, str(HERE.parent))
 from record import describe, without_paths, write_json  # noqa: E402
 from training import REPOSITORY, RESULTS, SCHEME, SEED, finish, plan  # noqa: E402
 
-from kd_landmarks import load_rows  # noqa: E402
+from kd_landmarks import KDLandmarksForKeypointDetection, load_rows  # noqa: E402
 from kd_landmarks.evaluation.evaluate import evaluate_detector  # noqa: E402
+from kd_landmarks.models import KDLandmarksImageProcessor  # noqa: E402
 from kd_landmarks.models.loading import load_detector  # noqa: E402
 from kd_landmarks.training.recipe import STAGES  # noqa: E402
 from kd_landmarks.training.run_folder import METRICS, RECIPE  # noqa: E402
@@ -42,6 +43,7 @@ class Run:
     group: str
     seed: int
     stage: str
+    recipe: str
     settings: dict[str, Any]
 
     @property
@@ -57,7 +59,9 @@ def main(
     tough: Annotated[
         Path | None, typer.Option(help="Tough-Teacher that saw no validation face of seed 0.")
     ] = None,
-    only: Annotated[str | None, typer.Option(help="Comma-separated arms or runs.")] = None,
+    only: Annotated[
+        str | None, typer.Option(help="Comma-separated arms, groups of arms, or runs.")
+    ] = None,
 ) -> None:
     """Train and record what is missing."""
     transformers_logging.disable_progress_bar()
@@ -66,7 +70,8 @@ def main(
         if record.exists():
             continue
         folder = runs / run.name
-        places = {"data": data, "runs": runs, "seed": run.seed, **teachers(run, runs, tough)}
+        places = {"data": data, "runs": runs, "released": RELEASED, "seed": run.seed}
+        places |= teachers(run, runs, tough)
         train(run, folder, weights, places)
         RESULTS.mkdir(exist_ok=True)
         write_json(record, measured(run, folder, data))
@@ -79,14 +84,14 @@ def wanted(only: str | None) -> list[Run]:
     if only is None:
         return runs
     chosen = set(only.split(","))
-    unknown = chosen - {run.arm for run in runs} - {run.name for run in runs}
+    unknown = chosen - {name for run in runs for name in (run.arm, run.group, run.name)}
     if unknown:
         sys.exit(
             f"--only: there is no arm or run {', '.join(sorted(unknown))}. Arms: "
             f"{', '.join(dict.fromkeys(run.arm for run in runs))}; a run is an arm and a seed, as "
             f"{runs[0].name}"
         )
-    return [run for run in runs if chosen & {run.arm, run.name}]
+    return [run for run in runs if chosen & {run.arm, run.group, run.name}]
 
 
 def planned() -> list[Run]:
@@ -97,6 +102,7 @@ def planned() -> list[Run]:
             arm["group"],
             seed,
             arm["stage"],
+            arm.get("recipe", plan()["recipe"]),
             plan()["shared"] | arm.get("settings", {}),
         )
         for arm in plan()["arms"]
@@ -116,10 +122,10 @@ def teachers(run: Run, runs: Path, tough: Path | None) -> dict[str, Path]:
 
 def train(run: Run, folder: Path, weights: Path, places: dict[str, Any]) -> None:
     """Train a run to its end, from wherever it is."""
-    start = {"recipe": plan()["recipe"], "stages": run.stage, "run.seed": run.seed}
+    start = {"recipe": run.recipe, "stages": run.stage, "run.seed": run.seed}
     if "data.source" not in run.settings:
         start["data"] = places["data"] / "300w"
-    if run.stage in ("student", "baseline"):
+    if run.stage in ("student", "baseline") and run.recipe == plan()["recipe"]:
         start[f"{run.stage}.backbone_weights"] = weights / BACKBONE
     for key, value in run.settings.items():
         try:
@@ -165,6 +171,7 @@ def measured(run: Run, folder: Path, data: Path) -> dict[str, Any]:
         "stage": run.stage,
         "measured": metrics["networks"][run.stage],
         "soft_landmarks_nme": metrics.get("soft_landmarks_nme"),
+        "stretched_nme": stretched(model, processor, data),
         "wflw": hard,
         "minutes": training["seconds"] / 60,
         "steps": training["steps"],
@@ -172,6 +179,15 @@ def measured(run: Run, folder: Path, data: Path) -> dict[str, Any]:
         "recipe": without_paths(recipe),
         **describe(),
     }
+
+
+def stretched(
+    model: KDLandmarksForKeypointDetection, processor: KDLandmarksImageProcessor, data: Path
+) -> float:
+    """The error on 300W common as the paper measures it, in percent."""
+    rows = load_rows(data / "300w", "common", scheme=SCHEME)
+    by = "inter_ocular_stretched"
+    return evaluate_detector(model, processor, rows, SCHEME, normalizer=by).result.nme
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from kd_landmarks.training.recipe import (
     save_recipe,
 )
 
-BUILT_IN = ("embedded", "300w", "300w_released", "wflw", "cofw")
+BUILT_IN = ("embedded", "300w", "300w_released", "paper_300w", "wflw", "cofw")
 
 
 @pytest.fixture

@@ -1,0 +1,115 @@
+"""The paper in its own setting: what it reports, what comes out here, what teachers have in it.
+
+    python benchmarks/distillation/run.py --only paper --data "$KD_LANDMARKS_DATA" \
+        --runs runs/paper --weights DIR
+    python benchmarks/distillation/reproduction.py
+
+Reads the records of the arms of group `paper`, prints the tables, puts them into
+docs/reproduction.md, and draws docs/reproduction.png: gains, and the error in training.
+"""
+
+import json
+from collections import defaultdict
+from typing import Any
+
+import numpy as np
+import typer
+from matplotlib.figure import Figure
+from report import COMMON, common_seeds, errors_of, gain, interval, over_seeds, with_tables
+from training import REPOSITORY, RESULTS, plan
+
+PAGE = REPOSITORY / "docs/reproduction.md"
+PLOT = REPOSITORY / "docs/reproduction.png"
+# What is compared: title, the arm without, the arm with, what the paper reports in percent.
+GAINS: tuple[tuple[str, str, str, float | None], ...] = (
+    ("KD-Loss, author code, both teachers, against L2", "l2", "author-code", 9.4),
+    ("KD-Loss, the paper's figures, against L2", "l2", "figures", 9.4),
+    ("KD-Loss, our variant, against L2", "l2", "ours", None),
+    ("Tough-Teacher alone, against L2", "l2", "tough", 2.0),
+    ("Tolerant-Teacher alone, against L2", "l2", "tolerant", 5.1),
+    ("teachers asked at every step, against L2", "l2", "online", None),
+    ("loss: L1 instead of L2, no teacher", "l2", "l1", None),
+    ("loss: KD-Loss's main term instead of L2", "l2", "main", None),
+    ("teachers: both assistive terms beside that main term", "main", "author-code", None),
+    ("teachers: KD-Loss, author code, against L1 without", "l1", "author-code", None),
+)
+
+
+def main() -> None:
+    """Read, print, write and draw."""
+    by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for file in sorted(RESULTS.glob("paper-*.json")):
+        record = json.loads(file.read_text("utf-8"))
+        by_arm[record["arm"]].append(record)
+    gains = [
+        gain(title, f"paper-{without}", f"paper-{with_}", paper, by_arm)
+        for title, without, with_, paper in GAINS
+        if common_seeds(f"paper-{without}", f"paper-{with_}", by_arm)
+    ]
+    arms = {arm["name"]: arm["about"] for arm in plan()["arms"] if by_arm.get(arm["name"])}
+    with_tables(PAGE, {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)})
+    draw(arms, by_arm)
+
+
+def arms_table(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> list[str]:
+    """Every arm's scores on 300W common, their spread over seeds, and the paper's own measure."""
+    lines = [
+        "| arm | seeds | NME % (spread over seeds) | FR8 % | FR10 % "
+        "| in the paper's stretched crop % |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for name, about in arms.items():
+        tests = [record["measured"]["test"] for record in by_arm[name]]
+        failures = [
+            f"{np.mean([test[rate] for test in tests]):.2f}"
+            for rate in ("failure_rate_8", "failure_rate_10")
+        ]
+        lines.append(
+            f"| {about} | {len(tests)} | {over_seeds([test['nme'] for test in tests], 3)} "
+            f"| {' | '.join(failures)} "
+            f"| {np.mean([record['stretched_nme'] for record in by_arm[name]]):.2f} |"
+        )
+    return lines
+
+
+def gains_table(gains: list[dict[str, Any]]) -> list[str]:
+    """Every comparison, beside what the paper reports."""
+    lines = [
+        "| what is compared | seeds | gain on 300W common, % of the error "
+        "(95 % interval over faces) | by seed | the paper |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for one in gains:
+        paper = "" if one["target"] is None else f"{one['target']:g}"
+        by_seed = ", ".join(f"{value:.1f}" for value in one["by_seed"])
+        lines.append(
+            f"| {one['title']} | {one['seeds']} | {interval(one[COMMON])} | {by_seed} | {paper} |"
+        )
+    return lines
+
+
+def draw(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> None:
+    """The error on validation faces in training, and on 300W common at the end, by seed."""
+    figure = Figure(figsize=(11, 4.5), dpi=110, layout="constrained")
+    curves, ends = figure.subplots(1, 2)
+    for row, (name, about) in enumerate(arms.items()):
+        records = by_arm[name]
+        told = [
+            [(at["epoch"], at["validation_nme"]) for at in one["history"] if "validation_nme" in at]
+            for one in records
+        ]
+        epochs, errors = np.mean(told, axis=0).T
+        curves.plot(epochs, errors, label=about, color=f"C{row}")
+        scores = [errors_of([one], COMMON).mean() for one in records]
+        ends.plot(scores, [row] * len(scores), "o", color=f"C{row}")
+    curves.set(xlabel="epoch", ylabel="NME on validation faces, %", yscale="log")
+    curves.legend(fontsize="x-small")
+    ends.set_yticks(range(len(arms)), arms.values(), fontsize="small")
+    ends.set_xlabel("NME on 300W common, %, a dot a seed")
+    ends.grid(axis="x", alpha=0.3)
+    PLOT.parent.mkdir(exist_ok=True)
+    figure.savefig(PLOT)
+
+
+if __name__ == "__main__":
+    typer.run(main)
