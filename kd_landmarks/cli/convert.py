@@ -9,7 +9,7 @@ from ..errors import KDLandmarksError
 from ..utils.logging import set_up_logging
 from ..utils.values import one_of
 from .app import app
-from .options import AllowOutside, finite
+from .options import AllowOutside, Orientation, finite
 
 # In the help texts, a line with \b keeps the lines after it as they are.
 CONVERT_HELP = """Convert faces on disk to Parquet with a data set card, in a folder or on the Hub.
@@ -70,6 +70,7 @@ def convert(
         typer.Option(help="For the card, as the Hub calls it, such as cc-by-4.0."),
     ] = None,
     allow_outside: AllowOutside = False,
+    orientation: Orientation = "upright",
 ) -> None:
     """Check, convert, print and push."""
     one_of("what to convert", name, ("300w", "wflw", "cofw", "own"))
@@ -103,6 +104,7 @@ def convert(
             strict=strict,
             license_id=license,
             allow_outside=allow_outside,
+            orientation=orientation,
         )
         print(conversion.text())
         if output is not None:

@@ -9,7 +9,7 @@ from ..utils.files import check_outputs, check_writable, write_json
 from ..utils.logging import set_up_logging
 from ..utils.values import one_of
 from .app import app
-from .options import AllowOutside, Model
+from .options import AllowOutside, Model, Orientation
 
 PLOTS = ("ced.png", "worst.png", "sample.png")
 """What `--plots` draws."""
@@ -76,6 +76,7 @@ def evaluate(
         typer.Option("--skip-bad-rows", help="Leave broken rows out instead of stopping."),
     ] = False,
     allow_outside: AllowOutside = False,
+    orientation: Orientation = "upright",
 ) -> None:
     """Load, measure, print and write."""
     from ..evaluation.metrics import EVALUATION_BOXES, NORMALIZERS
@@ -112,6 +113,7 @@ def evaluate(
         revision=revision,
         skip_bad_rows=skip_bad_rows,
         allow_outside=allow_outside,
+        orientation=orientation,
     )
 
     where = data if split is None else f"{data}, {split}"

@@ -51,6 +51,13 @@ AllowOutside = Annotated[
         "maker you trust: they can name any picture on this machine.",
     ),
 ]
+Orientation = Annotated[
+    str,
+    typer.Option(
+        help="What the landmarks of JSON lines and .pts files refer to: upright, the photo as "
+        "viewers and labeling tools show it, or stored, before its EXIF data turn it."
+    ),
+]
 Device = Annotated[
     str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
 ]

@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import math
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
-from ..imaging.formats import open_picture
-from ..imaging.photos import floats_in_8_bits
 
 logger = logging.getLogger("kd_landmarks")
 
@@ -23,6 +18,14 @@ LONGEST_TEXT = 5000
 MOST_NUMBERS = 100_000
 MOST_LISTED = 1000
 """Bad rows that a message names; files of other kinds can have millions."""
+
+
+class OtherLandmarks(KDLandmarksError):
+    """A face of another number of landmarks than its reader's; `count` is its own."""
+
+    def __init__(self, message: str, count: int) -> None:
+        self.count = count
+        super().__init__(message)
 
 
 def floats(values: Any) -> np.ndarray | None:
@@ -63,16 +66,21 @@ def text_problem(value: Any) -> str | None:
 
 
 def with_gaps(points: Any, visible: np.ndarray | None) -> Any:
-    """Points with NaN for landmarks that are not there: null, or -1 in `visible` (N,)."""
+    """Points with NaN for landmarks that are not there: null, or -1 in `visible` (N,).
+
+    So is a covered one (`visible` 0) at (0, 0) or (-1, -1): labeling tools put there what nobody
+    has placed.
+    """
     if isinstance(points, list | tuple):
         gap = (math.nan, math.nan)
         points = [gap if point is None or point == [None, None] else point for point in points]
-    if visible is None or (visible >= 0).all():
+    if visible is None or (visible == 1).all():
         return points
     array = floats(points)
     if array is None or array.shape != (len(visible), 2):
         return points  # as they are: `points_problem` says what is wrong with them
-    return np.where(visible[:, None] < 0, math.nan, array)
+    nowhere = (visible == 0) & ((array == 0).all(1) | (array == -1).all(1))
+    return np.where(((visible < 0) | nowhere)[:, None], math.nan, array)
 
 
 def points_problem(points: Any, num_landmarks: int, gaps: bool = False) -> str | None:
@@ -124,25 +132,6 @@ def corners_problem(box: Any) -> str | None:
     finite = (np.abs(corners) <= np.finfo(np.float32).max).all()
     if not (finite and (np.float32(corners[2:]) > np.float32(corners[:2])).all()):
         return f"the box {corners.tolist()} has no positive, finite width and height"
-    return None
-
-
-def image_problem(image: Mapping[str, Any] | None) -> str | None:
-    """What keeps an undecoded image (`bytes` or else `path`) from being decoded whole; or None."""
-    image = image or {}
-    data, path = image.get("bytes"), image.get("path")
-    if data is None and not path:
-        return "there is no image"
-    if data is None and not Path(str(path)).is_file():
-        return f"there is no image file {path}"
-    file = io.BytesIO(data) if data is not None else str(path)
-    try:
-        with open_picture(file) as picture:
-            picture.load()
-            if picture.mode == "F":
-                floats_in_8_bits(picture)
-    except Exception as error:  # Pillow's decoders raise whatever their format's code raises
-        return f"the image {path or ''} cannot be decoded: {error}"
     return None
 
 

@@ -34,12 +34,15 @@ import yaml
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme, get_scheme, is_built_in
 from ..utils.files import check_new_folder, check_outside, new_folder, write_text
+from ..utils.values import one_of
 from .card import MISSING_FILE, SCHEME_FILE, Conversion, Count, card_text
 from .convert_rows import ConvertedFace, FaceConverter, write_split
 from .data_folder import DataFolder
 from .known_data_sets import PUBLISHED, Part, PublishedSet, unlabeled_photos
-from .official import official_rows
+from .loading import ORIENTATIONS
+from .official import PTS_FILES, official_rows
 from .own_data import Faces, own_boxes, own_splits
+from .photos import with_stored_photos
 from .rows import RawRow
 
 OWN = "own"
@@ -81,6 +84,7 @@ def convert(
     strict: bool = False,
     license_id: str | None = None,
     allow_outside: bool = False,
+    orientation: str = "upright",
 ) -> Conversion:
     """Converts a data set; `out` is there in the end, or not at all.
 
@@ -98,6 +102,7 @@ def convert(
             rather than list them.
         license_id: for the card, as the Hub calls licenses.
         allow_outside: take pictures that are not in the source's folder too; they are listed.
+        orientation: of one's own data: "upright" or "stored", as in `load_rows`.
 
     Raises:
         KDLandmarksError: an unknown name, nothing of that kind at `source`, `out` in use, no face
@@ -115,7 +120,7 @@ def convert(
     check_outside("--output", new, place)
     check_new_folder(new)
     found = (
-        _own(place, scheme, allow_outside)
+        _own(place, scheme, allow_outside, orientation)
         if name == OWN
         else _published(name, place, scheme, allow_outside)
     )
@@ -152,23 +157,32 @@ def _published(
         raise KDLandmarksError(f"{path} is not {published.title}: it needs {published.layout}")
 
     def faces(split: str) -> Iterator[RawRow]:
-        return official_rows(path, split, own, allow_outside) or iter(())
+        return with_stored_photos(official_rows(path, split, own, allow_outside) or iter(()))
 
     splits = {split: partial(faces, split) for split in there}
     boxes = bool(published.boxes)
     return _Source(published.title, path, own, published, splits, published.splits, boxes)
 
 
-def _own(path: Path, scheme: LandmarkScheme | None, allow_outside: bool) -> _Source:
+def _own(
+    path: Path, scheme: LandmarkScheme | None, allow_outside: bool, orientation: str
+) -> _Source:
+    one_of("orientation", orientation, ORIENTATIONS)
     if scheme is None:
         raise KDLandmarksError(
             "data of your own need a landmark scheme: ibug68, wflw98, cofw29 or a YAML file"
         )
     splits = own_splits(path, scheme, allow_outside)
+    if orientation == "stored":
+        splits = {name: partial(_stored, faces) for name, faces in splits.items()}
     title = f"Faces with {scheme.num_landmarks} landmarks ({scheme.name})"
     parts: dict[str, tuple[Part, ...]] = dict.fromkeys(splits, ())
     root = path.parent if path.is_file() else path
     return _Source(title, root, scheme, None, splits, parts, own_boxes(path))
+
+
+def _stored(faces: Faces) -> Iterator[RawRow]:
+    return with_stored_photos(faces())
 
 
 def _write(source: _Source, folder: Path, crop_margin: float | None, strict: bool) -> Conversion:
@@ -285,7 +299,7 @@ def _missing(source: _Source) -> Iterator[str]:
 def _unlabeled(source: _Source) -> Iterator[str]:
     """Photos without landmarks, where landmarks are files beside the photos."""
     if source.published is None:
-        folders = [source.root] if any(source.root.rglob("*.pts")) else []
+        folders = [source.root] if any(source.root.rglob(PTS_FILES)) else []
     else:
         parts = [part for parts in source.parts.values() for part in parts]
         folders = [source.root / part.path for part in parts]

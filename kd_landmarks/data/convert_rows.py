@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +20,13 @@ from ..imaging.boxes import tight_box
 from ..imaging.crop import square_crop
 from ..imaging.pixels import as_rgb
 from ..schemes import LandmarkScheme
-from .bad_rows import box_problem, image_problem
+from .bad_rows import box_problem
 from .data_folder import DataFolder
 from .photos import STORED_PHOTO, open_photo
+from .pictures import SeenPicture, outside_problem, see_picture
 from .rows import COLUMNS, RawRow, row_cells, row_features
+
+logger = logging.getLogger("kd_landmarks")
 
 JPEG_QUALITY = 95
 """Of cut JPEG photos; beyond, files grow much and pictures change little."""
@@ -71,7 +75,7 @@ class FaceConverter:
         folder: DataFolder | None = None,
     ) -> None:
         self.scheme, self.crop_margin, self.folder = scheme, crop_margin, folder
-        self._decoded: set[str] = set()
+        self._seen: dict[str, SeenPicture] = {}
 
     def __call__(self, row: RawRow) -> ConvertedFace | KDLandmarksError:
         """The face of a row, or what is wrong with it. Several threads may call at once."""
@@ -84,7 +88,12 @@ class FaceConverter:
 
     def _converted(self, row: Mapping[str, Any]) -> ConvertedFace:
         cells, note = row_cells(row, self.scheme, "gt"), ""
-        cells["image"] = self._photo(row)
+        cells["image"], seen = self._photo(row)
+        wrong, odd = outside_problem(cells["landmarks"], seen)
+        if wrong:
+            raise KDLandmarksError(f"{row['source']}: {wrong}")
+        if odd:
+            logger.warning("%s: %s", row["source"], odd)
         box = row.get("box")
         cells["box"] = None
         if box is not None:
@@ -103,8 +112,8 @@ class FaceConverter:
             return ""
         return Path(image).name
 
-    def _photo(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The bytes and name of a row's photo, which can be decoded."""
+    def _photo(self, row: Mapping[str, Any]) -> tuple[dict[str, Any], SeenPicture]:
+        """The bytes and name of a row's photo, which can be decoded, and what it is."""
         image, source = row["image"], row["source"]
         place = image if isinstance(image, str) else ""
         if place:
@@ -115,13 +124,12 @@ class FaceConverter:
                     f"{source}: cannot read {place}: {error.strerror or error}"
                 ) from error
         # A photo of many faces needs to be looked at once only.
-        if place not in self._decoded:
-            problem = image_problem(image)
-            if problem:
-                raise KDLandmarksError(f"{source}: {problem}")
-            if place:
-                self._decoded.add(place)
-        return image
+        seen = self._seen.get(place) or see_picture(image)
+        if isinstance(seen, str):
+            raise KDLandmarksError(f"{source}: {seen}")
+        if place:
+            self._seen[place] = seen
+        return image, seen
 
 
 def _cut(cells: dict[str, Any], row: Mapping[str, Any], margin: float) -> None:
@@ -139,11 +147,6 @@ def _cut(cells: dict[str, Any], row: Mapping[str, Any], margin: float) -> None:
         min(max(square.left + square.side for square in squares), photo.width),
         min(max(square.top + square.side for square in squares), photo.height),
     )
-    if window[0] >= window[2] or window[1] >= window[3]:
-        raise KDLandmarksError(
-            f"{row['source']}: the face at {boxes[0].tolist()} lies outside its photo of "
-            f"{photo.width} x {photo.height} pixels"
-        )
     if window == (0, 0, photo.width, photo.height):
         return
     cells["image"] = _encoded(photo, window, Path(cells["image"]["path"]).stem)

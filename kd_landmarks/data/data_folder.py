@@ -74,6 +74,9 @@ class DataFolder:
             name = path_from_text(name)
         else:
             self._check_text(name, kind)
+            # As Windows writes them; where a backslash is part of a name, the file is there.
+            if "\\" in name and not os.path.exists(os.path.join(self.path, name)):
+                name = name.replace("\\", "/")
         if len(name) > LONGEST_PATH or "\0" in name:
             raise KDLandmarksError(
                 f"the path of the {kind} is {shown(name)}: not a possible file name"

@@ -11,12 +11,17 @@ import datasets
 
 from ..errors import KDLandmarksError, reason
 from ..schemes import LandmarkScheme
+from ..utils.values import one_of
 from .bad_rows import text_problem
 from .json_lines import read_json_lines
 from .official import official_rows
 from .parquet import holds_parquet, load_stored, stream_stored
 from .parquet_columns import StoredRows, check_columns
+from .photos import with_stored_photos
 from .rows import COLUMNS, MOST_ATTRIBUTES, TARGETS, RawRow, build_rows, may_be_attribute
+
+ORIENTATIONS = ("upright", "stored")
+"""What landmarks can refer to; see `load_rows`."""
 
 
 def load_rows(
@@ -30,6 +35,7 @@ def load_rows(
     token: str | bool | None = None,
     streaming: bool = False,
     allow_outside: bool = False,
+    orientation: str = "upright",
 ) -> datasets.Dataset:
     """Loads faces into the row format of `kd_landmarks.data.rows`; decodes no picture.
 
@@ -51,10 +57,14 @@ def load_rows(
         allow_outside: take pictures that lie outside of the data's folder (that of the file, or
             the one given) too: rows can name any file that the user may read. Data sets on the Hub
             open none in any case.
+        orientation: which picture the landmarks and boxes of JSON lines refer to: "upright", as
+            viewers and labeling tools show it, turned by its EXIF data; or "stored", before that,
+            as those of official downloads do in any case.
 
     Raises:
         KDLandmarksError: nothing there, an unknown split, a bad row (named by file and line).
     """
+    one_of("orientation", orientation, ORIENTATIONS)
     if streaming and token not in (None, True):
         raise KDLandmarksError(
             "photos are streamed long after this call, with the stored token: run `hf auth login` "
@@ -75,11 +85,14 @@ def load_rows(
             )
         if is_lines:
             rows = read_json_lines(path, split, scheme, allow_outside)
+            if orientation == "stored":
+                rows = with_stored_photos(rows)
         elif holds_parquet(path):
             stored = _load_stored(path, split, None, None, streaming, allow_outside)
             images, rows = stored.rows, _stored_rows(stored, path.name)
         else:
             rows = official_rows(path, split, scheme, allow_outside)
+            rows = rows and with_stored_photos(rows)
         if rows is None:
             raise KDLandmarksError(
                 f"{path} holds no faces in a form that is known here: give .jsonl or .parquet "

@@ -35,6 +35,8 @@ logger = logging.getLogger("kd_landmarks")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 """Of the photos that lie beside `.pts` files, in lower case."""
 
+PTS_FILES = "*.[pP][tT][sS]"
+"""Pattern of landmark files."""
 MOST_PTS = 2**20
 """Bytes of a `.pts` file; one with 68 points has 1,500."""
 

@@ -11,7 +11,7 @@ from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
 from .data_folder import DataFolder
 from .json_lines import lines_have_boxes, read_json_lines, splits_of_lines
-from .official import pts_faces
+from .official import PTS_FILES, pts_faces
 from .rows import RawRow
 
 Faces = Callable[[], Iterator[RawRow]]
@@ -52,10 +52,10 @@ def own_splits(path: Path, scheme: LandmarkScheme, allow_outside: bool = False) 
                 name: partial(read_json_lines, file, None, scheme, allow_outside)
                 for name, file in zip(names, files, strict=True)
             }
-        elif any(path.glob("*.pts")):
+        elif any(path.glob(PTS_FILES)):
             splits = {"train": partial(_pts_tree, path, data)}
         else:
-            folders = [folder for folder in sorted(path.iterdir()) if any(folder.rglob("*.pts"))]
+            folders = [folder for folder in sorted(path.iterdir()) if any(folder.rglob(PTS_FILES))]
             splits = {folder.name: partial(_pts_tree, folder, data) for folder in folders}
     if not splits:
         raise KDLandmarksError(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -13,6 +15,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..imaging.formats import open_picture
+from ..imaging.orientation import turned_upright, without_orientation
 from ..imaging.photos import floats_in_8_bits
 from .streaming import Place, RowGroups, groups_at_once
 
@@ -47,14 +50,40 @@ def rows_with_photos(
 
 
 def open_photo(stored: Mapping[str, Any]) -> Image.Image:
-    """The picture of an undecoded `image`, just as it is stored, but for floats (`mode F`).
+    """The picture of an undecoded `image`, upright, as `datasets` shows it too.
 
-    datasets itself turns a picture by its EXIF orientation; landmarks refer to the unturned one.
+    Floats (`mode F`) become 8 bits.
     """
     data = stored["bytes"]
     photo = open_picture(stored["path"] if data is None else io.BytesIO(data))
     photo.load()  # and close the file
+    photo = turned_upright(photo)
     return floats_in_8_bits(photo) if photo.mode == "F" else photo
+
+
+def as_stored(image: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
+    """A row's photo, of which landmarks refer to the pixels before its EXIF data turn it.
+
+    Args:
+        image: a path, or {"bytes", "path"}.
+
+    Returns:
+        The same where EXIF data do not turn it; else bytes that nothing turns.
+    """
+    path = image if isinstance(image, str) else image.get("path")
+    data = None if isinstance(image, str) else image.get("bytes")
+    if data is None:
+        with suppress(OSError), open(str(path), "rb") as file:  # who opens it next says so
+            start = file.read(2**16)  # where the EXIF data of a photo are, if it has any
+            data = start + file.read() if b"exif" in start.lower() else None
+    unturned = data and without_orientation(data)
+    return image if unturned in (None, data) else {"bytes": unturned, "path": Path(str(path)).name}
+
+
+def with_stored_photos(rows: Iterator[Any]) -> Iterator[Any]:
+    """A reader's rows whose landmarks refer to photos as they are stored (`as_stored`)."""
+    for row in rows:
+        yield {**row, "image": as_stored(row["image"])} if isinstance(row, Mapping) else row
 
 
 class Photos:
@@ -86,7 +115,7 @@ class Photos:
         return stored if place is None else self._row_groups.photo(place)
 
     def open(self, index: int) -> Image.Image:
-        """A row's photo, just as it is stored.
+        """A row's photo, upright.
 
         Raises:
             KDLandmarksError: it cannot be fetched or decoded; names the row.

@@ -3,7 +3,7 @@
 Columns of a row (`row_features`):
 
 - `image`: the photo, a file by its path or bytes; decoded only when it is read. Landmarks refer to
-  the stored pixels, before any EXIF rotation, as those of the official data sets do.
+  the photo as viewers and `datasets` show it, turned by its EXIF data where it has any.
 - `landmarks`: (N, 2) float32, x then y in pixels of the photo, pixel centers at whole numbers; may
   lie outside the photo. NaN is a landmark that is not there: it is no part of box, loss or metrics.
 - `box`: x0, y0, x1, y1 of the face, float32, the same pixels.
@@ -18,6 +18,7 @@ Columns of a row (`row_features`):
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from numbers import Integral
@@ -31,13 +32,17 @@ from ..imaging.boxes import tight_box
 from ..schemes import LandmarkScheme
 from .bad_rows import (
     BadRows,
+    OtherLandmarks,
     box_problem,
-    image_problem,
+    floats,
     points_problem,
     text_problem,
     with_gaps,
 )
 from .photos import Photos, rows_with_photos
+from .pictures import outside_problem, see_picture
+
+logger = logging.getLogger("kd_landmarks")
 
 BOXES = ("gt", "dataset")
 """Boxes that a row can have: around its landmarks, or its data set's own."""
@@ -47,6 +52,8 @@ COLUMNS = ("image", "landmarks", "box", "scheme", "subset", "photo", "source")
 """Columns that every row has."""
 MOST_ATTRIBUTES = 256
 """Of a row."""
+LEAST_SPAN = 2.0
+"""Pixels of a face, below which its landmarks are shares of the photo's sides, 0 to 1."""
 
 RawRow = Mapping[str, Any] | KDLandmarksError
 """What a reader yields per face: a mapping of `image` (path, or {"bytes", "path"}), `landmarks`,
@@ -123,6 +130,8 @@ def build_rows(
             good.append(row_cells(row, scheme, box))
             kept.append(index)
         except KDLandmarksError as error:
+            if isinstance(error, OtherLandmarks) and not good and not skip_bad_rows:
+                raise  # no row to mend: these are other data
             bad.add(str(error))
     bad.close(len(good))
     features = _features_of(good, scheme, origin)
@@ -164,13 +173,24 @@ def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[
             points = with_gaps(points, cells.get("visible"))
         problem = points_problem(points, scheme.num_landmarks, gaps=name == "landmarks")
         if problem:
+            array = floats(points)
+            shape = () if array is None else array.shape
+            if name == "landmarks" and shape[1:] == (2,) and shape[0] != scheme.num_landmarks:
+                raise OtherLandmarks(f"{source}: {name} are {problem}", shape[0])
             raise KDLandmarksError(f"{source}: {name} are {problem}")
         cells[name] = np.asarray(points, np.float32)
     if box == "dataset" and row.get("box") is None:
         raise KDLandmarksError(
             f"{source}: the row has no box of its own (box='dataset'): use box='gt'"
         )
-    corners = tight_box(cells["landmarks"]) if box == "gt" else row["box"]
+    tight = tight_box(cells["landmarks"])
+    span = float(max(tight[2] - tight[0], tight[3] - tight[1]))
+    if 0 < span < LEAST_SPAN:
+        raise KDLandmarksError(
+            f"{source}: the landmarks span {span:.2g} pixels: give pixels of the photo, not shares "
+            "of its sides"
+        )
+    corners = tight if box == "gt" else row["box"]
     problem = box_problem(corners, cells["landmarks"])
     if problem:
         raise KDLandmarksError(f"{source}: {problem}")
@@ -246,8 +266,9 @@ def check_rows(
 
     A row is bad where its picture is missing or cannot be decoded to its end, its landmarks or
     targets are not the scheme's number of finite points (landmarks that are not there aside), its
-    box has no positive and finite sides, or a landmark lies further outside the box than the box's
-    longer side.
+    box has no positive and finite sides, a landmark lies further outside the box than the box's
+    longer side, or most landmarks lie outside of the photo. Landmarks that fit a photo only as it
+    was stored before its EXIF data turn it are warned of.
 
     Args:
         dataset: rows in the row format; may have further columns.
@@ -300,13 +321,18 @@ def row_problems(
         for batch in raw.iter(batch_size=64):
             count = len(batch["source"])
             images = [photos[first + offset] for offset in range(count)]
-            for offset, problem in enumerate(pool.map(image_problem, images)):
+            for offset, seen in enumerate(pool.map(see_picture, images)):
                 row = {name: values[offset] for name, values in batch.items()}
-                if problem is None:
-                    try:
-                        row_cells(row, scheme, "dataset")
-                    except KDLandmarksError as error:
-                        yield str(error)
-                        continue
-                yield None if problem is None else f"{row['source']}: {problem}"
+                if isinstance(seen, str):
+                    yield f"{row['source']}: {seen}"
+                    continue
+                try:
+                    cells = row_cells(row, scheme, "dataset")
+                except KDLandmarksError as error:
+                    yield str(error)
+                    continue
+                wrong, odd = outside_problem(cells["landmarks"], seen)
+                if odd:
+                    logger.warning("%s: %s", row["source"], odd)
+                yield f"{row['source']}: {wrong}" if wrong else None
             first += count

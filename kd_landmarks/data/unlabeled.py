@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -10,19 +9,18 @@ from typing import Any
 
 import datasets
 import numpy as np
-from PIL import ExifTags, ImageOps
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError, reason, shown
 from ..imaging.detection import YuNet, detect_faces
 from ..imaging.photo_folders import photo_files
-from ..imaging.pixels import as_rgb
-from .bad_rows import BadRows, corners_problem, image_problem, points_problem, text_problem
+from .bad_rows import BadRows, corners_problem, points_problem, text_problem
 from .data_folder import DataFolder
 from .json_lines import read_unlabeled_lines
 from .parquet import holds_parquet, load_stored
 from .parquet_columns import StoredRows, holds_files
 from .photos import open_photo, rows_with_photos
+from .pictures import image_problem
 from .rows import RawRow
 
 FEATURES = datasets.Features(
@@ -34,9 +32,6 @@ FEATURES = datasets.Features(
         "source": datasets.Value("string"),
     }
 )
-
-# Of photos that are stored again because they had to be turned.
-TURNED_QUALITY = 95
 
 
 def load_unlabeled(
@@ -90,7 +85,7 @@ def load_unlabeled(
         try:
             if problem:
                 raise ValueError(f"{row['source']}: {problem}")
-            stored, boxes = _upright(row, stored)
+            boxes = _boxes(row, stored)
         except ValueError as error:
             bad.add(str(error))
             continue
@@ -119,23 +114,11 @@ def _problem(row: Mapping[str, Any], stored: Mapping[str, Any]) -> str | None:
     return image_problem(stored) or (None if row["box"] is None else corners_problem(row["box"]))
 
 
-def _upright(
-    row: Mapping[str, Any], stored: Mapping[str, Any]
-) -> tuple[Mapping[str, Any], np.ndarray]:
-    """A row's photo with its own box, or with all its faces and turned as its EXIF data say.
-
-    A box belongs to the photo as it is stored. Where there is none, nothing refers to the stored
-    one, and a face that lies on its side would neither be found nor be of use.
-    """
+def _boxes(row: Mapping[str, Any], stored: Mapping[str, Any]) -> np.ndarray:
+    """The row's own box, or those of all faces that the detector finds: (faces, 4)."""
     if row["box"] is not None:
-        return stored, np.asarray(row["box"], np.float64)[None]
-    photo = open_photo(stored)
-    turned = ImageOps.exif_transpose(photo)
-    if photo.getexif().get(ExifTags.Base.Orientation, 1) != 1:
-        data = io.BytesIO()
-        as_rgb(turned).save(data, "JPEG", quality=TURNED_QUALITY)
-        stored = {"path": None, "bytes": data.getvalue()}
-    return stored, detect_faces(turned, YuNet())[0][:, :4]
+        return np.asarray(row["box"], np.float64)[None]
+    return detect_faces(open_photo(stored), YuNet())[0][:, :4]
 
 
 def _photos(data: DataFolder) -> Iterator[RawRow]:

@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset
 from numpy.typing import NDArray
 
+from ..data.bad_rows import OtherLandmarks
 from ..data.columns import point_array
 from ..data.detector_boxes import with_detected_boxes, with_upright_boxes
 from ..data.loading import load_rows
@@ -143,7 +144,7 @@ def evaluate(
         normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
         batch_size: faces per forward pass.
         progress: show progress bars on stderr.
-        loading: `revision`, `skip_bad_rows` and `allow_outside` of `load_rows`.
+        loading: `revision`, `skip_bad_rows`, `allow_outside` and `orientation` of `load_rows`.
 
     Raises:
         KDLandmarksError: for a model or data that cannot be read, bad rows, and as
@@ -155,7 +156,14 @@ def evaluate(
     detector, processor = load_detector(source)
     scheme = detector_scheme(detector, source)
     boxes = box if box == "dataset" else "gt"
-    rows = load_rows(str(data), split, scheme=scheme, box=boxes, **loading)
+    try:
+        rows = load_rows(str(data), split, scheme=scheme, box=boxes, **loading)
+    except OtherLandmarks as error:
+        raise KDLandmarksError(
+            f"{data} has faces of {error.count} landmarks, {source} detects "
+            f"{scheme.num_landmarks} ({scheme.name}): give a detector of these landmarks "
+            "(--model), or data that have its own"
+        ) from error
     rows = check_rows(rows, scheme, loading.get("skip_bad_rows", False), num_proc=os.cpu_count())
     missed: list[str] | None = None
     if box == "detector":

@@ -10,7 +10,7 @@ from datasets import Dataset
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from ..data.columns import evenly_spaced
+from ..data.columns import evenly_spaced, point_array
 from ..data.photos import Photos
 from ..imaging.crop import square_crop
 from ..imaging.drawing import BACKGROUND, contact_sheet, draw_landmarks
@@ -48,6 +48,17 @@ def versions() -> dict[str, str]:
     }
 
 
+def missing_landmarks(rows: Dataset) -> str:
+    """How many landmarks of how many faces are not there, as a line; "" where all are."""
+    gaps = np.isnan(point_array(rows, "landmarks")).any(-1)
+    if not gaps.any():
+        return ""
+    return (
+        f"Not there, and left out: {gaps.sum()} landmarks of {gaps.any(1).sum()} faces "
+        f"({100 * gaps.mean():.1f} % of all)"
+    )
+
+
 def evaluation_text(evaluation: Evaluation, title: str) -> str:
     """The scores of all faces and of each group, and the worst faces, to print.
 
@@ -67,6 +78,9 @@ def evaluation_text(evaluation: Evaluation, title: str) -> str:
     worst = evaluation.worst(LISTED_FACES)
     listed = "\n".join(f"  {result.errors[row]:6.2f} %  {evaluation.sources[row]}" for row in worst)
     lines = [f"{title}\n\n{table}\n", f"95 % interval of the NME: {low:.2f} to {high:.2f} %"]
+    missing = missing_landmarks(evaluation.rows)
+    if missing:
+        lines.append(missing)
     if evaluation.missed is not None:
         count = len(evaluation.missed)
         lines.append(f"Not found, and in no score: {count} of {count + result.faces} faces")

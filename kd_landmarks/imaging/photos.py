@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..utils.values import number
 from .downloads import MOST_BYTES, download
 from .formats import open_picture
+from .orientation import turned_upright
 from .pixels import in_8_bits, tiles
 
 URL_TIMEOUT = 30.0
@@ -141,12 +142,7 @@ def _upright(photo: Image.Image) -> Image.Image:
     photo.load()
     if 0 in photo.size:
         raise KDLandmarksError(f"the photo is empty: {photo.width} x {photo.height} pixels")
-    try:
-        orientation = photo.getexif().get(ExifTags.Base.Orientation, 1)
-    except Exception:  # a good photo whose EXIF block is broken: it says nothing about orientation
-        orientation = 1
-    if orientation != 1:  # exif_transpose would copy the photo in any case
-        photo = ImageOps.exif_transpose(photo)
+    photo = turned_upright(photo)
     if photo.mode == "F":
         return floats_in_8_bits(photo)
     # Pillow has 16-bit gray files in modes I;16… or I, and its conversion to 8 bits clips both.

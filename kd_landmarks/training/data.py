@@ -203,6 +203,7 @@ def _stored(split: str | None, settings: DataSettings, scheme: LandmarkScheme) -
         skip_bad_rows=settings.skip_bad_rows,
         streaming=settings.streaming,
         allow_outside=settings.allow_outside,
+        orientation=settings.orientation,
     )
 
 

@@ -134,6 +134,11 @@ class DataSettings(Settings):
         description="take pictures that lie outside of the data's folder too, of `unlabeled` as "
         "well (also --allow-outside): data can name any picture on this machine",
     )
+    orientation: Literal["upright", "stored"] = Field(
+        "upright",
+        description="what the landmarks of JSON lines refer to: the photo as viewers show it, or "
+        "before its EXIF data turn it",
+    )
     generated_extra: int = Field(
         0,
         ge=0,

@@ -15,8 +15,8 @@ from PIL import Image
 
 import kd_landmarks
 from kd_landmarks import KDLandmarksError, KDLandmarksImageProcessor
-from kd_landmarks.data.bad_rows import image_problem
 from kd_landmarks.data.photos import open_photo
+from kd_landmarks.data.pictures import image_problem
 from kd_landmarks.demo.overlay import picture_svg
 from kd_landmarks.demo.uploads import read_photo
 from kd_landmarks.imaging import pixels

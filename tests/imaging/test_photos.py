@@ -11,8 +11,8 @@ import pytest
 import torch
 from PIL import Image
 
-from kd_landmarks.data.bad_rows import image_problem
 from kd_landmarks.data.photos import open_photo
+from kd_landmarks.data.pictures import image_problem
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging import downloads
 from kd_landmarks.imaging.photos import load_photo
