@@ -80,7 +80,27 @@ def train(
     # all slows a free one (benchmarks/cpu_settings.py measures both).
     os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     set_up_logging()
-    from ..training.recipe import parse_overrides
+    from ..training.preflight import check_start
+    from ..training.recipe import load_recipe, parse_overrides
+
+    shortcuts = {
+        "data.source": data,
+        "student.init": init,
+        "stages": stages.split(",") if stages else None,
+        "data.streaming": streaming or None,
+        "data.skip_bad_rows": skip_bad_rows or None,
+        "data.allow_outside": allow_outside or None,
+    }
+
+    def asked() -> dict[str, Any]:
+        overrides = parse_overrides(context.args)
+        overrides |= {key: value for key, value in shortcuts.items() if value is not None}
+        if resume is None:
+            check_start(load_recipe(recipe or "embedded", overrides))
+        return overrides
+
+    if os.environ.get("WORLD_SIZE", "1") == "1":
+        asked()  # before torch is loaded: who has to mend something hears of it at once
     from ..training.run import run_recipe
     from ..training.run_folder import check_trackers, kept_by_run, plan_run
     from ..training.shutdown import one_ending
@@ -95,16 +115,7 @@ def train(
         return kept_by_run(folder)
 
     with one_ending(kept):
-        overrides = parse_overrides(context.args)
-        shortcuts = {
-            "data.source": data,
-            "student.init": init,
-            "stages": stages.split(",") if stages else None,
-            "data.streaming": streaming or None,
-            "data.skip_bad_rows": skip_bad_rows or None,
-            "data.allow_outside": allow_outside or None,
-        }
-        overrides |= {key: value for key, value in shortcuts.items() if value is not None}
+        overrides = asked()  # here, where several processes tell of an error once
         planned, folder = plan_run(recipe, overrides, output, resume)
         check_trackers(planned.run.trackers)
         run_recipe(planned, folder)

@@ -1,6 +1,7 @@
 """The three sets of a run: training, validation (split off by photo) and test faces."""
 
 import hashlib
+import logging
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -21,9 +22,11 @@ from ..evaluation.metrics import nme
 from ..schemes import LandmarkScheme
 from ..synthetic import generated_dataset
 from .distributed import fetch_photos, leave_out_bad_rows
-from .recipe_settings import DataSettings, ShapeModelSettings
+from .recipe_settings import NO_DATA, DataSettings, ShapeModelSettings
 from .shape_model import ShapeModel
 from .teachers import add_points
+
+logger = logging.getLogger("kd_landmarks")
 
 # Which generated faces: the splits share none.
 GENERATED_SEEDS = {"train": 1, "test": 2, "extra": 3, "unlabeled": 4}
@@ -87,23 +90,14 @@ def load_sets(
         KDLandmarksError: without a source, for data that cannot be read and for bad rows.
     """
     if settings.source is None:
-        raise KDLandmarksError(
-            "this recipe trains on your data: name it with --data FOLDER_OR_HUB_ID "
-            "(--recipe embedded needs none)"
-        )
-
-    if settings.test_split is None and not settings.validation_faces:
-        raise KDLandmarksError(
-            "data.validation_faces 0 and data.test_split null leave no faces to measure on: give "
-            "one of them"
-        )
+        raise KDLandmarksError(NO_DATA)
 
     if settings.streaming:
         return _boxed(_streamed_sets(accelerator, settings, scheme, seed), settings, scheme)
 
-    def load(split: str) -> Dataset:
+    def load(split: str | None) -> Dataset:
         if settings.source == "generated":
-            return generated_faces(split, settings, scheme)
+            return generated_faces(split or "train", settings, scheme)
         return _checked(_stored(split, settings, scheme), settings, scheme)
 
     with accelerator.main_process_first():
@@ -112,11 +106,30 @@ def load_sets(
         if settings.test_split is not None:
             test = load("test" if settings.source == "generated" else settings.test_split)
         if settings.validation_faces:
-            train, validation = split_by_photo(train, settings.validation_faces, seed)
+            train, validation = with_validation(train, settings.validation_faces, seed)
         sets = FaceSets(train, validation, test)
         if settings.more:
             sets = _with_more(sets, settings, scheme, seed)
     return _boxed(sets, settings, scheme)
+
+
+def with_validation(rows: Dataset, wanted: int, seed: int) -> tuple[Dataset, Dataset]:
+    """Training and validation faces: `wanted`, or a fifth where these were more than half of all.
+
+    Raises:
+        KDLandmarksError: as `split_by_photo`.
+    """
+    count = wanted
+    if wanted > len(rows) // 2:
+        count = max(1, len(rows) // 5)
+        logger.warning(
+            "there are %d faces: a fifth, %d, is held back to validate on, not %d "
+            "(data.validation_faces)",
+            len(rows),
+            count,
+            wanted,
+        )
+    return split_by_photo(rows, count, seed)
 
 
 def _with_more(
@@ -184,7 +197,7 @@ def _streamed_sets(
         train = leave_out_bad_rows(accelerator, train, scheme)
     validation = test = None
     if settings.validation_faces:
-        train, validation = split_by_photo(train, settings.validation_faces, seed)
+        train, validation = with_validation(train, settings.validation_faces, seed)
         validation = _checked(fetch_photos(accelerator, validation), settings, scheme)
     if settings.test_split is not None:
         test = fetch_photos(accelerator, _stored(settings.test_split, settings, scheme))

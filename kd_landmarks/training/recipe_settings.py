@@ -88,6 +88,12 @@ class MoreFaces(Settings):
         return {"source": value} if isinstance(value, str) else value
 
 
+NO_DATA = (
+    "this recipe trains on your data: name it with --data FOLDER_OR_HUB_ID (--recipe embedded "
+    "needs none)"
+)
+
+
 class DataSettings(Settings):
     """Where faces come from and how they are cut."""
 
@@ -103,7 +109,9 @@ class DataSettings(Settings):
         "faces are left out, to measure on)",
     )
     revision: str | None = Field(None, description="of a Hub data set")
-    train_split: str = Field("train", description="part of the data to train on")
+    train_split: str | None = Field(
+        "train", description="part of the data to train on; null where it has no parts"
+    )
     test_split: str | None = Field(
         "test", description="part of the data to measure on; null for none"
     )
@@ -111,7 +119,8 @@ class DataSettings(Settings):
         300,
         ge=0,
         le=MOST,
-        description="held back from the training faces, whole photos at a time; 0 trains on all",
+        description="held back from the training faces, whole photos at a time; a fifth, where "
+        "these would be more than half; 0 trains on all",
     )
     box: Literal["gt", "upright", "dataset"] = Field(
         "gt",
@@ -153,9 +162,14 @@ class DataSettings(Settings):
     )
 
     @model_validator(mode="after")
-    def _streams_are_of_one_source(self) -> Self:
+    def _can_be_used(self) -> Self:
         if self.streaming and self.more:
             raise ValueError("data.more cannot be streamed: leave streaming out")
+        if self.test_split is None and not self.validation_faces:
+            raise ValueError(
+                "validation_faces 0 and test_split null leave no faces to measure on: give one of "
+                "them"
+            )
         return self
 
 

@@ -190,7 +190,6 @@ def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
         (["--student.head", "linear", "--student.loss.map_weight", "1"], "map_weight 1.0 needs"),
         (["--tough_teacher.backbone", "mobilenetv2_53"], "did you mean mobilenetv2_"),
         (["--resume", "./nowhere"], "holds no run to continue"),
-        (["--data.validation_faces", "999999"], "999999"),
         (["--data.validation_faces", "0", "--data.test_split", "null"], "leave no faces"),
         (["--run.trackers", "[no_such_tracker]"], "'no_such_tracker' is not a tracker"),
         (["--tough_teacher.backbone_weights", "imagenet"], "backbone_weights"),

@@ -1,0 +1,96 @@
+"""What keeps a run from starting is said at once, all of it, with what mends it."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from training import tiny_arguments, train_here
+
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.synthetic import generate_face
+from kd_landmarks.training.preflight import check_start
+from kd_landmarks.training.recipe import load_recipe
+
+
+@pytest.fixture
+def faces(tmp_path):
+    """A folder with 12 faces of as many photos in one file, `mine.jsonl`."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    lines = []
+    for number in range(12):
+        face = generate_face(number, size=96)
+        Image.fromarray(face.image).save(folder / f"{number}.png")
+        lines.append({"image": f"{number}.png", "landmarks": face.landmarks.tolist()})
+    write(folder, lines)
+    return folder
+
+
+def write(folder, lines):
+    (folder / "mine.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def read(folder):
+    return [json.loads(line) for line in (folder / "mine.jsonl").read_text().splitlines()]
+
+
+def refused(**values):
+    with pytest.raises(KDLandmarksError) as caught:
+        check_start(load_recipe("300w", {k.replace("__", "."): v for k, v in values.items()}))
+    return str(caught.value)
+
+
+def test_all_that_is_wrong_is_said_at_once(faces):
+    told = refused(data__source=str(faces), tough_teacher__backbone_weights="/no/b3.safetensors")
+    lines = told.splitlines()
+    assert lines[0] == "this run cannot start:"
+    assert "has no split 'train'" in lines[1]
+    assert "--data.train_split NAME, or null for all of it" in lines[1]
+    assert "has no split 'common'" in lines[2]
+    assert "--data.test_split NAME, or null for none" in lines[2]
+    assert "there is no file of weights /no/b3.safetensors" in lines[3]
+    assert len(lines) == 4  # the Tolerant-Teacher, which inherits it, says nothing
+
+
+def test_a_single_thing_is_a_single_line(faces):
+    whole = {"data__source": str(faces), "data__train_split": None, "data__test_split": None}
+    write(faces, read(faces)[:1])
+    told = refused(**whole)
+    assert told.startswith(f"all training faces of {faces} (1) are of one photo")
+    assert "--data.validation_faces 0" in told
+    write(faces, [{**line, "landmarks": line["landmarks"][:5]} for line in read(faces)])
+    told = refused(**whole)
+    assert "has faces of 5 landmarks, the recipe's scheme ibug68 has others" in told
+    assert "\n" not in told
+
+
+def test_what_can_start_is_let_through(faces):
+    values = {"data.source": str(faces), "data.train_split": None, "data.test_split": None}
+    check_start(load_recipe("300w", values))
+    check_start(load_recipe("embedded"))
+    check_start(load_recipe("300w", {"data.source": "somebody/on-the-hub"}))
+
+
+def test_torch_is_not_loaded_before(faces):
+    code = (
+        "import sys; from kd_landmarks.training.preflight import check_start; "
+        "from kd_landmarks.training.recipe import load_recipe; "
+        f"check_start(load_recipe('300w', {{'data.source': {str(faces)!r}, "
+        "'data.train_split': None, 'data.test_split': None})); sys.exit('torch' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_few_faces_validate_on_a_fifth_of_them(faces, tmp_path, caplog):
+    words = tiny_arguments("--data", faces, "--output", tmp_path / "run", "--stages", "baseline")
+    words += ["--data.train_split", "null", "--data.test_split", "null"]
+    words += ["--data.validation_faces", "300", "--baseline.epochs", "1"]
+    status, output = train_here(*words)
+    assert status == 0, output
+    assert "10 train, 2 validation, no test faces" in output
+    assert "a fifth, 2, is held back to validate on, not 300" in caplog.text
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert np.isfinite(metrics["networks"]["baseline"]["validation"]["nme"])
