@@ -39,6 +39,7 @@ from kd_landmarks.imaging.photo_folders import photo_files
 from kd_landmarks.imaging.photos import load_photo
 from kd_landmarks.imaging.yunet import LEVELS, MIN_SCORE, _yunet
 from kd_landmarks.inference.checkpoints import INT8_FILE
+from kd_landmarks.inference.measures import interocular
 from kd_landmarks.schemes import get_scheme
 
 SCHEME = get_scheme("ibug68")
@@ -111,8 +112,7 @@ def sizes(detect: FaceLandmarkPipeline, rows: Any) -> dict[str, Any]:
                     answers[size] = (answer[0]["keypoints"] + 0.5) / size
             middle = answers.get(MIDDLE)
             if middle is not None:
-                left, right = middle[list(SCHEME.eye_corners)]
-                eyes = np.linalg.norm(left - right)
+                eyes = interocular(middle, SCHEME)
                 away = [np.linalg.norm(x - middle, axis=1).mean() for x in answers.values()]
                 far.append(100 * float(max(away) / eyes))
         found[f"{times:g}"] = {"one": one, "farthest": max(far), "median": statistics.median(far)}
@@ -132,7 +132,7 @@ def turns(detect: FaceLandmarkPipeline, rows: Any) -> dict[str, Any]:
             matrix = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
             middle, center = (np.array(one.size) / 2 - 0.5 for one in (photo, turned))
             moved = (points - middle) @ matrix + center
-            eyes = np.linalg.norm(np.subtract(*moved[list(SCHEME.eye_corners)]))
+            eyes = interocular(moved, SCHEME)
             away = [
                 100 * float(np.linalg.norm(face["keypoints"] - moved, axis=1).mean() / eyes)
                 for face in detect(turned)

@@ -31,6 +31,7 @@ from kd_landmarks.evaluation.calibrate import scores_and_errors
 from kd_landmarks.imaging.boxes import overlaps
 from kd_landmarks.imaging.detection import points_boxes
 from kd_landmarks.inference.confidence import MIN_CONFIDENCE, Calibration
+from kd_landmarks.inference.measures import interocular
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 
@@ -165,9 +166,7 @@ def on_faces(
 
 def face_errors(rows: Dataset, errors: NDArray[np.float64]) -> NDArray[np.float64]:
     """Inter-ocular NME in percent of each face, from errors in box sides."""
-    truth = point_array(rows, "landmarks")
-    left, right = SCHEME.eye_corners
-    eyes = np.linalg.norm(truth[:, left] - truth[:, right], axis=1)
+    eyes = np.array([interocular(face, SCHEME) for face in point_array(rows, "landmarks")])
     return 100 * errors.mean(axis=1) * longer_sides(box_array(rows)) / eyes
 
 

@@ -6,20 +6,17 @@ A card is made of the checkpoint's own files and of what people wrote about it, 
 `kd_landmarks/hub/released.yaml`. Models whose weights are not there are left out.
 """
 
-import math
 import os
 from dataclasses import replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 
 from kd_landmarks.hub.card import read_checkpoint, render_card
 from kd_landmarks.hub.picture import scheme_picture
 from kd_landmarks.hub.released import released_names
-from kd_landmarks.imaging.drawing import draw_landmarks
+from kd_landmarks.imaging.numbered import FADING, NUMBERS, PAPER, POINTS, numbered_picture
 from kd_landmarks.imaging.output import save_drawing
 from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER, WEIGHTS
 from kd_landmarks.schemes import SCHEMES, LandmarkScheme, get_scheme
@@ -31,11 +28,8 @@ CHECKPOINTS = HERE.parent / "checkpoints"
 
 # A face that looks straight ahead, eyes and mouth open, with nothing in front of it.
 FACE = 308
-SIDE = 720
-POINTS, NUMBERS, PAPER = (0, 110, 60), (176, 0, 72), (255, 255, 255)
-# The face is shown in grays, halfway to white, so that the numbers stand out.
-GRAYS, FADING = 12, 0.5
-FONT_SIZE, DISTANCE, DIRECTIONS = 12, 12.0, 16
+# The face is shown in so many grays.
+GRAYS = 12
 
 
 def folder_of(name: str) -> Path:
@@ -78,41 +72,7 @@ def save_scheme_picture(scheme: LandmarkScheme, path: Path) -> None:
 def draw_scheme(scheme: LandmarkScheme) -> Image.Image:
     """The picture of a built-in scheme, RGB, 720 pixels a side."""
     face = generate_face(FACE, scheme.name, size=320)
-    low, high = face.landmarks.min(0), face.landmarks.max(0)
-    half = 0.6 * float((high - low).max())
-    corner = (low + high) / 2 - half
-    area = (*corner, *(corner + 2 * half))
-    photo = Image.fromarray(face.image).convert("L")
-    photo = photo.transform((SIDE, SIDE), Image.Transform.EXTENT, area, Image.Resampling.BICUBIC)
-    paper = Image.new("RGB", photo.size, PAPER)
-    points = (face.landmarks + 0.5 - corner) * (SIDE / (2 * half)) - 0.5
-    picture = draw_landmarks(
-        Image.blend(photo.convert("RGB"), paper, FADING), points, scheme, color=POINTS
-    )
-    draw, font = ImageDraw.Draw(picture), ImageFont.load_default(FONT_SIZE)
-    for index, (x, y) in enumerate(_free_places(points, scheme)):
-        draw.text((x, y), str(index), NUMBERS, font, anchor="mm", stroke_width=2, stroke_fill=PAPER)
-    return picture
-
-
-def _free_places(
-    points: NDArray[np.floating], scheme: LandmarkScheme
-) -> list[NDArray[np.floating]]:
-    """A place for each point's number: beside it, far from lines and from all before it."""
-    angles = np.arange(DIRECTIONS) * (2 * math.pi / DIRECTIONS)
-    around = DISTANCE * np.stack([np.cos(angles), np.sin(angles)], -1)
-    lines = [
-        (points[start] + points[end]) / 2
-        for outline in scheme.outlines
-        for start, end in pairwise(outline.indices)
-    ]
-    places: list[NDArray[np.floating]] = []
-    for index, point in enumerate(points):
-        taken = np.stack([*np.delete(points, index, axis=0), *lines, *places])
-        candidates = point + around
-        distances = np.linalg.norm(candidates[:, None] - taken, axis=-1)
-        places.append(candidates[distances.min(1).argmax()])
-    return places
+    return numbered_picture(Image.fromarray(face.image), face.landmarks, scheme)
 
 
 def main() -> None:

@@ -16,6 +16,7 @@ from . import (  # noqa: F401
     hub,
     info,
     predict,
+    scheme,
     space,
     train,
     video,

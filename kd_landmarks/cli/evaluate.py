@@ -53,12 +53,13 @@ def evaluate(
         ),
     ] = "gt",
     normalizer: Annotated[
-        str,
+        str | None,
         typer.Option(
             help="What errors are divided by: inter_ocular, inter_pupil, box, or "
-            "inter_ocular_stretched (the paper's for 300W)."
+            "inter_ocular_stretched (the paper's for 300W). Default: the first of these that the "
+            "landmarks' scheme has."
         ),
-    ] = "inter_ocular",
+    ] = None,
     json: Annotated[
         Path | None, typer.Option(help="File for the scores and each face's error.")
     ] = None,
@@ -82,7 +83,8 @@ def evaluate(
     from ..evaluation.metrics import EVALUATION_BOXES, NORMALIZERS
 
     one_of("--box", box, EVALUATION_BOXES)
-    one_of("--normalizer", normalizer, NORMALIZERS)
+    if normalizer is not None:
+        one_of("--normalizer", normalizer, NORMALIZERS)
     set_up_logging()
     from ..imaging.output import check_drawings
     from ..inference.checkpoints import own_files
@@ -117,6 +119,7 @@ def evaluate(
     )
 
     where = data if split is None else f"{data}, {split}"
+    normalizer = found.result.normalizer
     protocol = f"{found.scheme.name}, {normalizer}, box: {box}, crop margin {found.crop_margin:g}"
     print(evaluation_text(found, f"{name} on {where}\n{protocol}"))
     if json is not None:

@@ -15,10 +15,12 @@ from ..utils.values import one_of
 from .bad_rows import text_problem
 from .json_lines import read_json_lines
 from .official import official_rows
+from .own_data import holds_pts, own_splits
 from .parquet import holds_parquet, load_stored, stream_stored
 from .parquet_columns import StoredRows, check_columns
 from .photos import with_stored_photos
 from .rows import COLUMNS, MOST_ATTRIBUTES, TARGETS, RawRow, build_rows, may_be_attribute
+from .splits import chosen_split
 
 ORIENTATIONS = ("upright", "stored")
 """What landmarks can refer to; see `load_rows`."""
@@ -41,9 +43,10 @@ def load_rows(
 
     Args:
         source: what exists on disk is a path: a `.jsonl` file or a folder of them (their fields:
-            `kd_landmarks.data.json_lines`), a `.parquet` file or a folder of them in the row
-            format, the official folder of 300W or WFLW, COFW's `.mat` file or folder. Anything
-            else that does not look like a path is the id of a data set on the Hub.
+            `kd_landmarks.data.json_lines`), photos with `.pts` files as `own_splits` has them, a
+            `.parquet` file or a folder of them in the row format, the official folder of 300W or
+            WFLW, COFW's `.mat` file or folder. Anything else that does not look like a path is the
+            id of a data set on the Hub.
         split: which part; the error for an unknown one lists what there is. None where there is
             only one.
         scheme: the landmarks' scheme.
@@ -93,11 +96,16 @@ def load_rows(
         else:
             rows = official_rows(path, split, scheme, allow_outside)
             rows = rows and with_stored_photos(rows)
+        if rows is None and holds_pts(path):
+            splits = own_splits(path, scheme, allow_outside)
+            rows = splits[chosen_split(splits, split, path)]()
+            if orientation == "stored":
+                rows = with_stored_photos(rows)
         if rows is None:
             raise KDLandmarksError(
                 f"{path} holds no faces in a form that is known here: give .jsonl or .parquet "
-                "files, or the folder of 300W (helen, lfpw, afw, ibug), of WFLW "
-                "(WFLW_annotations, WFLW_images) or of COFW (COFW_train_color.mat, "
+                "files, photos with .pts files, or the folder of 300W (helen, lfpw, afw, ibug), of "
+                "WFLW (WFLW_annotations, WFLW_images) or of COFW (COFW_train_color.mat, "
                 "COFW_test_color.mat)"
             )
     else:

@@ -71,6 +71,11 @@ def own_splits(path: Path, scheme: LandmarkScheme, allow_outside: bool = False) 
     return dict(sorted(splits.items(), key=lambda item: (item[0] != "train", item[0])))
 
 
+def holds_pts(path: Path) -> bool:
+    """Whether there are `.pts` files in a folder, or right below it or deeper."""
+    return path.is_dir() and any(path.rglob(PTS_FILES))
+
+
 def own_boxes(path: Path) -> bool:
     """Whether there are boxes in one's own data, which only JSON lines can have."""
     files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))

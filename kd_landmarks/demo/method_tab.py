@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from ..evaluation import plots
+from ..evaluation.metrics import nme
 from ..losses.variants import VARIANTS, AssistiveConstants, find_variant
 from ..synthetic import generate_face
 from ..training.shape_model import ShapeModel
@@ -153,9 +154,7 @@ class MethodTab:
         drawn = generate_face(FACE_SEEDS[name], size=FACE_SIDE)
         model = self._shapes.reduced(percent / 100)
         soft = model.soften(drawn.landmarks.astype(np.float64))
-        left, right = self._scheme.eye_corners
-        eyes = np.linalg.norm(drawn.landmarks[left] - drawn.landmarks[right])
-        away = 100 * np.linalg.norm(soft - drawn.landmarks, axis=1).mean() / eyes
+        away = float(nme(soft, drawn.landmarks, self._scheme))
         told = (
             f"{model.num_components} components; soft and hard landmarks are {away:.1f} % of the "
             "distance between the eyes apart, on average"

@@ -126,7 +126,7 @@ def evaluate(
     split: str | None = None,
     *,
     box: str = "gt",
-    normalizer: str = "inter_ocular",
+    normalizer: str | None = None,
     batch_size: int = 64,
     progress: bool = False,
     **loading: Any,
@@ -141,7 +141,8 @@ def evaluate(
         box: around each face: `gt`, tight around the ground truth; `upright`, the same of the face
             held upright, with its roll; `dataset`, the data's own; or `detector`, the package's
             face detector's, whose misses are in no score.
-        normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
+        normalizer: what errors are divided by, None for what the scheme has; see
+            `kd_landmarks.evaluation.metrics.nme`.
         batch_size: faces per forward pass.
         progress: show progress bars on stderr.
         loading: `revision`, `skip_bad_rows`, `allow_outside` and `orientation` of `load_rows`.
@@ -151,7 +152,8 @@ def evaluate(
             `evaluate_detector`.
     """
     one_of("box", box, EVALUATION_BOXES)
-    one_of("normalizer", normalizer, NORMALIZERS)
+    if normalizer is not None:
+        one_of("normalizer", normalizer, NORMALIZERS)
     source = model or default_checkpoint()
     detector, processor = load_detector(source)
     scheme = detector_scheme(detector, source)
@@ -188,7 +190,7 @@ def evaluate_detector(
     rows: Dataset,
     scheme: LandmarkScheme,
     *,
-    normalizer: str = "inter_ocular",
+    normalizer: str | None = None,
     batch_size: int = 64,
     progress: bool = False,
 ) -> Evaluation:
@@ -199,7 +201,8 @@ def evaluate_detector(
         processor: its image processor.
         rows: checked faces in the row format (`load_rows`, then `check_rows`).
         scheme: the landmarks of the rows.
-        normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
+        normalizer: what errors are divided by, None for what the scheme has; see
+            `kd_landmarks.evaluation.metrics.nme`.
         batch_size: faces per forward pass.
         progress: show a progress bar on stderr.
 
@@ -207,7 +210,8 @@ def evaluate_detector(
         KDLandmarksError: no rows; a detector of other landmarks; a face, named by its source, whose
             ground truth has no length to divide by; an unknown normalizer.
     """
-    one_of("normalizer", normalizer, NORMALIZERS)
+    if normalizer is not None:
+        one_of("normalizer", normalizer, NORMALIZERS)
     whole("batch_size", batch_size)
     if not len(rows):
         raise KDLandmarksError("there are no faces to evaluate on: give rows")
@@ -232,7 +236,7 @@ def measure(
     points: NDArray[np.float64],
     rows: Dataset,
     scheme: LandmarkScheme,
-    normalizer: str = "inter_ocular",
+    normalizer: str | None = None,
 ) -> EvaluationResult:
     """Compare points with the ground truth of rows.
 
@@ -240,7 +244,8 @@ def measure(
         points: (rows, N, 2) in photo pixels.
         rows: in the row format.
         scheme: the landmarks of both.
-        normalizer: what errors are divided by; see `kd_landmarks.evaluation.metrics.nme`.
+        normalizer: what errors are divided by, None for what the scheme has; see
+            `kd_landmarks.evaluation.metrics.nme`.
     """
     evaluator = LandmarkEvaluator(scheme, normalizer)
     groups = group_columns(rows)
@@ -265,7 +270,10 @@ def group_columns(rows: Dataset) -> dict[str, list[str] | list[int]]:
 
 
 def _check_truth(
-    truth: NDArray[np.float64], sources: Sequence[str], scheme: LandmarkScheme, normalizer: str
+    truth: NDArray[np.float64],
+    sources: Sequence[str],
+    scheme: LandmarkScheme,
+    normalizer: str | None,
 ) -> None:
     """Find what cannot be measured before the detector runs, and call it by its source."""
     for source, face in zip(sources, truth, strict=True):

@@ -22,11 +22,15 @@ STRETCHED_CROP_MARGIN = 10.0
 
 
 def _inter_ocular(targets: Array, scheme: LandmarkScheme) -> Array:
+    if scheme.eye_corners is None:
+        raise KDLandmarksError(f"scheme {scheme.name} has no eye_corners: take 'box'")
     left, right = scheme.eye_corners
     return np.linalg.norm(targets[:, left] - targets[:, right], axis=-1)
 
 
 def _inter_pupil(targets: Array, scheme: LandmarkScheme) -> Array:
+    if scheme.pupils is None:
+        raise KDLandmarksError(f"scheme {scheme.name} has no pupils: take another normalizer")
     left, right = (targets[:, list(points)].mean(axis=1) for points in scheme.pupils)
     return np.linalg.norm(left - right, axis=-1)
 
@@ -56,7 +60,7 @@ def nme(
     predictions: ArrayLike,
     targets: ArrayLike,
     scheme: str | LandmarkScheme = "ibug68",
-    normalizer: str = "inter_ocular",
+    normalizer: str | None = None,
 ) -> Array:
     """Normalised mean error of each face: mean point distance / a length of the face, in percent.
 
@@ -66,7 +70,8 @@ def nme(
         predictions: (B, N, 2) photo pixels, or (N, 2) of one face.
         targets: The same; NaN for landmarks that are not there, which are left out of the mean.
         scheme: The landmark scheme of the points, or its name.
-        normalizer: The length, always of the targets:
+        normalizer: The length, always of the targets; None for the scheme's own, the first of the
+            next three that it has:
             "inter_ocular": between the outer eye corners; today's usual one for 300W and WFLW.
             "inter_pupil": between the pupils (the mean of the eye's points where a scheme has no
             pupils); the paper's for WFLW, numbers about 1.41 times larger.
@@ -82,8 +87,9 @@ def nme(
             face, a coordinate that is not finite, a face without landmarks, or a normalising length
             that is 0 or whose landmarks are not there.
     """
-    one_of("normalizer", normalizer, NORMALIZERS)
     scheme = get_scheme(scheme)
+    normalizer = scheme.normalizer if normalizer is None else normalizer
+    one_of("normalizer", normalizer, NORMALIZERS)
     predicted, truth = _array(predictions), _array(targets)
     if predicted.ndim == 2 and truth.ndim == 2:
         return nme(predicted[None], truth[None], scheme, normalizer)[0]
@@ -228,9 +234,9 @@ class LandmarkEvaluator:
         normalizer: What the errors are divided by; see `nme`.
     """
 
-    def __init__(self, scheme: LandmarkScheme, normalizer: str = "inter_ocular") -> None:
+    def __init__(self, scheme: LandmarkScheme, normalizer: str | None = None) -> None:
         self.scheme = scheme
-        self.normalizer = normalizer
+        self.normalizer = normalizer or scheme.normalizer
         self._errors: dict[int, float] = {}
         self._groups: dict[int, dict[str, str]] = {}
 

@@ -121,6 +121,8 @@ def interocular(points: ArrayLike, scheme: Any = "ibug68") -> float:
         KDLandmarksError: as the module says.
     """
     scheme, places = _checked(points, scheme)
+    if scheme.eye_corners is None:
+        raise KDLandmarksError(f"scheme {scheme.name} has no eye_corners")
     left, right = places[list(scheme.eye_corners)]
     return float(np.linalg.norm(left - right))
 
@@ -143,6 +145,8 @@ def five_points(points: ArrayLike, scheme: Any = "ibug68") -> NDArray[np.float64
     for name in wanted:
         if name not in known:
             raise KDLandmarksError(f"scheme {scheme.name} has no landmark {name}")
+    if scheme.pupils is None:
+        raise KDLandmarksError(f"scheme {scheme.name} has no pupils")
     eyes = [places[list(pupil)].mean(axis=0) for pupil in scheme.pupils]
     return np.stack([*eyes, *(places[known[name]] for name in wanted)])
 

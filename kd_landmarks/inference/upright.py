@@ -95,8 +95,8 @@ def face_roll(points: NDArray[np.float64], scheme: LandmarkScheme | None) -> flo
     """A face's roll in the photo: degrees clockwise as one sees it, from -180 to 180.
 
     It is that of the eyes' corners and of the way down to the mouth together, which also holds for
-    a head in profile, whose eyes are nearly one. None for a scheme without lips, and for a face
-    without eye corners or lips.
+    a head in profile, whose eyes are nearly one. None where the scheme or the face has no eye
+    corners or no lips.
 
     Args:
         points: (N, 2) in photo pixels; NaN for landmarks that are not there.
@@ -104,7 +104,7 @@ def face_roll(points: NDArray[np.float64], scheme: LandmarkScheme | None) -> flo
     """
     outlines = () if scheme is None else scheme.outlines
     lips = [list(outline.indices) for outline in outlines if outline.name == "outer_lips"]
-    if scheme is None or not lips:
+    if scheme is None or scheme.eye_corners is None or not lips:
         return None
     left, right = points[list(scheme.eye_corners)]
     mouth = points[lips[0]]

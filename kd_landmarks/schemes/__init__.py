@@ -46,9 +46,10 @@ class LandmarkScheme:
         flip_permutation: N indices with `mirrored[i] = points[flip_permutation[i]]`, where
             `points` already have their x mirrored. Applied twice it changes nothing.
         eye_corners: the outer corners of the image-left and the image-right eye; their distance
-            normalizes the inter-ocular NME.
+            normalizes the inter-ocular NME. None where there are none: the face is upright then
+            whatever its points say, and errors are divided otherwise.
         pupils: the points whose mean is the image-left and the image-right pupil, for the
-            inter-pupil NME.
+            inter-pupil NME; None where there are none.
         outlines: the lines that draw the face.
 
     Raises:
@@ -58,8 +59,8 @@ class LandmarkScheme:
     name: str
     names: tuple[str, ...]
     flip_permutation: tuple[int, ...]
-    eye_corners: tuple[int, int]
-    pupils: tuple[tuple[int, ...], tuple[int, ...]]
+    eye_corners: tuple[int, int] | None = None
+    pupils: tuple[tuple[int, ...], tuple[int, ...]] | None = None
     outlines: tuple[Outline, ...] = ()
 
     def __post_init__(self) -> None:
@@ -93,22 +94,10 @@ class LandmarkScheme:
                     f"point {index} goes to {partner}, but {partner} goes to {flip[partner]}; "
                     "mirroring twice must give the same face",
                 )
-        self._check_indices("eye_corners", self.eye_corners)
-        if len(self.eye_corners) != 2 or self.eye_corners[0] == self.eye_corners[1]:
-            raise self._error("eye_corners", self.eye_corners, "give two different points")
-        if flip[self.eye_corners[0]] != self.eye_corners[1]:
-            raise self._error(
-                "eye_corners",
-                self.eye_corners,
-                f"mirrored, point {self.eye_corners[0]} becomes {flip[self.eye_corners[0]]}; "
-                "the flip must swap the two corners",
-            )
-        if len(self.pupils) != 2 or not all(self.pupils):
-            raise self._error("pupils", self.pupils, "give two non-empty lists of points")
-        for pupil in self.pupils:
-            self._check_indices("pupils", pupil)
-        if {flip[index] for index in self.pupils[0]} != set(self.pupils[1]):
-            raise self._error("pupils", self.pupils, "the flip must swap the two pupils")
+        if self.eye_corners is not None:
+            self._check_eye_corners(self.eye_corners, flip)
+        if self.pupils is not None:
+            self._check_pupils(self.pupils, flip)
         for outline in self.outlines:
             self._check_indices(f"outlines.{outline.name}", outline.indices)
             if len(outline.indices) < 2:
@@ -121,14 +110,21 @@ class LandmarkScheme:
         """N, the number of points."""
         return len(self.names)
 
+    @property
+    def normalizer(self) -> str:
+        """What errors are divided by if nobody says otherwise; see `kd_landmarks.nme`."""
+        if self.eye_corners is not None:
+            return "inter_ocular"
+        return "box" if self.pupils is None else "inter_pupil"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types, for configs; `from_dict` reads it back."""
         return {
             "name": self.name,
             "names": list(self.names),
             "flip_permutation": list(self.flip_permutation),
-            "eye_corners": list(self.eye_corners),
-            "pupils": [list(pupil) for pupil in self.pupils],
+            "eye_corners": None if self.eye_corners is None else list(self.eye_corners),
+            "pupils": None if self.pupils is None else [list(pupil) for pupil in self.pupils],
             "outlines": [
                 {"name": line.name, "indices": list(line.indices), "closed": line.closed}
                 for line in self.outlines
@@ -156,7 +152,7 @@ class LandmarkScheme:
             raise KDLandmarksError(
                 "a scheme needs exactly one of the fields 'flip_pairs' and 'flip_permutation'"
             )
-        missing = [k for k in ("name", "names", "eye_corners", "pupils") if k not in values]
+        missing = [k for k in ("name", "names") if k not in values]
         if missing:
             raise KDLandmarksError(f"scheme field {missing[0]!r} is missing")
         names = _list("names", values["names"])
@@ -164,14 +160,14 @@ class LandmarkScheme:
             flip = _permutation_of_pairs(values["flip_pairs"], len(names))
         else:
             flip = tuple(_list("flip_permutation", values["flip_permutation"]))
+        corners, pupils = values.get("eye_corners"), values.get("pupils")
         return cls(
             name=values["name"],
             names=tuple(names),
             flip_permutation=flip,
-            eye_corners=tuple(_list("eye_corners", values["eye_corners"])),  # type: ignore[arg-type]
-            pupils=tuple(  # type: ignore[arg-type]
-                tuple(_list("pupils", pupil)) for pupil in _list("pupils", values["pupils"])
-            ),
+            eye_corners=corners and tuple(_list("eye_corners", corners)),
+            pupils=pupils  # type: ignore[arg-type]
+            and tuple(tuple(_list("pupils", pupil)) for pupil in _list("pupils", pupils)),
             outlines=tuple(map(_outline, _list("outlines", values.get("outlines", [])))),
         )
 
@@ -179,7 +175,8 @@ class LandmarkScheme:
     def from_yaml(cls, path: str | Path) -> LandmarkScheme:
         """A scheme of one's own from a YAML file.
 
-        Indices count from 0. All fields but `outlines` are required::
+        Indices count from 0. The name, the points' names and which of them a mirror swaps are
+        required::
 
             name: five
             names: [left_eye, right_eye, nose_tip, left_mouth_corner, right_mouth_corner]
@@ -202,6 +199,28 @@ class LandmarkScheme:
             return cls.from_dict(values)
         except KDLandmarksError as error:
             raise KDLandmarksError(f"{path}: {error}") from error
+
+    def _check_eye_corners(self, corners: tuple[int, int], flip: tuple[int, ...]) -> None:
+        self._check_indices("eye_corners", corners)
+        if len(corners) != 2 or corners[0] == corners[1]:
+            raise self._error("eye_corners", corners, "give two different points")
+        if flip[corners[0]] != corners[1]:
+            raise self._error(
+                "eye_corners",
+                corners,
+                f"mirrored, point {corners[0]} becomes {flip[corners[0]]}; the flip must swap the "
+                "two corners",
+            )
+
+    def _check_pupils(
+        self, pupils: tuple[tuple[int, ...], tuple[int, ...]], flip: tuple[int, ...]
+    ) -> None:
+        if len(pupils) != 2 or not all(pupils):
+            raise self._error("pupils", pupils, "give two non-empty lists of points")
+        for pupil in pupils:
+            self._check_indices("pupils", pupil)
+        if {flip[index] for index in pupils[0]} != set(pupils[1]):
+            raise self._error("pupils", pupils, "the flip must swap the two pupils")
 
     def _error(self, field: str, value: object, why: str) -> KDLandmarksError:
         return KDLandmarksError(

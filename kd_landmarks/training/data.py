@@ -277,6 +277,6 @@ def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Datas
 
 
 def soft_landmarks_nme(rows: Dataset, scheme: LandmarkScheme) -> float:
-    """Mean inter-ocular NME in percent of the Soft-landmarks against the ground truth."""
+    """Mean NME in percent of the Soft-landmarks against the ground truth."""
     soft, hard = (point_array(rows, column) for column in ("soft_landmarks", "landmarks"))
     return float(nme(soft, hard, scheme).mean())

@@ -104,7 +104,8 @@ def write_report(
         "teachers_gain": gain,
     }
     write_json(folder / METRICS, metrics)
-    title = f"{recipe.name}, {len(rows)} {split} faces, inter-ocular, box: {data.box}"
+    told = scheme.normalizer.replace("_", "-")
+    title = f"{recipe.name}, {len(rows)} {split} faces, {told}, box: {data.box}"
     draw_ced(networks, title, folder / "ced.png")
     points = {stage: network.points for stage, network in networks.items()}
     draw_predictions(rows, points, scheme, data.crop_margin, folder / "predictions.png")
