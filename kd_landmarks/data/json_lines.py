@@ -55,7 +55,7 @@ def read_json_lines(
         if isinstance(line, KDLandmarksError):
             yield line
             continue
-        row = _raw_row(line, source, scheme, folder)
+        row = row_of_line(line, source, scheme, folder)
         if row is None:
             unlabeled += 1
         else:
@@ -193,7 +193,7 @@ def _lines(file: Path) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]
             yield source, KDLandmarksError(f"{source}: not an object but {shown(line)}")
 
 
-def _raw_row(
+def row_of_line(
     line: dict[str, Any], source: str, scheme: LandmarkScheme, folder: DataFolder
 ) -> RawRow | None:
     """The row of a line; None where its landmarks are null."""

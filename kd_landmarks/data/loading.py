@@ -15,7 +15,7 @@ from ..utils.values import one_of
 from .bad_rows import text_problem
 from .json_lines import read_json_lines
 from .official import official_rows
-from .own_data import holds_pts, own_splits
+from .own_data import holds_labels, own_splits
 from .parquet import holds_parquet, load_stored, stream_stored
 from .parquet_columns import StoredRows, check_columns
 from .photos import with_stored_photos
@@ -43,10 +43,11 @@ def load_rows(
 
     Args:
         source: what exists on disk is a path: a `.jsonl` file or a folder of them (their fields:
-            `kd_landmarks.data.json_lines`), photos with `.pts` files as `own_splits` has them, a
-            `.parquet` file or a folder of them in the row format, the official folder of 300W or
-            WFLW, COFW's `.mat` file or folder. Anything else that does not look like a path is the
-            id of a data set on the Hub.
+            `kd_landmarks.data.json_lines`), photos with `.pts` files or what a labeling tool has
+            written, as `kd_landmarks.data.own_data.own_splits` has them, a `.parquet` file or a
+            folder of them in the row format, the official folder of 300W or WFLW, COFW's `.mat`
+            file or folder. Anything else that does not look like a path is the id of a data set on
+            the Hub.
         split: which part; the error for an unknown one lists what there is. None where there is
             only one.
         scheme: the landmarks' scheme.
@@ -96,7 +97,7 @@ def load_rows(
         else:
             rows = official_rows(path, split, scheme, allow_outside)
             rows = rows and with_stored_photos(rows)
-        if rows is None and holds_pts(path):
+        if rows is None and holds_labels(path):
             splits = own_splits(path, scheme, allow_outside)
             rows = splits[chosen_split(splits, split, path)]()
             if orientation == "stored":
@@ -104,9 +105,9 @@ def load_rows(
         if rows is None:
             raise KDLandmarksError(
                 f"{path} holds no faces in a form that is known here: give .jsonl or .parquet "
-                "files, photos with .pts files, or the folder of 300W (helen, lfpw, afw, ibug), of "
-                "WFLW (WFLW_annotations, WFLW_images) or of COFW (COFW_train_color.mat, "
-                "COFW_test_color.mat)"
+                "files, photos with .pts files, what a labeling tool has written, or the folder of "
+                "300W (helen, lfpw, afw, ibug), of WFLW (WFLW_annotations, WFLW_images) or of COFW "
+                "(COFW_train_color.mat, COFW_test_color.mat)"
             )
     else:
         origin = str(source)

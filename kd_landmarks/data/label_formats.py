@@ -1,0 +1,267 @@
+"""The files of labeling tools and other libraries, each read to the faces that it has.
+
+COCO, CVAT, Label Studio and LabelMe count pixels from the photo's corner, so that a pixel's center
+is at a half; dlib and CSV count pixel centers at whole numbers, as rows do.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from ..errors import KDLandmarksError, shown
+from ..utils.parsing import read_json, read_text
+
+MOST_BYTES = 2**29
+"""Of a file of labels."""
+CORNER = 0.5
+"""Of tools that count from the photo's corner: the center of its first pixel."""
+ENDINGS = (".json", ".xml", ".csv")
+"""Of their files."""
+
+
+@dataclass(frozen=True)
+class LabeledFace:
+    """A face as a tool has it.
+
+    Attributes:
+        source: where it stands, for messages.
+        image: the photo's path as the tool has it.
+        points: name of a point to (x, y, visible): 1 seen, 0 covered, -1 not there.
+        box: x0, y0, x1, y1, or None.
+    """
+
+    source: str
+    image: str
+    points: dict[str, tuple[float, float, int]] = field(default_factory=dict)
+    box: list[float] | None = None
+
+
+def tool_faces(file: Path) -> Iterator[LabeledFace]:
+    """The faces of a tool's file.
+
+    Raises:
+        KDLandmarksError: it cannot be read or is of no known kind.
+    """
+    if file.suffix.lower() == ".csv":
+        return _csv_faces(read_text(file, MOST_BYTES), file.name)
+    if file.suffix.lower() == ".xml":
+        root = _xml(read_text(file, MOST_BYTES), file)
+        readers = {"annotations": _cvat_faces, "dataset": _dlib_faces}
+        if root.tag in readers:
+            return readers[root.tag](root, file.name)
+    else:
+        values = read_json(file, MOST_BYTES)
+        if isinstance(values, list):
+            return _label_studio_faces(values, file.name)
+        if isinstance(values, dict) and "shapes" in values:
+            return _labelme_faces(values, file.name)
+        if isinstance(values, dict) and {"images", "annotations"} <= set(values):
+            return _coco_faces(values, file.name)
+    raise KDLandmarksError(
+        f"{file} is of no kind that is known: COCO key points, CVAT for images, Label Studio, "
+        "LabelMe, dlib's XML, or CSV with a column a coordinate"
+    )
+
+
+def is_labelme(file: Path) -> bool:
+    """Whether a file is one of LabelMe's.
+
+    Raises:
+        KDLandmarksError: it cannot be read.
+    """
+    values = read_json(file, MOST_BYTES) if file.suffix.lower() == ".json" else None
+    return isinstance(values, dict) and "shapes" in values
+
+
+def _xml(text: str, file: Path) -> ElementTree.Element:
+    if "<!ENTITY" in text or "<!DOCTYPE" in text:
+        raise KDLandmarksError(f"{file} defines entities, which no labeling tool does")
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, RecursionError) as error:
+        raise KDLandmarksError(f"{file} is not XML that can be read: {error}") from None
+
+
+def _number(value: Any, source: str) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        raise KDLandmarksError(f"{source}: {shown(value)} is not a number") from None
+
+
+def _list(value: Any, source: str, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise KDLandmarksError(f"{source}: {what} is {shown(value)}, not a list")
+    return value
+
+
+def _mapping(value: Any, source: str, what: str) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise KDLandmarksError(f"{source}: {what} is {shown(value)}, not a mapping")
+    return value
+
+
+def _coco_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
+    """Key points `[x, y, v]`: v is 2 seen, 1 covered, 0 not there."""
+    photos = {}
+    for image in _list(values["images"], name, "images"):
+        image = _mapping(image, name, "an image")
+        photos[image.get("id")] = image.get("file_name")
+    names = {}
+    for category in _list(values.get("categories", []), name, "categories"):
+        category = _mapping(category, name, "a category")
+        names[category.get("id")] = category.get("keypoints")
+    for number, one in enumerate(_list(values["annotations"], name, "annotations"), start=1):
+        source = f"{name}:annotation {number}"
+        one = _mapping(one, source, "the annotation")
+        if not one.get("keypoints"):
+            continue  # a box or an outline alone
+        cells = [_number(cell, source) for cell in _list(one["keypoints"], source, "keypoints")]
+        triples = list(zip(cells[::3], cells[1::3], cells[2::3], strict=False))
+        labels = names.get(one.get("category_id")) or range(len(triples))
+        box = one.get("bbox")
+        if box is not None:
+            cells = [_number(cell, source) for cell in _list(box, source, "bbox")]
+            left, top, width, height = [*cells, 0, 0, 0, 0][:4]
+            box = [left - CORNER, top - CORNER, left + width - CORNER, top + height - CORNER]
+            box = box if width > 0 and height > 0 else None  # where nobody has drawn one
+        yield LabeledFace(
+            source,
+            str(photos.get(one.get("image_id"))),
+            {
+                str(label): (x - CORNER, y - CORNER, {2: 1, 1: 0}.get(int(sure), -1))
+                for label, (x, y, sure) in zip(labels, triples, strict=False)
+            },
+            box,
+        )
+
+
+def _labelme_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
+    """Shapes of type `point`; those of a `group_id` are one face, those without another."""
+    groups: dict[Any, LabeledFace] = {}
+    for shape in _list(values["shapes"], name, "shapes"):
+        shape = _mapping(shape, name, "a shape")
+        group = shape.get("group_id")
+        source = name if group is None else f"{name}:group {group}"
+        face = groups.setdefault(group, LabeledFace(source, str(values.get("imagePath"))))
+        places = [
+            [_number(cell, source) - CORNER for cell in _list(place, source, "a point")[:2]]
+            for place in _list(shape.get("points"), source, "points")
+        ]
+        if shape.get("shape_type") == "point" and places and len(places[0]) == 2:
+            face.points[str(shape.get("label"))] = (*places[0], 1)  # type: ignore[assignment]
+    yield from (face for face in groups.values() if face.points)
+
+
+def _label_studio_faces(values: list[Any], name: str) -> Iterator[LabeledFace]:
+    """Key points in percent of the photo; those of a task are one face, or of a `parentID` each."""
+    for number, task in enumerate(values, start=1):
+        source = f"{name}:task {number}"
+        task = _mapping(task, source, "the task")
+        data = _mapping(task.get("data"), source, "data")
+        image = next((value for value in data.values() if isinstance(value, str)), "")
+        faces: dict[Any, LabeledFace] = {}
+        answers = [answer for answer in task.get("annotations") or [] if isinstance(answer, dict)]
+        for one in (answers[0].get("result") or []) if answers else []:
+            one = _mapping(one, source, "a result")
+            value = one.get("value")
+            if not isinstance(value, dict) or not value.get("keypointlabels"):
+                continue
+            width, height = (
+                _number(one.get(f"original_{side}"), source) for side in ("width", "height")
+            )
+            x, y = (_number(value.get(axis), source) / 100 for axis in ("x", "y"))
+            place = (x * width - CORNER, y * height - CORNER, 1)
+            known = faces.setdefault(one.get("parentID"), LabeledFace(source, _uploaded(image)))
+            known.points[str(value["keypointlabels"][0])] = place
+        yield from faces.values()
+
+
+def _uploaded(image: str) -> str:
+    """What Label Studio serves under an address, as a path below its folder of photos."""
+    path = unquote(image.partition("?d=")[2] or image)
+    return path.removeprefix("/data/upload/").lstrip("/")
+
+
+def _cvat_faces(root: ElementTree.Element, name: str) -> Iterator[LabeledFace]:
+    """Skeletons with a point each per name, or shapes `points` with all points of a face."""
+    for image in root.iter("image"):
+        photo = image.get("name", "")
+        source = f"{name}:{photo}"
+        for shape in image:
+            if shape.tag == "skeleton":
+                points = {
+                    str(point.get("label")): _cvat_point(point, source)
+                    for point in shape.iter("points")
+                }
+            elif shape.tag == "points":
+                places = str(shape.get("points", "")).split(";")
+                points = {str(number): _xy(place, source, 1) for number, place in enumerate(places)}
+            else:
+                continue
+            yield LabeledFace(source, photo, points)
+
+
+def _cvat_point(point: ElementTree.Element, source: str) -> tuple[float, float, int]:
+    seen = -1 if point.get("outside") == "1" else int(point.get("occluded") != "1")
+    return _xy(str(point.get("points", "")), source, seen)
+
+
+def _xy(text: str, source: str, seen: int) -> tuple[float, float, int]:
+    x, _, y = text.partition(",")
+    return _number(x, source) - CORNER, _number(y, source) - CORNER, seen
+
+
+def _dlib_faces(root: ElementTree.Element, name: str) -> Iterator[LabeledFace]:
+    """Boxes with a `part` each per point; dlib counts pixel centers at whole numbers."""
+    for image in root.iter("image"):
+        photo = image.get("file", "")
+        source = f"{name}:{photo}"
+        for box in image.iter("box"):
+            left, top, width, height = (
+                _number(box.get(side), source) for side in ("left", "top", "width", "height")
+            )
+            points = {
+                str(part.get("name")): (
+                    _number(part.get("x"), source),
+                    _number(part.get("y"), source),
+                    1,
+                )
+                for part in box.iter("part")
+            }
+            if points:
+                yield LabeledFace(source, photo, points, [left, top, left + width, top + height])
+
+
+def _csv_faces(text: str, name: str) -> Iterator[LabeledFace]:
+    """A line a face: the photo first, and for each point `NAME_x`, `NAME_y`, or `x0`, `y0`."""
+    lines = csv.DictReader(text.splitlines())
+    columns = list(lines.fieldnames or [])
+    pairs = {
+        column[:-2]: (column, f"{column[:-2]}_y")
+        for column in columns
+        if column.endswith("_x") and f"{column[:-2]}_y" in columns
+    } or {
+        column[1:].lstrip("_"): (column, f"y{column[1:]}")
+        for column in columns
+        if column.startswith("x") and f"y{column[1:]}" in columns
+    }
+    if not pairs:
+        raise KDLandmarksError(
+            f"{name} has the columns {shown(', '.join(columns))}: give a column for the photo and "
+            "two for each landmark, NAME_x and NAME_y, or x0 and y0"
+        )
+    for line in lines:
+        source = f"{name}:{lines.line_num}"
+        points = {
+            label: (_number(line[x], source), _number(line[y], source), 1)
+            for label, (x, y) in pairs.items()
+            if line[x] and line[y]
+        }
+        yield LabeledFace(source, str(line[columns[0]] or ""), points)

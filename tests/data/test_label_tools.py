@@ -1,0 +1,291 @@
+"""What labeling tools write is read as they mean it: pixels, order, points that are not there."""
+
+import csv
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+from typer.testing import CliRunner
+
+from kd_landmarks.cli import app
+from kd_landmarks.data.columns import point_array
+from kd_landmarks.data.convert import convert
+from kd_landmarks.data.loading import load_rows
+from kd_landmarks.data.rows import check_rows
+from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.inference.measures import five_points
+from kd_landmarks.schemes import LandmarkScheme, get_scheme
+from kd_landmarks.synthetic import generate_face
+
+NAMES = ("left_eye", "right_eye", "nose", "left_mouth", "right_mouth")
+SCHEME = LandmarkScheme("mine", NAMES, (1, 0, 2, 4, 3), (0, 1))
+SIDE = 96
+# The tools' own order of the names, which is not the scheme's.
+ORDER = ("nose", "right_eye", "left_eye", "right_mouth", "left_mouth")
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """Three photos of one face each, and the faces' points (5, 2), pixel centers at wholes."""
+    drawn = [generate_face(seed, size=SIDE) for seed in range(3)]
+    return SimpleNamespace(
+        pictures=[Image.fromarray(face.image) for face in drawn],
+        points=np.stack([five_points(face.landmarks) for face in drawn]).round(2),
+    )
+
+
+def named(points):
+    return dict(zip(NAMES, points.tolist(), strict=True))
+
+
+def coco(faces, photos):
+    return {
+        "images": [
+            {"id": 7 + k, "file_name": f, "width": SIDE, "height": SIDE}
+            for k, f in enumerate(photos)
+        ],
+        "categories": [{"id": 1, "name": "face", "keypoints": list(ORDER), "skeleton": []}],
+        "annotations": [
+            {
+                "id": k,
+                "image_id": 7 + k,
+                "category_id": 1,
+                "bbox": [10, 12, 60, 70],
+                "num_keypoints": 5,
+                "keypoints": [
+                    value
+                    for name in ORDER
+                    for value in (*(np.array(named(points)[name]) + 0.5).tolist(), 2)
+                ],
+            }
+            for k, points in enumerate(faces.points)
+        ],
+    }
+
+
+def write_coco(folder, faces, photos):
+    (folder / "person_keypoints.json").write_text(json.dumps(coco(faces, photos)))
+
+
+def write_cvat(folder, faces, photos):
+    images = [
+        f'<image id="{k}" name="{photo}" width="{SIDE}" height="{SIDE}">'
+        '<skeleton label="face" source="manual" z_order="0">'
+        + "".join(
+            f'<points label="{name}" source="manual" outside="0" occluded="0" '
+            f'points="{named(points)[name][0] + 0.5:.2f},{named(points)[name][1] + 0.5:.2f}">'
+            "</points>"
+            for name in ORDER
+        )
+        + "</skeleton></image>"
+        for k, (photo, points) in enumerate(zip(photos, faces.points, strict=True))
+    ]
+    text = '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version>'
+    (folder / "annotations.xml").write_text(f"{text}{''.join(images)}</annotations>")
+
+
+def write_cvat_points(folder, faces, photos):
+    """All points of a face as one shape."""
+    images = [
+        f'<image id="{k}" name="{photo}"><points label="face" points="'
+        + ";".join(f"{x + 0.5:.2f},{y + 0.5:.2f}" for x, y in points)
+        + '"></points></image>'
+        for k, (photo, points) in enumerate(zip(photos, faces.points, strict=True))
+    ]
+    (folder / "annotations.xml").write_text(f"<annotations>{''.join(images)}</annotations>")
+
+
+def write_label_studio(folder, faces, photos):
+    tasks = [
+        {
+            "id": k,
+            "data": {"img": f"/data/upload/1/0a1b2c3d-{photo}"},
+            "annotations": [
+                {
+                    "result": [
+                        {
+                            "type": "keypointlabels",
+                            "original_width": SIDE,
+                            "original_height": SIDE,
+                            "value": {
+                                "x": (named(points)[name][0] + 0.5) / SIDE * 100,
+                                "y": (named(points)[name][1] + 0.5) / SIDE * 100,
+                                "width": 0.4,
+                                "keypointlabels": [name],
+                            },
+                        }
+                        for name in ORDER
+                    ]
+                }
+            ],
+        }
+        for k, (photo, points) in enumerate(zip(photos, faces.points, strict=True))
+    ]
+    (folder / "project-1.json").write_text(json.dumps(tasks))
+
+
+def write_labelme(folder, faces, photos):
+    for photo, points in zip(photos, faces.points, strict=True):
+        shapes = [
+            {
+                "label": name,
+                "points": [[named(points)[name][0] + 0.5, named(points)[name][1] + 0.5]],
+                "group_id": None,
+                "shape_type": "point",
+                "flags": {},
+            }
+            for name in ORDER
+        ]
+        file = {"version": "5.5.0", "shapes": shapes, "imagePath": photo, "imageData": None}
+        (folder / photo).with_suffix(".json").write_text(json.dumps(file))
+
+
+def write_dlib(folder, faces, photos):
+    images = [
+        f"<image file='{photo}'><box top='10' left='12' width='70' height='72'>"
+        + "".join(f"<part name='{n:02d}' x='{x}' y='{y}'/>" for n, (x, y) in enumerate(points))
+        + "</box></image>"
+        for photo, points in zip(photos, faces.points, strict=True)
+    ]
+    text = "<?xml version='1.0' encoding='ISO-8859-1'?>\n<dataset><name>faces</name><images>"
+    (folder / "training.xml").write_text(f"{text}{''.join(images)}</images></dataset>")
+
+
+def write_csv(folder, faces, photos):
+    columns = [f"{name}_{axis}" for name in ORDER for axis in "xy"]
+    with (folder / "faces.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        table = csv.writer(file)
+        table.writerow(["image", *columns])
+        for photo, points in zip(photos, faces.points, strict=True):
+            table.writerow([photo, *(value for name in ORDER for value in named(points)[name])])
+
+
+def write_numbered_csv(folder, faces, photos):
+    with (folder / "faces.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["file", *(f"{axis}{k}" for k in range(5) for axis in "xy")])
+        for photo, points in zip(photos, faces.points, strict=True):
+            table.writerow([photo, *points.ravel()])
+
+
+WRITERS = {
+    writer.__name__: writer
+    for writer in (
+        *(write_coco, write_cvat, write_cvat_points, write_label_studio, write_labelme),
+        *(write_dlib, write_csv, write_numbered_csv),
+    )
+}
+
+
+def write(folder, faces, writer):
+    folder.mkdir()
+    photos = [f"{number}.png" for number in range(len(faces.pictures))]
+    for photo, picture in zip(photos, faces.pictures, strict=True):
+        picture.save(folder / photo)
+    writer(folder, faces, photos)
+    return folder
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_a_tools_faces_are_read_in_the_schemes_order(tmp_path, faces, writer):
+    rows = load_rows(write(tmp_path / "faces", faces, writer), scheme=SCHEME)
+    assert len(check_rows(rows, SCHEME)) == 3
+    np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+
+
+@pytest.mark.parametrize("writer", WRITERS.values(), ids=WRITERS)
+def test_and_converted(tmp_path, faces, writer):
+    source = write(tmp_path / "faces", faces, writer)
+    conversion = convert("own", source, tmp_path / "out", scheme=SCHEME)
+    assert not conversion.left_out
+    rows = load_rows(tmp_path / "out", scheme=SCHEME)
+    np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+
+
+def test_a_folder_of_files_is_a_split_each_and_one_of_labelme_a_split_of_all(tmp_path, faces):
+    folder = write(tmp_path / "coco", faces, write_coco)
+    (folder / "person_keypoints.json").rename(folder / "train.json")
+    values = coco(faces, [f"{number}.png" for number in range(3)])
+    values["annotations"] = values["annotations"][:1]
+    (folder / "test.json").write_text(json.dumps(values))
+    assert len(load_rows(folder, "train", scheme=SCHEME)) == 3
+    assert len(load_rows(folder, "test", scheme=SCHEME)) == 1
+    for split in ("train", "test"):
+        write(tmp_path / split, faces, write_labelme)
+    (tmp_path / "coco").rename(tmp_path.parent / f"{tmp_path.name}-coco")
+    assert len(load_rows(tmp_path, "test", scheme=SCHEME)) == 3
+
+
+def test_points_that_are_not_there_stay_out(tmp_path, faces):
+    folder = write(tmp_path / "coco", faces, write_coco)
+    values = json.loads((folder / "person_keypoints.json").read_text())
+    values["annotations"][0]["keypoints"][:3] = [0, 0, 0]  # the nose
+    values["annotations"][1]["keypoints"][2] = 1
+    del values["annotations"][2]["keypoints"]  # a face with a box alone
+    (folder / "person_keypoints.json").write_text(json.dumps(values))
+    rows = load_rows(folder, scheme=SCHEME, box="dataset")
+    assert len(rows) == 2
+    assert np.isnan(point_array(rows, "landmarks")[0, 2]).all()
+    assert rows["visible"][0] == [1, 1, -1, 1, 1]
+    assert rows["visible"][1] == [1, 1, 0, 1, 1]
+    np.testing.assert_allclose(rows["box"][0], [9.5, 11.5, 69.5, 81.5])
+
+
+def test_several_faces_of_a_photo_are_told_apart(tmp_path, faces):
+    folder = write(tmp_path / "labelme", faces, write_labelme)
+    file = folder / "0.json"
+    values = json.loads(file.read_text())
+    values["shapes"] = [
+        {**shape, "group_id": group} for group in (1, 2) for shape in values["shapes"]
+    ]
+    values["shapes"].append({"label": "hair", "points": [[1, 2], [3, 4]], "shape_type": "polygon"})
+    file.write_text(json.dumps(values))
+    rows = load_rows(folder, scheme=SCHEME)
+    assert len(rows) == 4
+    assert rows["photo"][0] == rows["photo"][1]
+
+
+def test_the_packages_own_tables_come_back(tmp_path, faces):
+    """`predict --output faces.json` is COCO, `.csv` has a column a coordinate."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    generate = generate_face(3, size=320)
+    Image.fromarray(generate.image).save(folder / "0.png")
+    found = {}
+    for ending in ("json", "csv"):
+        file = folder / f"found.{ending}"
+        words = ["predict", str(folder / "0.png"), "--output", str(file), "--min-score", "0.2"]
+        assert CliRunner().invoke(app, words).exit_code == 0
+        rows = load_rows(file, scheme=get_scheme("ibug68"))
+        found[ending] = point_array(rows, "landmarks")
+    np.testing.assert_allclose(found["json"], found["csv"], atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.json", '{"hello": 1}', "is of no kind that is known: COCO key points"),
+        ("a.json", "{", "is not JSON that can be read"),
+        ("a.xml", "<annotations>", "is not XML that can be read"),
+        ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "defines entities"),
+        ("a.xml", "<pascal/>", "is of no kind that is known"),
+        ("a.csv", "image,left,right\n", "has the columns 'image, left, right': give a column"),
+        ("a.csv", "image,a_x,a_y\n1.png,left,3\n", "a.csv:2: 'left' is not a number"),
+        ("a.json", '{"images": 1, "annotations": []}', "a.json: images is 1, not a list"),
+        ("a.json", '[{"data": 3}]', "a.json:task 1: data is 3, not a mapping"),
+    ],
+)
+def test_what_is_no_tools_file_is_refused_by_name(tmp_path, name, text, message):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(KDLandmarksError, match=message):
+        load_rows(tmp_path / name, scheme=SCHEME)
+
+
+def test_a_photo_that_is_not_there_is_named(tmp_path, faces):
+    folder = write(tmp_path / "faces", faces, write_cvat)
+    (folder / "1.png").unlink()
+    with pytest.raises(KDLandmarksError, match=r"annotations.xml:1.png: there is no image file"):
+        load_rows(folder, scheme=SCHEME)
+    assert len(load_rows(folder, scheme=SCHEME, skip_bad_rows=True)) == 2
