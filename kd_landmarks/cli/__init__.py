@@ -15,6 +15,7 @@ from . import (  # noqa: F401
     export,
     hub,
     info,
+    inspect,
     predict,
     scheme,
     space,

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from ..errors import KDLandmarksError
+from ..utils.files import check_outputs, check_writable
 from ..utils.logging import set_up_logging
 from ..utils.values import one_of
 from .app import app
@@ -21,7 +22,8 @@ kd-landmarks convert own faces --scheme ibug68 --output faces-parquet
 
 SRC is the unpacked official download of 300W (afw, helen, lfpw, ibug), WFLW (WFLW_annotations,
 WFLW_images) or COFW (COFW_train_color.mat, COFW_test_color.mat), or data of your own: JSON lines,
-or a folder for each split with photos and .pts files. What is missing is listed, and no reason to
+a folder for each split with photos and .pts files, or what a labeling tool has written: COCO key
+points, CVAT, Label Studio, LabelMe, dlib's XML, CSV. What is missing is listed, and no reason to
 stop.
 """
 
@@ -71,6 +73,10 @@ def convert(
     ] = None,
     allow_outside: AllowOutside = False,
     orientation: Orientation = "upright",
+    preview: Annotated[
+        Path | None,
+        typer.Option(help="PNG of some converted faces with their landmarks, to look at."),
+    ] = None,
 ) -> None:
     """Check, convert, print and push."""
     one_of("what to convert", name, ("300w", "wflw", "cofw", "own"))
@@ -84,6 +90,12 @@ def convert(
             "--i-have-the-rights"
         )
     set_up_logging()
+    from ..imaging.output import check_drawings
+
+    if preview is not None:
+        check_outputs({"--preview": preview}, [source])
+        check_drawings([preview], "plots")
+        check_writable(preview)
     import tempfile
 
     from ..data.convert import convert as convert_faces
@@ -107,6 +119,14 @@ def convert(
             orientation=orientation,
         )
         print(conversion.text())
+        if preview is not None:
+            from ..data.loading import load_rows
+            from ..evaluation.inspection import draw_faces
+
+            first = next(iter(conversion.info.splits))
+            rows = load_rows(folder, first, scheme=conversion.scheme)
+            draw_faces(rows, conversion.scheme, preview)
+            print(f"\nSome faces of {first}, drawn: {preview}")
         if output is not None:
             print(f"\nWritten to {output}")
         if push is not None:

@@ -156,6 +156,11 @@ def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[
     if found != scheme.name:
         raise KDLandmarksError(f"{source}: the scheme is {shown(found)}, not {scheme.name!r}")
     cells: dict[str, Any] = {"image": row.get("image"), "scheme": scheme.name, "source": source}
+    array = floats(with_gaps(row["landmarks"], None))
+    shape = () if array is None else array.shape
+    if shape[1:] == (2,) and shape[0] != scheme.num_landmarks:
+        problem = points_problem(array, scheme.num_landmarks)
+        raise OtherLandmarks(f"{source}: landmarks are {problem}", shape[0])
     visible = row.get("visible")
     if visible is not None:
         flags = list(visible) if isinstance(visible, Sequence | np.ndarray) else []
@@ -173,10 +178,6 @@ def row_cells(row: Mapping[str, Any], scheme: LandmarkScheme, box: str) -> dict[
             points = with_gaps(points, cells.get("visible"))
         problem = points_problem(points, scheme.num_landmarks, gaps=name == "landmarks")
         if problem:
-            array = floats(points)
-            shape = () if array is None else array.shape
-            if name == "landmarks" and shape[1:] == (2,) and shape[0] != scheme.num_landmarks:
-                raise OtherLandmarks(f"{source}: {name} are {problem}", shape[0])
             raise KDLandmarksError(f"{source}: {name} are {problem}")
         cells[name] = np.asarray(points, np.float32)
     if box == "dataset" and row.get("box") is None:

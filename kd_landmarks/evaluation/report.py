@@ -103,24 +103,32 @@ def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: s
         members = np.asarray(evaluation.subset_of)
         curves |= {name: errors[members == name] for name in evaluation.subsets}
     plot_ced(curves, folder / "ced.png", title=title)
-    sheets = {
-        "worst": (evaluation.worst(WORST_FACES), 5),
-        "sample": (evenly_spaced(len(rows), SAMPLE_FACES), 4),
-    }
-    for name, (chosen, columns) in sheets.items():
-        pictures = face_pictures(
-            rows, evaluation.points, chosen, evaluation.scheme, evaluation.crop_margin
-        )
-        captioned = [
-            _captioned(picture, f"{errors[row]:.2f} %", evaluation.sources[row])
-            for row, picture in zip(chosen, pictures, strict=True)
-        ]
-        save_drawing(contact_sheet(captioned, columns), folder / f"{name}.png", "plots")
+    draw_rows(evaluation, evaluation.worst(WORST_FACES), 5, folder / "worst.png")
+    draw_rows(evaluation, evenly_spaced(len(rows), SAMPLE_FACES), 4, folder / "sample.png")
+
+
+def draw_rows(evaluation: Evaluation, chosen: Sequence[int], columns: int, path: Path) -> None:
+    """Write a sheet of faces with the detector's points over the ground truth, and their errors.
+
+    Args:
+        evaluation: of one detector.
+        chosen: the rows to draw.
+        columns: of the sheet.
+        path: of the PNG.
+    """
+    pictures = face_pictures(
+        evaluation.rows, evaluation.points, chosen, evaluation.scheme, evaluation.crop_margin
+    )
+    captioned = [
+        _captioned(picture, f"{evaluation.result.errors[row]:.2f} %", evaluation.sources[row])
+        for row, picture in zip(chosen, pictures, strict=True)
+    ]
+    save_drawing(contact_sheet(captioned, columns), path, "plots")
 
 
 def face_pictures(
     rows: Dataset,
-    points: NDArray[np.float64],
+    points: NDArray[np.float64] | None,
     chosen: Sequence[int],
     scheme: LandmarkScheme,
     margin: float,
@@ -129,13 +137,14 @@ def face_pictures(
 
     Args:
         rows: in the row format.
-        points: (rows, N, 2) the detector's landmarks in photo pixels.
+        points: (rows, N, 2) the detector's landmarks in photo pixels; None for the truth alone.
         chosen: the rows to draw.
         scheme: of the landmarks.
         margin: of the detector's crop; pictures show a little more.
     """
     photos = Photos(rows)
     faces = rows.with_format(None).select_columns(["box", "landmarks"])
+    nobody = np.empty((0, scheme.num_landmarks, 2))
     pictures = []
     for index in chosen:
         photo, face_row = photos.open(index), faces[index]
@@ -144,7 +153,7 @@ def face_pictures(
         corner = np.array([left, top])
         drawn = draw_landmarks(
             face,
-            points[index] - corner,
+            nobody if points is None else points[index] - corner,
             scheme,
             reference=np.asarray(face_row["landmarks"]) - corner,
             min_size=FACE_SIDE,

@@ -1,0 +1,91 @@
+"""`kd-landmarks inspect` says what a data set is, and which labels to look at first."""
+
+import json
+
+import numpy as np
+import pytest
+from PIL import ExifTags, Image
+from typer.testing import CliRunner
+
+from kd_landmarks.cli import app
+from kd_landmarks.synthetic import generate_face
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Eight faces with 68 landmarks: one turned, one twice, one mislabeled, one with gaps."""
+    place = tmp_path / "faces"
+    place.mkdir()
+    lines = []
+    for number in range(8):
+        face = generate_face(number, size=150)
+        exif = Image.Exif()
+        if number == 1:
+            exif[ExifTags.Base.Orientation] = 3
+        Image.fromarray(face.image).save(place / f"{number}.jpg", exif=exif)
+        lines.append({"image": f"{number}.jpg", "landmarks": face.landmarks.tolist()})
+    shifted = np.array(lines[2]["landmarks"]) + np.array([0, 25])
+    lines[2]["landmarks"] = shifted.tolist()
+    lines[3]["landmarks"][:4] = [None] * 4
+    (place / "8.jpg").write_bytes((place / "7.jpg").read_bytes())
+    lines.append({**lines[7], "image": "8.jpg"})
+    (place / "faces.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return place
+
+
+def run(*words):
+    result = CliRunner().invoke(app, list(map(str, words)))
+    return result.exit_code, result.output
+
+
+def told(output):
+    lines = [line for line in output.splitlines() if "  " in line]
+    return {line.split("  ")[0]: line.partition("  ")[2].strip() for line in lines}
+
+
+def test_counts_sizes_gaps_and_duplicates_are_told(folder):
+    code, output = run("inspect", folder)
+    assert code == 0, output
+    facts = told(output)
+    assert facts["faces"] == "9 in 9 photos"
+    assert facts["landmarks"] == "68, scheme ibug68"
+    assert facts["photos"] == "150 to 150, median 150 pixels on the longer side"
+    assert facts["turned"] == "1 photo by EXIF data"
+    assert facts["face sizes"].endswith("pixels, 0 below 40")
+    assert facts["not there"] == "0.7 % of landmarks, on 1 face"
+    assert "1 under several names, so that a split by photo parts them" in facts["same picture"]
+    assert facts["same face"] == "1 labeled more than once: faces.jsonl:8 = faces.jsonl:9"
+
+
+def test_the_label_that_a_detector_disagrees_with_most_comes_first(folder, tmp_path):
+    code, output = run("inspect", folder, "--plots", tmp_path / "plots")
+    assert code == 0, output
+    worst = [line.split()[-1] for line in output.splitlines() if " % of the box  " in line]
+    # The one that is turned by its EXIF data has labels of the stored photo, too.
+    assert set(worst[:2]) == {"faces.jsonl:2", "faces.jsonl:3"}
+    for name in ("faces.png", "suspicious.png"):
+        with Image.open(tmp_path / "plots" / name) as picture:
+            assert picture.width > 1000
+
+
+def test_landmarks_that_nobody_has_named_are_asked_for(folder):
+    file = folder / "faces.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    for line in lines:
+        line["landmarks"] = line["landmarks"][30:37]
+    file.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    code, output = run("inspect", folder)
+    assert code == 2
+    assert "faces of 7 landmarks: name their scheme (--scheme), or make one" in output
+
+
+def test_a_conversion_can_be_looked_at(folder, tmp_path):
+    words = ("convert", "own", folder, "--scheme", "ibug68", "--output", tmp_path / "out")
+    code, output = run(*words, "--preview", tmp_path / "faces.png")
+    assert code == 0, output
+    assert "Some faces of faces, drawn" in output
+    with Image.open(tmp_path / "faces.png") as picture:
+        assert picture.width > 1000
+    code, output = run(*words[:-1], tmp_path / "again", "--preview", folder / "0.jpg")
+    assert code == 2
+    assert not (tmp_path / "again").exists()
