@@ -14,12 +14,14 @@ from transformers.processing_utils import ImagesKwargs, Unpack
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from ..imaging.crop import (
+    Square,
     check_box,
     check_crop_size,
     check_finite,
     covering,
     square_crop,
     stacked_boxes,
+    to_crop_units,
     to_photo_pixels,
 )
 from ..imaging.crop_settings import PROCESSOR_SETTINGS, check_settings
@@ -90,6 +92,7 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         self,
         images: ImageInput,
         boxes: Any = None,
+        landmarks: Any = None,
         **kwargs: Unpack[KDLandmarksImageProcessorKwargs],
     ) -> BatchFeature:
         """Cut and normalize the faces of one photo or several.
@@ -99,19 +102,31 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
             boxes: x0, y0, x1, y1 in photo pixels, and where a face is turned its roll in degrees,
                 clockwise. For a single photo one box (4,) or its faces' boxes (faces, 4); for a
                 list of photos a list of the same length of (faces, 4).
+            landmarks: the ground truth, to train or to measure: x, y (N, 2) in photo pixels for
+                each box, nested as the boxes are; NaN or None for landmarks that are not there.
             **kwargs: any setting of the processor, for this call; `return_tensors="pt"`.
 
         Returns:
-            `BatchFeature` with `pixel_values` (faces of all photos in order, 3, size, size).
+            `BatchFeature` with `pixel_values` (faces of all photos in order, 3, size, size), and
+            where there are landmarks `labels` (faces, N, 2) in crop units, which the model takes.
 
         Raises:
-            ValueError: without boxes, or for boxes that are degenerate or do not fit the photos.
+            ValueError: without boxes, or for boxes or landmarks that are degenerate or do not fit
+                the photos.
         """
         if isinstance(images, list | tuple):
             images = [_with_channels(image) for image in images]
         else:
             images = _with_channels(images)
-        return super().preprocess(images, boxes_per_photo(images, boxes), **kwargs)
+        photos = boxes_per_photo(images, boxes)
+        inputs = super().preprocess(images, photos, **kwargs)
+        if landmarks is not None:
+            margin = kwargs.get("crop_margin") or self.crop_margin
+            squares = [square_crop(box, margin) for photo in photos for box in photo]
+            labels = _labels(landmarks, squares)
+            as_tensor = kwargs.get("return_tensors") == "pt"
+            inputs["labels"] = torch.from_numpy(labels) if as_tensor else labels
+        return inputs
 
     def fetch_images(self, image_url_or_urls: Any) -> Any:
         """Photos as they are, and those of paths and URLs opened as the package opens them.
@@ -253,6 +268,40 @@ def boxes_per_photo(images: Any, boxes: Any) -> list[np.ndarray]:
             "of the same length, each item the (faces, 4) boxes of its photo"
         )
     return photos
+
+
+def _labels(landmarks: Any, squares: list[Square]) -> np.ndarray:
+    """Landmarks of each square's face in its crop units: (faces, N, 2) float32.
+
+    Raises:
+        ValueError: for what is not one (N, 2) per square.
+    """
+    gap = (np.nan, np.nan)
+    try:
+        points = np.array(
+            [
+                [gap if one is None or one[0] is None else tuple(map(float, one)) for one in face]
+                for face in _one_by_one(landmarks)
+            ],
+            np.float64,
+        )
+    except (TypeError, ValueError, IndexError):
+        points = np.empty(0)
+    if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(squares):
+        raise ValueError(
+            f"landmarks do not fit {len(squares)} boxes: give x, y (N, 2) in photo pixels for each "
+            "box, nested as the boxes are"
+        )
+    crops = [to_crop_units(face, square) for face, square in zip(points, squares, strict=True)]
+    return np.stack(crops).astype(np.float32)
+
+
+def _one_by_one(landmarks: Any) -> list[Any]:
+    """The faces of nested landmarks, N points each."""
+    first = next((part for part in landmarks if part is not None), None)
+    if first is None or np.ndim(first[0]) == 0:  # a point
+        return [landmarks]
+    return [face for part in landmarks for face in _one_by_one(part)]
 
 
 def _nested_boxes(boxes: Any) -> list[np.ndarray]:

@@ -259,7 +259,11 @@ class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
         """
         keypoints, scores, maps = self.head(self.backbone(pixel_values))
         keypoints = keypoints.float()
-        loss = None if labels is None else F.l1_loss(keypoints, labels.float())
+        loss = None
+        if labels is not None:
+            there = ~labels.isnan()
+            away = (keypoints - labels.float().nan_to_num()).abs() * there
+            loss = away.sum() / there.sum().clamp(min=1)
         if not output_maps or maps is None:
             log_maps = None
         else:

@@ -167,11 +167,11 @@ def test_plain_training_crops_are_the_processors_pixels(tmp_path, photo, mode):
     assert crops[1]["image"][:, 0, 0].tolist() == [0, 0, 0]
 
 
-def test_training_crops_show_the_stored_pixels_whatever_exif_says(tmp_path, photo):
+def test_training_crops_show_the_photo_as_its_exif_data_turn_it(tmp_path, photo):
     exif = Pillow.Exif()
     exif[274] = 6  # "turn by 90 degrees to show"
     Pillow.fromarray(photo).save(tmp_path / "photo.png", exif=exif)
-    expected = pixels(photo, BOX, plain(125))[0] * 255
+    expected = pixels(np.rot90(photo, -1).copy(), BOX, plain(125))[0] * 255
     rows = rows_of(tmp_path / "photo.png", [BOX])
     bytes_ = (tmp_path / "photo.png").read_bytes()
     embedded = Dataset.from_dict(
