@@ -15,6 +15,7 @@ TRAIN_HELP = """Train facial landmark detectors by knowledge distillation.
 
 \b
 kd-landmarks train                                        generated faces, minutes
+kd-landmarks train --data faces --scheme mine.yaml        landmarks of your own
 kd-landmarks train --recipe 300w --data DIR               real faces
 kd-landmarks train --resume runs/300w                     continue after a stop
 accelerate launch -m kd_landmarks train --recipe 300w …   on all accelerators of a machine
@@ -50,7 +51,11 @@ class _Train(TyperCommand):
 def train(
     context: typer.Context,
     recipe: Annotated[
-        str | None, typer.Option(help="embedded (default), 300w, wflw, cofw or a YAML file.")
+        str | None,
+        typer.Option(
+            help="embedded, own, 300w, wflw, cofw, paper_300w or a YAML file. Default: own with "
+            "--data, embedded without."
+        ),
     ] = None,
     data: Annotated[
         str | None, typer.Option(help="Folder, file or Hub data set id; sets data.source.")
@@ -83,6 +88,8 @@ def train(
     from ..training.preflight import check_start
     from ..training.recipe import load_recipe, parse_overrides
 
+    own = data is not None and data != "generated"
+    chosen = recipe or ("own" if own else "embedded")
     shortcuts = {
         "data.source": data,
         "student.init": init,
@@ -96,7 +103,7 @@ def train(
         overrides = parse_overrides(context.args)
         overrides |= {key: value for key, value in shortcuts.items() if value is not None}
         if resume is None:
-            check_start(load_recipe(recipe or "embedded", overrides))
+            check_start(load_recipe(chosen, overrides))
         return overrides
 
     if os.environ.get("WORLD_SIZE", "1") == "1":
@@ -116,6 +123,8 @@ def train(
 
     with one_ending(kept):
         overrides = asked()  # here, where several processes tell of an error once
-        planned, folder = plan_run(recipe, overrides, output, resume)
+        planned, folder = plan_run(
+            recipe if resume is not None else chosen, overrides, output, resume
+        )
         check_trackers(planned.run.trackers)
         run_recipe(planned, folder)

@@ -42,7 +42,8 @@ def read_json_lines(
     Args:
         path: a `.jsonl` file or a folder that holds some.
         split: in a folder, `SPLIT.jsonl` or `test_SPLIT.jsonl`; in one file, the lines whose field
-            `split` is this. None where there is but one file: all its lines.
+            `split` is this, or for `train` all, where no line has that field. None where there is
+            but one file: all its lines.
         scheme: its number of points chooses the field.
         allow_outside: take pictures that are not in the file's folder too.
 
@@ -142,6 +143,8 @@ def _lines_of_split(
     file = _file_of_split(path, split) if path.is_dir() else path
     # A file that is named after the split is the split, whatever its lines say.
     wanted = None if file.stem in (split, f"test_{split}") else split
+    if wanted == "train" and not _has_splits(file):  # without parts, all is there to train on
+        wanted = None
     splits: set[str] = set()
     seen = False
     for source, line in _lines(file):
@@ -156,6 +159,12 @@ def _lines_of_split(
     if wanted is not None and not seen:
         there_is = ", ".join(sorted(splits)) or "none: leave the split out"
         raise KDLandmarksError(f"{file} has no split {wanted!r}; splits there: {there_is}")
+
+
+def _has_splits(file: Path) -> bool:
+    """Whether a line has a field `split`."""
+    lines = (line for _, line in _lines(file) if isinstance(line, dict))
+    return any(line.get("split") is not None for line in lines)
 
 
 def _pictures(path: Path, allow_outside: bool) -> DataFolder:

@@ -88,6 +88,8 @@ class MoreFaces(Settings):
         return {"source": value} if isinstance(value, str) else value
 
 
+PACKAGE = "package"
+"""As `init`: the package's own detector."""
 NO_DATA = (
     "this recipe trains on your data: name it with --data FOLDER_OR_HUB_ID (--recipe embedded "
     "needs none)"
@@ -221,7 +223,8 @@ class NetworkSettings(Settings):
     init: Place | None = Field(
         None,
         description="start from this checkpoint, of these or of other landmarks: a folder, a Hub "
-        "id, or the name of an earlier stage of the run (also --init)",
+        "id, `package` for the package's own, or the name of an earlier stage of the run (also "
+        "--init)",
     )
     head: Literal["integral", "linear"] = Field(
         "integral", description="`integral`: a map per landmark; `linear`: the paper's"

@@ -17,6 +17,7 @@ from ..data.crops import FaceCrops
 from ..errors import KDLandmarksError
 from ..evaluation.metrics import nme
 from ..evaluation.predictions import predict_rows
+from ..inference.checkpoints import default_checkpoint
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..schemes import LandmarkScheme, get_scheme
 from ..utils.environment import on_cpus
@@ -33,6 +34,7 @@ from .networks import build_network
 from .objectives import plain_step, student_step
 from .pseudo_labels import precompute_targets
 from .recipe import STAGES, Recipe
+from .recipe_settings import PACKAGE
 from .refinement import refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run
@@ -112,6 +114,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
                 drop_checkpoints(folder, stage)
             continue
         settings = getattr(recipe, stage)
+        if settings.init == PACKAGE:
+            settings = settings.model_copy(update={"init": default_checkpoint()})
         if settings.init in STAGES:
             settings = settings.model_copy(update={"init": str(folder / settings.init)})
         set_seed(recipe.run.seed)
