@@ -78,6 +78,7 @@ COMMANDS = {
         "evaluate", "--data", "{faces}", "--json", "{out}/a.json", "--model", "{model}",
     ),
     "evaluate --plots": ("evaluate", "--data", "{faces}", "--plots", "{out}", "--model", "{model}"),
+    "inspect --plots": ("inspect", "{faces}", "--plots", "{out}", "--model", "{model}"),
     "convert": ("convert", "own", "{faces}", "--scheme", "ibug68", "--output", "{out}/new"),
 }  # fmt: skip
 

@@ -1,10 +1,10 @@
 """A scheme for landmarks that nobody has named is guessed from faces, drawn, and works as it is."""
 
-import json
 import re
 
 import numpy as np
 import pytest
+from faces import write_lines
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -66,26 +66,14 @@ def test_a_scheme_needs_neither_eye_corners_nor_pupils(tmp_path):
         nme(np.ones((3, 2)), np.eye(3)[:, :2], scheme, "inter_pupil")
 
 
-def write_faces(folder, count=12):
-    """Faces with five landmarks in one file, and their points."""
-    folder.mkdir()
-    lines = []
-    for seed in range(count):
-        face = generate_face(seed, size=96)
-        Image.fromarray(face.image).save(folder / f"{seed}.png")
-        points = five_points(face.landmarks).round(2).tolist()
-        lines.append(json.dumps({"image": f"{seed}.png", "landmarks": points}))
-    (folder / "faces.jsonl").write_text("\n".join(lines) + "\n")
-    return folder
-
-
 def run(*words):
     result = CliRunner().invoke(app, list(map(str, words)))
     return result.exit_code, " ".join(result.output.split())
 
 
 def test_the_command_writes_what_training_takes(tmp_path):
-    faces = write_faces(tmp_path / "faces")
+    faces = tmp_path / "faces"
+    write_lines(faces, range(12), points=five_points)
     file = tmp_path / "mine.yaml"
     code, output = run("scheme", "new", faces, "--output", file)
     assert code == 0, output

@@ -217,7 +217,9 @@ STUDENT = {
 
 
 def streaming_arguments(folder, source):
-    words = tiny_arguments("--output", folder, "--data", source, "--streaming")
+    words = tiny_arguments(
+        "--recipe", "embedded", "--output", folder, "--data", source, "--streaming"
+    )
     more = [word for key, value in STUDENT.items() for word in (f"--{key}", value)]
     return [*words, *more]
 

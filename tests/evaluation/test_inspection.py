@@ -4,32 +4,26 @@ import json
 
 import numpy as np
 import pytest
+from faces import rewrite_lines, write_lines
 from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
-from kd_landmarks.synthetic import generate_face
 
 
 @pytest.fixture
 def folder(tmp_path):
     """Eight faces with 68 landmarks: one turned, one twice, one mislabeled, one with gaps."""
     place = tmp_path / "faces"
-    place.mkdir()
-    lines = []
-    for number in range(8):
-        face = generate_face(number, size=150)
-        exif = Image.Exif()
-        if number == 1:
-            exif[ExifTags.Base.Orientation] = 3
-        Image.fromarray(face.image).save(place / f"{number}.jpg", exif=exif)
-        lines.append({"image": f"{number}.jpg", "landmarks": face.landmarks.tolist()})
-    shifted = np.array(lines[2]["landmarks"]) + np.array([0, 25])
-    lines[2]["landmarks"] = shifted.tolist()
+    lines = write_lines(place, range(8), size=150)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 3
+    Image.open(place / "1.png").save(place / "1.png", exif=exif)
+    lines[2]["landmarks"] = (np.array(lines[2]["landmarks"]) + np.array([0, 25])).tolist()
     lines[3]["landmarks"][:4] = [None] * 4
-    (place / "8.jpg").write_bytes((place / "7.jpg").read_bytes())
-    lines.append({**lines[7], "image": "8.jpg"})
-    (place / "faces.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
+    (place / "8.png").write_bytes((place / "7.png").read_bytes())
+    lines.append({**lines[7], "image": "8.png"})
+    rewrite_lines(place / "faces.jsonl", lines)
     return place
 
 
@@ -73,7 +67,7 @@ def test_landmarks_that_nobody_has_named_are_asked_for(folder):
     lines = [json.loads(line) for line in file.read_text().splitlines()]
     for line in lines:
         line["landmarks"] = line["landmarks"][30:37]
-    file.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    rewrite_lines(file, lines)
     code, output = run("inspect", folder)
     assert code == 2
     assert "faces of 7 landmarks: name their scheme (--scheme), or make one" in output
@@ -86,6 +80,6 @@ def test_a_conversion_can_be_looked_at(folder, tmp_path):
     assert "Some faces of faces, drawn" in output
     with Image.open(tmp_path / "faces.png") as picture:
         assert picture.width > 1000
-    code, output = run(*words[:-1], tmp_path / "again", "--preview", folder / "0.jpg")
+    code, output = run(*words[:-1], tmp_path / "again", "--preview", folder / "0.png")
     assert code == 2
     assert not (tmp_path / "again").exists()

@@ -1,12 +1,15 @@
-"""Generated faces and their crops, for the tests of augmentation and of training crops."""
+"""Generated faces and their crops, for the tests of data, augmentation and training crops."""
+
+import json
 
 import numpy as np
 from datasets import Array2D
+from PIL import Image
 
 from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.crops import POINT_COLUMNS, FaceCrops
 from kd_landmarks.schemes import get_scheme
-from kd_landmarks.synthetic import generated_dataset
+from kd_landmarks.synthetic import generate_face, generated_dataset
 
 SCHEME = get_scheme("ibug68")
 STILL = {
@@ -32,6 +35,24 @@ def settings(**strengths):
     fixed = {name: value for name, value in values.items() if name not in TUNED}
     kind = type("Still", (AugmentationSettings,), {"__module__": __name__, **fixed})
     return kind(**{name: value for name, value in values.items() if name in TUNED})
+
+
+def write_lines(folder, numbers, size=96, points=lambda landmarks: landmarks, name="faces.jsonl"):
+    """Generated faces as PNGs and JSON lines in a new folder; returns the lines' values."""
+    folder.mkdir()
+    lines = []
+    for number in numbers:
+        face = generate_face(number, size=size)
+        Image.fromarray(face.image).save(folder / f"{number}.png")
+        placed = points(face.landmarks).round(2).tolist()
+        lines.append({"image": f"{number}.png", "landmarks": placed})
+    rewrite_lines(folder / name, lines)
+    return lines
+
+
+def rewrite_lines(file, lines):
+    """JSON lines with other values."""
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def face_rows():

@@ -1,13 +1,12 @@
 """Labels for transformers' Trainer: the ground truth in crop units, with gaps; and the example."""
 
-import json
 import runpy
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from faces import write_lines
 from transformers import AutoModelForKeypointDetection
 
 from kd_landmarks import default_checkpoint
@@ -94,13 +93,7 @@ def test_landmarks_that_do_not_fit_the_boxes_are_refused(detector, faces, landma
 
 def test_the_example_trains_measures_and_saves(tmp_path, capsys):
     folder = tmp_path / "faces"
-    folder.mkdir()
-    lines = []
-    for seed in range(10):
-        face = generate_face(seed, size=96)
-        Image.fromarray(face.image).save(folder / f"{seed}.png")
-        lines.append(json.dumps({"image": f"{seed}.png", "landmarks": face.landmarks.tolist()}))
-    (folder / "faces.jsonl").write_text("\n".join(lines) + "\n")
+    write_lines(folder, range(10))
     main = runpy.run_path(str(EXAMPLE))["main"]
     main(str(folder), str(tmp_path / "out"), default_checkpoint(), epochs=1)
     assert "eval_nme" in capsys.readouterr().out
