@@ -1,10 +1,10 @@
-"""How far generated faces alone carry: networks that saw no photo, scored on 300W common.
+"""How far generated faces carry: students that saw no photo, scored on 300W common.
 
     accelerate launch train_accelerate.py --output runs/embedded
     python benchmarks/generated_to_real.py runs/embedded --data 300W_FOLDER
 
-Beside each network stands the mean training shape, put into the same crops: whoever is not clearly
-better than it has learned nothing.
+The one with teachers learned from such as have seen photos. Beside each network stands the mean
+training shape, put into the same crops: whoever is not clearly better has learned nothing.
 """
 
 import json
@@ -27,7 +27,7 @@ from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
 from kd_landmarks.synthetic import generated_dataset
 from kd_landmarks.training.data import GENERATED_SEEDS, GENERATED_SIZE
-from kd_landmarks.training.recipe import STAGES, load_recipe
+from kd_landmarks.training.recipe import load_recipe
 
 
 def main(
@@ -53,13 +53,12 @@ def main(
             name: _mean_shape_nme(rows, mean_shape, margin, scheme) for name, rows in sets.items()
         }
     }
-    for stage in STAGES:
-        if (run / stage).is_dir():
-            model, processor = load_detector(run / stage)
-            scores[stage] = {
-                name: evaluate_detector(model, processor, rows, scheme).result.nme
-                for name, rows in sets.items()
-            }
+    for stage in ("student", "baseline"):
+        model, processor = load_detector(run / stage)
+        scores[stage] = {
+            name: evaluate_detector(model, processor, rows, scheme).result.nme
+            for name, rows in sets.items()
+        }
     print_table(
         ("inter-ocular NME %", *sets),
         [(name, *(f"{value:.2f}" for value in entry.values())) for name, entry in scores.items()],

@@ -106,8 +106,8 @@ def train(
             check_start(load_recipe(chosen, overrides))
         return overrides
 
-    if os.environ.get("WORLD_SIZE", "1") == "1":
-        asked()  # before torch is loaded: who has to mend something hears of it at once
+    # Before torch is loaded: who has to mend something hears of it at once.
+    overrides = asked() if os.environ.get("WORLD_SIZE", "1") == "1" else None
     from ..training.run import run_recipe
     from ..training.run_folder import check_trackers, kept_by_run, plan_run
     from ..training.shutdown import one_ending
@@ -122,7 +122,8 @@ def train(
         return kept_by_run(folder)
 
     with one_ending(kept):
-        overrides = asked()  # here, where several processes tell of an error once
+        if overrides is None:
+            overrides = asked()  # here, where several processes tell of an error once
         planned, folder = plan_run(
             recipe if resume is not None else chosen, overrides, output, resume
         )

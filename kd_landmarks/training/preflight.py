@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from pathlib import Path
 
@@ -23,7 +24,13 @@ def check_start(recipe: Recipe) -> None:
     Raises:
         KDLandmarksError: naming everything that is found to be wrong, each with what mends it.
     """
-    problems = [*_data_problems(recipe), *_file_problems(recipe)]
+    logger = logging.getLogger("kd_landmarks")
+    level = logger.level
+    logger.setLevel(logging.ERROR)  # what is left out is said when it is loaded
+    try:
+        problems = [*_data_problems(recipe), *_file_problems(recipe)]
+    finally:
+        logger.setLevel(level)
     if problems:
         listed = "".join(f"\n  - {problem}" for problem in problems)
         raise KDLandmarksError(

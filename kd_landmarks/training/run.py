@@ -35,7 +35,7 @@ from .objectives import plain_step, student_step
 from .pseudo_labels import precompute_targets
 from .recipe import STAGES, Recipe
 from .recipe_settings import PACKAGE
-from .refinement import refit_refinement, start_refinement
+from .refinement import ENOUGH_FACES, refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run
 from .teachers import FrozenTeacher, check_stored_targets, find_teachers, load_teachers
@@ -124,13 +124,11 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
             say(f"{stage} starts from {settings.init}, each landmark as the nearest one there")
         target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
-        finish = None
+        labeled = train_rows.select(range(len(sets.train)))  # behind them, drawn faces
         if model.config.refinement:
-            labeled = train_rows.select(range(len(sets.train)))  # behind them, drawn faces
-            learned = (model, processor, labeled, scheme, target)
             begun = bool(finished_checkpoints(checkpoints_of(folder, stage)))
-            start_refinement(*learned, fitted=settings.init is not None and not begun)
-            finish = partial(refit_refinement, *learned)
+            fitted = settings.init is not None and not begun
+            start_refinement(model, processor, labeled, scheme, target, fitted)
         rows, image_size = train_rows, settings.image_size
         on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
         told = folder / "unlabeled"
@@ -149,6 +147,10 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             if alike and on_unlabeled and "student" in recipe.stages:
                 epochs = equal_steps(settings.epochs, len(rows), recipe.unlabeled, told, scheme)
                 settings = settings.model_copy(update={"epochs": epochs})
+        finish = None
+        if model.config.refinement:
+            fitted_to = labeled if len(labeled) >= ENOUGH_FACES else rows
+            finish = partial(refit_refinement, model, processor, fitted_to, scheme, target)
         crops = FaceCrops(
             rows,
             image_size,
