@@ -109,7 +109,8 @@ def test_a_detector_of_other_landmarks_is_refused(faces, checkpoint, tmp_path):
     other = save_detector(tmp_path / "model29", scheme, np.zeros((29, 2), np.float32))
     result = evaluate("--data", faces, "--model", other)
     assert result.exit_code == 2
-    assert "test.jsonl:1: landmarks are of shape (68, 2), but the scheme has 29" in result.output
+    assert "has faces of 68 landmarks" in result.output
+    assert "detects 29 (cofw29): give a detector of these landmarks (--model)" in result.output
     rows = load_rows(faces, scheme=SCHEME)
     with pytest.raises(KDLandmarksError, match=r"landmarks of cofw29, not of ibug68"):
         evaluate_detector(*load_detector(other), rows, SCHEME)

@@ -377,7 +377,7 @@ def test_a_revision_of_a_local_file_is_refused(folder):
 
 def test_a_folder_of_nothing_is_refused_with_what_is_known(tmp_path):
     with pytest.raises(
-        KDLandmarksError, match=r"give \.jsonl or \.parquet files, or the folder of"
+        KDLandmarksError, match=r"give \.jsonl or \.parquet files, photos with \.pts files"
     ):
         load_rows(tmp_path, scheme=FIVE)
 
