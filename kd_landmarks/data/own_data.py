@@ -11,7 +11,7 @@ from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
 from .data_folder import DataFolder
 from .json_lines import lines_have_boxes, read_json_lines, splits_of_lines
-from .label_formats import ENDINGS, is_labelme
+from .label_formats import ENDINGS, is_labelme, tool_faces
 from .label_tools import tool_rows
 from .official import PTS_FILES, pts_faces
 from .rows import RawRow
@@ -116,9 +116,16 @@ def _splits_of_tools(
 
 
 def own_boxes(path: Path) -> bool:
-    """Whether there are boxes in one's own data, which only JSON lines can have."""
+    """Whether there are boxes in one's own data, which JSON lines and some tools have."""
     files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
-    return any(map(lines_have_boxes, files))
+    if not files and not any(path.glob(PTS_FILES)):
+        files = _tool_files(path)
+    return any(
+        lines_have_boxes(file)
+        if file.suffix == ".jsonl"
+        else any(face.box is not None for face in tool_faces(file))
+        for file in files
+    )
 
 
 def _splits_of_file(file: Path, scheme: LandmarkScheme, allow_outside: bool) -> dict[str, Faces]:

@@ -202,6 +202,10 @@ def test_and_converted(tmp_path, faces, writer):
     assert not conversion.left_out
     rows = load_rows(tmp_path / "out", scheme=SCHEME)
     np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+    boxes = {"write_coco": [9.5, 11.5, 69.5, 81.5], "write_dlib": [12, 10, 82, 82]}
+    if writer.__name__ in boxes:
+        rows = load_rows(tmp_path / "out", scheme=SCHEME, box="dataset")
+        np.testing.assert_allclose(rows["box"][0], boxes[writer.__name__])
 
 
 def test_a_folder_of_files_is_a_split_each_and_one_of_labelme_a_split_of_all(tmp_path, faces):
