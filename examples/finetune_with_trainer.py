@@ -12,7 +12,7 @@ import typer
 from transformers import EvalPrediction, Trainer, TrainingArguments
 
 from kd_landmarks import default_checkpoint, load_rows, nme
-from kd_landmarks.data.rows import check_rows
+from kd_landmarks.data.row_checks import check_rows
 from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.models.loading import detector_scheme, load_detector
 

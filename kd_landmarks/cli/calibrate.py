@@ -45,7 +45,7 @@ def calibrate(
 
     from ..data.columns import evenly_spaced
     from ..data.loading import load_rows
-    from ..data.rows import check_rows
+    from ..data.row_checks import check_rows
     from ..evaluation.calibrate import calibrate_checkpoint
     from ..models.loading import detector_scheme, load_detector
 

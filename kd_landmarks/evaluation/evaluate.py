@@ -14,7 +14,8 @@ from ..data.bad_rows import OtherLandmarks
 from ..data.columns import point_array
 from ..data.detector_boxes import with_detected_boxes, with_upright_boxes
 from ..data.loading import load_rows
-from ..data.rows import COLUMNS, TARGETS, check_rows
+from ..data.row_checks import check_rows
+from ..data.rows import COLUMNS, TARGETS
 from ..errors import KDLandmarksError
 from ..inference.checkpoints import default_checkpoint
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor

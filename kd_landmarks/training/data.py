@@ -15,7 +15,7 @@ from ..data.crops import WEIGHTS, crop_points, with_weights
 from ..data.detector_boxes import with_upright_boxes
 from ..data.loading import load_rows
 from ..data.photos import Photos
-from ..data.rows import check_rows
+from ..data.row_checks import check_rows
 from ..data.splits import split_by_photo
 from ..errors import KDLandmarksError
 from ..evaluation.metrics import nme

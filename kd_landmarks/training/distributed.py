@@ -9,7 +9,7 @@ from tqdm.auto import tqdm
 
 from ..data.bad_rows import BadRows
 from ..data.photos import Photos
-from ..data.rows import row_problems
+from ..data.row_checks import row_problems
 from ..data.streaming import with_photos
 from ..schemes import LandmarkScheme
 

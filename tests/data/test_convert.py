@@ -35,7 +35,8 @@ from kd_landmarks.data.crops import cut_crop
 from kd_landmarks.data.known_data_sets import PUBLISHED, Part
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.official import _300W_PARTS
-from kd_landmarks.data.rows import check_rows, row_features
+from kd_landmarks.data.row_checks import check_rows
+from kd_landmarks.data.rows import row_features
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging.crop import square_crop
 from kd_landmarks.schemes import get_scheme

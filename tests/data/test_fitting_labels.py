@@ -12,7 +12,7 @@ from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.photos import Photos
-from kd_landmarks.data.rows import check_rows
+from kd_landmarks.data.row_checks import check_rows
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging.orientation import orientation_of, without_orientation
 from kd_landmarks.schemes import get_scheme

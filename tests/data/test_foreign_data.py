@@ -33,7 +33,7 @@ from kd_landmarks.data.data_folder import DataFolder
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.photos import Photos
 from kd_landmarks.data.picture_rows import open_data
-from kd_landmarks.data.rows import check_rows
+from kd_landmarks.data.row_checks import check_rows
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme

@@ -13,7 +13,7 @@ from kd_landmarks.cli import app
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.data.rows import check_rows
+from kd_landmarks.data.row_checks import check_rows
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.inference.measures import five_points
 from kd_landmarks.schemes import LandmarkScheme, get_scheme

@@ -15,7 +15,8 @@ from PIL import Image
 
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.photo_names import photo_id
-from kd_landmarks.data.rows import COLUMNS, check_rows, row_features
+from kd_landmarks.data.row_checks import check_rows
+from kd_landmarks.data.rows import COLUMNS, row_features
 from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging.boxes import tight_box

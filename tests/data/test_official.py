@@ -12,7 +12,8 @@ from PIL import Image
 
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.official import read_pts
-from kd_landmarks.data.rows import check_rows, row_features
+from kd_landmarks.data.row_checks import check_rows
+from kd_landmarks.data.rows import row_features
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 

@@ -1,0 +1,100 @@
+"""Looking at every row of a data set before it is used: pictures, landmarks, where they lie."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import datasets
+
+from ..errors import KDLandmarksError
+from ..schemes import LandmarkScheme
+from .bad_rows import BadRows
+from .photos import Photos
+from .pictures import outside_problem, see_picture
+from .rows import COLUMNS, TARGETS, row_cells, row_features
+
+logger = logging.getLogger("kd_landmarks")
+
+
+def check_rows(
+    dataset: datasets.Dataset,
+    scheme: LandmarkScheme,
+    skip_bad_rows: bool = False,
+    num_proc: int | None = None,
+) -> datasets.Dataset:
+    """Looks at every row of a data set before it is used, and decodes every picture once.
+
+    A row is bad where its picture is missing or cannot be decoded to its end, its landmarks or
+    targets are not the scheme's number of finite points (landmarks that are not there aside), its
+    box has no positive and finite sides, a landmark lies further outside the box than the box's
+    longer side, or most landmarks lie outside of the photo. Landmarks that fit a photo only as it
+    was stored before its EXIF data turn it are warned of.
+
+    Args:
+        dataset: rows in the row format; may have further columns.
+        scheme: the scheme that the rows must be in.
+        skip_bad_rows: leave bad rows out and log them as a warning, rather than raise.
+        num_proc: how many pictures are decoded at a time (threads); None for one.
+
+    Returns:
+        The data set, without its bad rows, with the column types of `row_features`.
+
+    Raises:
+        KDLandmarksError: a bad row, named by its `source`; a data set that lacks columns, is empty
+            or has nothing but bad rows.
+    """
+    missing = [name for name in COLUMNS if name not in dataset.column_names]
+    if missing:
+        raise KDLandmarksError(
+            f"the data set has no column {missing[0]!r} (it has {', '.join(dataset.column_names)})"
+            ": load it with kd_landmarks.data.loading.load_rows"
+        )
+    if not len(dataset):
+        raise KDLandmarksError("the data set is empty: give a split that has rows")
+    bad = BadRows("the data set", skip_bad_rows)
+    kept: list[int] = []
+    for number, problem in enumerate(row_problems(dataset, scheme, num_proc)):
+        if problem is None:
+            kept.append(number)
+        else:
+            bad.add(problem)
+    bad.close(len(kept))
+    if len(kept) < len(dataset):
+        dataset = dataset.select(kept)
+    targets = [name for name in TARGETS if name in dataset.column_names]
+    types = row_features(scheme, visible="visible" in dataset.column_names, targets=targets)
+    wanted = datasets.Features({**dataset.features, **types})
+    return dataset if wanted == dataset.features else dataset.cast(wanted)
+
+
+def row_problems(
+    dataset: datasets.Dataset, scheme: LandmarkScheme, num_proc: int | None = None
+) -> Iterator[str | None]:
+    """For each row in turn what makes it a bad one, or None; see `check_rows`."""
+    names = (*COLUMNS, *TARGETS, "visible")
+    known = [name for name in names if name != "image" and name in dataset.column_names]
+    photos = Photos(dataset)
+    raw = dataset.with_format(None).select_columns(known)
+    first = 0
+    with ThreadPoolExecutor(num_proc or 1) as pool:
+        # By batches, so that only one batch of embedded pictures is in memory.
+        for batch in raw.iter(batch_size=64):
+            count = len(batch["source"])
+            images = [photos[first + offset] for offset in range(count)]
+            for offset, seen in enumerate(pool.map(see_picture, images)):
+                row = {name: values[offset] for name, values in batch.items()}
+                if isinstance(seen, str):
+                    yield f"{row['source']}: {seen}"
+                    continue
+                try:
+                    cells = row_cells(row, scheme, "dataset")
+                except KDLandmarksError as error:
+                    yield str(error)
+                    continue
+                wrong, odd = outside_problem(cells["landmarks"], seen)
+                if odd:
+                    logger.warning("%s: %s", row["source"], odd)
+                yield f"{row['source']}: {wrong}" if wrong else None
+            first += count
