@@ -144,7 +144,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             step_loss = plain_step(settings, target)
             # Without epochs of its own, the student alone takes as many steps as the taught one.
             alike = stage == "baseline" and settings.epochs == recipe.student.epochs
-            if alike and on_unlabeled and "student" in recipe.stages:
+            if alike and on_unlabeled and stage_is_finished(folder, "student"):
                 epochs = equal_steps(settings.epochs, len(rows), recipe.unlabeled, told, scheme)
                 settings = settings.model_copy(update={"epochs": epochs})
         finish = None
