@@ -96,10 +96,10 @@ def inspect(
 
 def _built_in(data: str, split: str | None, allow_outside: bool) -> str:
     """The scheme that comes with the package and has as many landmarks as the data."""
-    from ..data.scheme_guess import first_faces
+    from ..data.scheme_guess import count_landmarks
     from ..schemes import SCHEMES, get_scheme
 
-    count = len(first_faces(data, split, "unknown", allow_outside)[0]["landmarks"])
+    count = count_landmarks(data, split, allow_outside)
     for name in SCHEMES:
         if get_scheme(name).num_landmarks == count:
             return name

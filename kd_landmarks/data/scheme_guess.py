@@ -19,9 +19,10 @@ FIVE = ("left_eye", "right_eye", "nose_tip", "left_mouth_corner", "right_mouth_c
 TILTS = np.radians(np.arange(-20, 20.1, 1))
 """Of the axis of symmetry, from upright."""
 SYMMETRIC = 0.1
-"""How far mirrored points may lie from their partners, on the mean, in sizes of the shape."""
-ON_AXIS = 0.05
-"""Distance from the axis, in sizes of the shape, within which a point may be its own partner."""
+"""How far mirrored points may lie from their partners, on the mean, in the points' mean distances
+from their middle."""
+ON_AXIS = 0.2
+"""Distance from the axis, in the same, within which a point may be its own partner."""
 
 
 def guess_scheme(shapes: NDArray[np.floating], name: str) -> LandmarkScheme:
@@ -64,12 +65,18 @@ def mean_shape(shapes: NDArray[np.floating]) -> NDArray[np.float64]:
     """
     if not len(shapes):
         raise KDLandmarksError("there is no face with all of its landmarks to guess a scheme from")
-    centered = shapes - shapes.mean(1, keepdims=True)
-    sizes = np.linalg.norm(centered, axis=(1, 2))
-    if not sizes.any():
+    unit = _unit(shapes)
+    if not unit.any():
         raise KDLandmarksError("all landmarks of a face coincide: is this the right field?")
-    mean = (centered[sizes > 0] / sizes[sizes > 0, None, None]).mean(0)
+    mean = unit[unit.any((1, 2))].mean(0)
     return np.asarray(mean / np.linalg.norm(mean), np.float64)
+
+
+def _unit(shapes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Shapes (faces, N, 2) about the origin and of size 1; 0 where all points coincide."""
+    centered = np.asarray(shapes - shapes.mean(1, keepdims=True), np.float64)
+    sizes = np.linalg.norm(centered, axis=(1, 2), keepdims=True)
+    return centered / np.where(sizes > 0, sizes, 1)
 
 
 def mirror_partners(mean: NDArray[np.float64]) -> tuple[int, ...]:
@@ -87,7 +94,7 @@ def mirror_partners(mean: NDArray[np.float64]) -> tuple[int, ...]:
         away = np.linalg.norm(upright[:, None] * [-1, 1] - upright[None], axis=-1)
         # A point far from the axis is never its own partner.
         own = np.arange(len(mean))
-        away[own, own] += np.where(np.abs(upright[:, 0]) > ON_AXIS * spread * 4, 10.0, 0.0)
+        away[own, own] += np.where(np.abs(upright[:, 0]) > ON_AXIS * spread, 10.0, 0.0)
         # Partners are each other's: the costs of both ways are one.
         rows, columns = linear_sum_assignment(away + away.T)
         partners = columns[rows.argsort()]
@@ -97,6 +104,20 @@ def mirror_partners(mean: NDArray[np.float64]) -> tuple[int, ...]:
         if cost < best[0]:
             best = (cost, tuple(int(partner) for partner in partners))
     return best[1] if best[0] <= SYMMETRIC * spread else identity
+
+
+def count_landmarks(source: str | Path, split: str | None, allow_outside: bool = False) -> int:
+    """How many landmarks the first face of data has; the arguments are those of `first_faces`.
+
+    Raises:
+        KDLandmarksError: as `load_rows`.
+    """
+    one = LandmarkScheme("one", ("point_1",), (0,))
+    try:
+        load_rows(source, split, scheme=one, allow_outside=allow_outside)
+    except OtherLandmarks as error:
+        return error.count
+    return 1
 
 
 def first_faces(
@@ -113,21 +134,15 @@ def first_faces(
     Raises:
         KDLandmarksError: as `load_rows`.
     """
-    scheme = LandmarkScheme(name, ("point_1",), (0,))
-    try:
-        return load_rows(source, split, scheme=scheme, allow_outside=allow_outside)
-    except OtherLandmarks as error:
-        names = tuple(f"point_{number}" for number in range(1, error.count + 1))
-        scheme = LandmarkScheme(name, names, tuple(range(error.count)))
+    count = count_landmarks(source, split, allow_outside)
+    names = tuple(f"point_{number}" for number in range(1, count + 1))
+    scheme = LandmarkScheme(name, names, tuple(range(count)))
     return load_rows(source, split, scheme=scheme, allow_outside=allow_outside)
 
 
 def most_usual(shapes: NDArray[np.floating]) -> int:
     """The face of (faces, N, 2) whose shape is nearest to the mean."""
-    mean = mean_shape(shapes)
-    centered = shapes - shapes.mean(1, keepdims=True)
-    sizes = np.maximum(np.linalg.norm(centered, axis=(1, 2), keepdims=True), 1e-9)
-    return int(np.linalg.norm(centered / sizes - mean, axis=(1, 2)).argmin())
+    return int(np.linalg.norm(_unit(shapes) - mean_shape(shapes), axis=(1, 2)).argmin())
 
 
 def flip_pairs(scheme: LandmarkScheme) -> list[list[int]]:

@@ -68,11 +68,11 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> list[tuple[str, str]]:
 
 def _seen(image: dict[str, object]) -> tuple[SeenPicture | str, bytes]:
     """What a photo is, and a digest of its file."""
+    path = Path(str(image["path"]))
+    if image["bytes"] is None and path.is_file():
+        image = {**image, "bytes": path.read_bytes()}
     data = image["bytes"]
-    if not isinstance(data, bytes):
-        path = Path(str(image["path"]))
-        data = path.read_bytes() if path.is_file() else b""
-    return see_picture(image), hashlib.sha256(data).digest()
+    return see_picture(image), hashlib.sha256(data if isinstance(data, bytes) else b"").digest()
 
 
 def _range(values: np.ndarray) -> str:
