@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import logging
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,8 +24,6 @@ from .data_folder import DataFolder
 from .photos import STORED_PHOTO, open_photo
 from .pictures import SeenPicture, outside_problem, see_picture
 from .rows import COLUMNS, RawRow, row_cells, row_features
-
-logger = logging.getLogger("kd_landmarks")
 
 JPEG_QUALITY = 95
 """Of cut JPEG photos; beyond, files grow much and pictures change little."""
@@ -89,11 +86,9 @@ class FaceConverter:
     def _converted(self, row: Mapping[str, Any]) -> ConvertedFace:
         cells, note = row_cells(row, self.scheme, "gt"), ""
         cells["image"], seen = self._photo(row)
-        wrong, odd = outside_problem(cells["landmarks"], seen)
-        if wrong:
-            raise KDLandmarksError(f"{row['source']}: {wrong}")
-        if odd:
-            logger.warning("%s: %s", row["source"], odd)
+        problem = outside_problem(cells["landmarks"], seen, row["source"])
+        if problem:
+            raise KDLandmarksError(f"{row['source']}: {problem}")
         box = row.get("box")
         cells["box"] = None
         if box is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 from ..imaging.formats import open_picture
 from ..imaging.orientation import SWAPPED, orientation_of
 from ..imaging.photos import floats_in_8_bits
+
+logger = logging.getLogger("kd_landmarks")
 
 MOST_OUTSIDE = 0.5
 """Share of a face's landmarks that may lie outside of its photo: of real ones, which photos cut,
@@ -62,11 +65,11 @@ def image_problem(image: Mapping[str, Any] | None) -> str | None:
     return seen if isinstance(seen, str) else None
 
 
-def outside_problem(points: np.ndarray, seen: SeenPicture) -> tuple[str, str]:
-    """What is wrong, and what is odd, about where landmarks (N, 2) lie in their photo; or "".
+def outside_problem(points: np.ndarray, seen: SeenPicture, source: str) -> str | None:
+    """What is wrong about where landmarks (N, 2) lie in their photo; or None.
 
-    Wrong is a face of which more than `MOST_OUTSIDE` lies outside. Odd is one that fits the photo
-    only as it is stored, not as its EXIF data turn it.
+    Wrong is a face of which more than `MOST_OUTSIDE` lies outside. One that fits the photo only as
+    it is stored, not as its EXIF data turn it, is warned of, by its `source`.
     """
     points = points[~np.isnan(points).any(axis=1)]
     inside, stored = _inside(points, seen.size), 0.0
@@ -75,16 +78,20 @@ def outside_problem(points: np.ndarray, seen: SeenPicture) -> tuple[str, str]:
         stored = _inside(points, size)
     width, height = seen.size
     hint = (
-        f" They fit the photo as it is stored, before its EXIF data turn it (orientation "
+        f". They fit the photo as it is stored, before its EXIF data turn it (orientation "
         f"{seen.orientation}): if that is what was labeled, say --orientation stored"
         if inside < FITTING <= stored
         else ""
     )
     outside = round((1 - inside) * len(points))
-    told = f"{outside} of {len(points)} landmarks lie outside of the photo of {width} x {height}."
+    told = (
+        f"{outside} of {len(points)} landmarks lie outside of the photo of {width} x {height}{hint}"
+    )
     if 1 - inside > MOST_OUTSIDE:
-        return f"{told}{hint}".removesuffix("."), ""
-    return "", f"{told}{hint}" if hint else ""
+        return told
+    if hint:
+        logger.warning("%s: %s", source, told)
+    return None
 
 
 def _inside(points: np.ndarray, size: tuple[int, int]) -> float:

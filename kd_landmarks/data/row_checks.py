@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,8 +13,6 @@ from .bad_rows import BadRows
 from .photos import Photos
 from .pictures import outside_problem, see_picture
 from .rows import COLUMNS, TARGETS, row_cells, row_features
-
-logger = logging.getLogger("kd_landmarks")
 
 
 def check_rows(
@@ -93,8 +90,6 @@ def row_problems(
                 except KDLandmarksError as error:
                     yield str(error)
                     continue
-                wrong, odd = outside_problem(cells["landmarks"], seen)
-                if odd:
-                    logger.warning("%s: %s", row["source"], odd)
-                yield f"{row['source']}: {wrong}" if wrong else None
+                problem = outside_problem(cells["landmarks"], seen, row["source"])
+                yield problem and f"{row['source']}: {problem}"
             first += count
