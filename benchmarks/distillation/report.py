@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from record import shrink_picture
 from training import RESULTS, SEED, plan
 
-from kd_landmarks.evaluation.metrics import bootstrap_interval
+from kd_landmarks.evaluation.metrics import gain_interval
 from kd_landmarks.utils.files import write_text
 
 HERE = Path(__file__).parent
@@ -191,9 +191,7 @@ def gain(
 
 def compared(base: NDArray[np.float64], better: NDArray[np.float64]) -> dict[str, float]:
     """Gain in percent of the first ones, its interval, and p of no difference."""
-    found, low, high = (
-        100 * value / base.mean() for value in bootstrap_interval(base - better, seed=SEED)
-    )
+    found, low, high = gain_interval(base, better, seed=SEED)
     p = float(wilcoxon(base, better).pvalue)
     return {"percent": found, "low": low, "high": high, "p": p}
 

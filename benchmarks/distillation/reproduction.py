@@ -9,6 +9,7 @@ docs/reproduction.md, and draws docs/reproduction.png: gains, and the error in t
 """
 
 import json
+import sys
 from collections import defaultdict
 from typing import Any
 
@@ -41,6 +42,10 @@ def main() -> None:
     for file in sorted(RESULTS.glob("paper-*.json")):
         record = json.loads(file.read_text("utf-8"))
         by_arm[record["arm"]].append(record)
+    if not by_arm:
+        sys.exit(
+            f"there are no records of group paper in {RESULTS}: run.py --only paper writes them"
+        )
     gains = [
         gain(title, f"paper-{without}", f"paper-{with_}", paper, by_arm)
         for title, without, with_, paper in GAINS

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ..data.columns import evenly_spaced
 from ..evaluation.evaluate import measure
-from ..evaluation.metrics import EvaluationResult, bootstrap_interval
+from ..evaluation.metrics import EvaluationResult, gain_interval
 from ..evaluation.plots import plot_ced
 from ..evaluation.predictions import milliseconds_per_face, predict_rows
 from ..evaluation.report import SCORE_COLUMNS, face_pictures, score_cells, versions
@@ -29,8 +29,6 @@ from .run_folder import METRICS, stage_is_finished
 
 # Sheet of predictions: this many faces, spread over the test set.
 DRAWN_FACES = 6
-SEED = 0
-"""Of the gain's bootstrap interval."""
 
 
 @dataclass(frozen=True)
@@ -127,10 +125,8 @@ def teachers_gain(networks: Mapping[str, ExaminedNetwork]) -> dict[str, Any] | N
     """
     if not {"student", "baseline"} <= set(networks):
         return None
-    taught, alone = (np.asarray(networks[stage].result.errors) for stage in ("student", "baseline"))
-    percent, *interval = (
-        100 * value / float(alone.mean()) for value in bootstrap_interval(alone - taught, seed=SEED)
-    )
+    alone, taught = (networks[stage].result.errors for stage in ("baseline", "student"))
+    percent, *interval = gain_interval(alone, taught)
     return {"percent": percent, "interval": interval}
 
 
