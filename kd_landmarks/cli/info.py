@@ -31,7 +31,7 @@ def info(
     from .. import __version__, default_checkpoint
     from ..inference.checkpoints import find_checkpoint
     from ..inference.facts import SCORE_COLUMNS, read_facts
-    from ..utils.tables import text_table
+    from ..utils.tables import facts_table, text_table
 
     found = read_facts(find_checkpoint(model or default_checkpoint()))
     config = found.config
@@ -52,9 +52,7 @@ def info(
     time = found.metrics.get("milliseconds")
     if isinstance(time, int | float):
         lines.append(("time", f"{time:.1f} ms a face (PyTorch, one CPU thread)"))
-    width = max(len(name) for name, _ in lines)
-    print(f"kd-landmarks {__version__}\n")
-    print("\n".join(f"{name.ljust(width)}  {value}" for name, value in lines))
+    print(f"kd-landmarks {__version__}\n\n{facts_table(lines)}")
     rows = found.rows()
     if rows:
         print("\n" + text_table([("test", "normalizer", "box", "faces", *SCORE_COLUMNS), *rows]))

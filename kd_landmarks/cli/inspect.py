@@ -8,6 +8,7 @@ import typer
 from ..errors import KDLandmarksError
 from ..utils.files import check_outputs, check_writable
 from ..utils.logging import set_up_logging
+from ..utils.tables import facts_table
 from .app import app
 from .options import AllowOutside, Orientation
 
@@ -74,8 +75,7 @@ def inspect(
         data, split, scheme=wanted, allow_outside=allow_outside, orientation=orientation
     )
     told = facts(rows, wanted)
-    width = max(len(name) for name, _ in told)
-    print("\n".join(f"{name.ljust(width)}  {value}" for name, value in told))
+    print(facts_table(told))
     if plots is not None:
         draw_faces(rows, wanted, plots / PLOTS[0])
     if model is None and wanted.name != "ibug68":

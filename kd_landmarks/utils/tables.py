@@ -21,6 +21,12 @@ def text_table(rows: Sequence[Sequence[str]], names: int = 1) -> str:
     return "\n".join(lines)
 
 
+def facts_table(facts: Sequence[tuple[str, object]]) -> str:
+    """Names and what they are, a line each, the latter below one another."""
+    width = max(len(name) for name, _ in facts)
+    return "\n".join(f"{name.ljust(width)}  {value}" for name, value in facts)
+
+
 def counted(count: int, noun: str) -> str:
     """So many of a thing, in words: "1 face", "2 faces"."""
     return f"{count} {noun}{'' if count == 1 else 's'}"
