@@ -22,7 +22,7 @@ from ..utils.parsing import parse_json
 from .data_folder import DataFolder
 from .photo_names import photo_id
 from .rows import RawRow
-from .splits import chosen_split
+from .splits import NoSplit, chosen_split
 from .text_lines import text_lines
 
 logger = logging.getLogger("kd_landmarks")
@@ -158,7 +158,7 @@ def _lines_of_split(
         yield source, line
     if wanted is not None and not seen:
         there_is = ", ".join(sorted(splits)) or "none: leave the split out"
-        raise KDLandmarksError(f"{file} has no split {wanted!r}; splits there: {there_is}")
+        raise NoSplit(f"{file} has no split {wanted!r}; splits there: {there_is}")
 
 
 def _has_splits(file: Path) -> bool:

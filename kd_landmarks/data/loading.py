@@ -63,7 +63,7 @@ def load_rows(
             open none in any case.
         orientation: which picture the landmarks and boxes of JSON lines refer to: "upright", as
             viewers and labeling tools show it, turned by its EXIF data; or "stored", before that,
-            as those of official downloads do in any case.
+            as those of official downloads do in any case. Those of Parquet are upright.
 
     Raises:
         KDLandmarksError: nothing there, an unknown split, a bad row (named by file and line).
@@ -76,7 +76,7 @@ def load_rows(
         )
     path = Path(os.path.expanduser(source))
     rows: Iterator[RawRow] | None
-    images = None
+    images, as_stored = None, orientation == "stored"
     if os.path.exists(path):  # which takes names of any length
         origin = str(path)
         if revision is not None:
@@ -89,19 +89,15 @@ def load_rows(
             )
         if is_lines:
             rows = read_json_lines(path, split, scheme, allow_outside)
-            if orientation == "stored":
-                rows = with_stored_photos(rows)
         elif holds_parquet(path):
             stored = _load_stored(path, split, None, None, streaming, allow_outside)
             images, rows = stored.rows, _stored_rows(stored, path.name)
         else:
             rows = official_rows(path, split, scheme, allow_outside)
-            rows = rows and with_stored_photos(rows)
+            as_stored |= rows is not None
         if rows is None and holds_labels(path):
             splits = own_splits(path, scheme, allow_outside)
             rows = splits[chosen_split(splits, split, path)]()
-            if orientation == "stored":
-                rows = with_stored_photos(rows)
         if rows is None:
             raise KDLandmarksError(
                 f"{path} holds no faces in a form that is known here: give .jsonl or .parquet "
@@ -113,6 +109,13 @@ def load_rows(
         origin = str(source)
         stored = _load_stored(source, split, revision, token, streaming, allow_outside)
         images, rows = stored.rows, _stored_rows(stored, origin)
+    if as_stored and images is not None:
+        raise KDLandmarksError(
+            f"{origin}: orientation 'stored' is for JSON lines, .pts files and labeling tools' "
+            "files; photos of Parquet and of data sets on the Hub are shown upright: leave it out"
+        )
+    if as_stored:
+        rows = with_stored_photos(rows)
     return build_rows(
         rows, scheme, box=box, origin=origin, skip_bad_rows=skip_bad_rows, images=images
     )

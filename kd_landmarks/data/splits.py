@@ -10,6 +10,10 @@ import numpy as np
 from ..errors import KDLandmarksError, shown
 
 
+class NoSplit(KDLandmarksError):
+    """There is no such split, or several and none is named."""
+
+
 def chosen_split(splits: Iterable[str], split: str | None, origin: object) -> str:
     """The split that is asked for, or the only one that there is.
 
@@ -19,7 +23,7 @@ def chosen_split(splits: Iterable[str], split: str | None, origin: object) -> st
         origin: what messages call the data set.
 
     Raises:
-        KDLandmarksError: there is no such split, or several and none is named.
+        NoSplit: there is no such split, or several and none is named.
     """
     names = list(map(str, splits))
     if split is None and len(names) == 1:
@@ -27,7 +31,7 @@ def chosen_split(splits: Iterable[str], split: str | None, origin: object) -> st
     if split is None or split not in names:
         problem = "name a split" if split is None else f"there is no split {shown(split)}"
         listed = ", ".join(islice(names, 20)) or "none"
-        raise KDLandmarksError(f"{origin}: {problem}; splits there: {listed}")
+        raise NoSplit(f"{origin}: {problem}; splits there: {listed}")
     return split
 
 

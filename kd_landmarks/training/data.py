@@ -13,7 +13,6 @@ from datasets import Dataset, concatenate_datasets
 from ..data.columns import point_array
 from ..data.crops import WEIGHTS, crop_points, with_weights
 from ..data.detector_boxes import with_upright_boxes
-from ..data.loading import load_rows
 from ..data.photos import Photos
 from ..data.row_checks import check_rows
 from ..data.splits import split_by_photo
@@ -24,6 +23,7 @@ from ..synthetic import generated_dataset
 from .distributed import fetch_photos, leave_out_bad_rows
 from .recipe_settings import NO_DATA, DataSettings, ShapeModelSettings
 from .shape_model import ShapeModel
+from .sources import load_source
 from .teachers import add_points
 
 logger = logging.getLogger("kd_landmarks")
@@ -98,7 +98,7 @@ def load_sets(
     def load(split: str | None) -> Dataset:
         if settings.source == "generated":
             return generated_faces(split or "train", settings, scheme)
-        return _checked(_stored(split, settings, scheme), settings, scheme)
+        return _checked(load_source(split, settings, scheme), settings, scheme)
 
     with accelerator.main_process_first():
         train = load("train" if settings.source == "generated" else settings.train_split)
@@ -144,7 +144,7 @@ def _with_more(
     held_back = []
     for more in settings.more:
         source = settings.model_copy(update={"source": more.source, "revision": None})
-        rows = _checked(_stored(more.split, source, scheme), settings, scheme)
+        rows = _checked(load_source(more.split, source, scheme), settings, scheme)
         if more.held_back:
             rows, held = split_by_photo(rows, more.held_back, seed)
             held_back.append(held)
@@ -192,7 +192,7 @@ def _streamed_sets(
             "generated faces are drawn, not streamed: leave data.streaming out, or name a Parquet "
             "folder or Hub data set with --data"
         )
-    train = _stored(settings.train_split, settings, scheme)
+    train = load_source(settings.train_split, settings, scheme)
     if settings.skip_bad_rows:
         train = leave_out_bad_rows(accelerator, train, scheme)
     validation = test = None
@@ -200,24 +200,9 @@ def _streamed_sets(
         train, validation = with_validation(train, settings.validation_faces, seed)
         validation = _checked(fetch_photos(accelerator, validation), settings, scheme)
     if settings.test_split is not None:
-        test = fetch_photos(accelerator, _stored(settings.test_split, settings, scheme))
+        test = fetch_photos(accelerator, load_source(settings.test_split, settings, scheme))
         test = _checked(test, settings, scheme)
     return FaceSets(train, validation, test)
-
-
-def _stored(split: str | None, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
-    assert settings.source is not None, "load_sets refuses a run without"
-    return load_rows(
-        settings.source,
-        split,
-        scheme=scheme,
-        box="dataset" if settings.box == "dataset" else "gt",
-        revision=settings.revision,
-        skip_bad_rows=settings.skip_bad_rows,
-        streaming=settings.streaming,
-        allow_outside=settings.allow_outside,
-        orientation=settings.orientation,
-    )
 
 
 def _checked(rows: Dataset, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:

@@ -7,12 +7,13 @@ import os
 from pathlib import Path
 
 from ..data.bad_rows import OtherLandmarks
-from ..data.loading import load_rows
 from ..data.parquet import holds_parquet
+from ..data.splits import NoSplit
 from ..errors import KDLandmarksError
 from ..schemes import get_scheme
 from .recipe import Recipe
 from .recipe_settings import NO_DATA
+from .sources import load_source
 
 
 def check_start(recipe: Recipe) -> None:
@@ -50,23 +51,19 @@ def _data_problems(recipe: Recipe) -> list[str]:
         if split is None and key == "test_split":
             continue
         try:
-            rows = load_rows(
-                path,
-                split,
-                scheme=get_scheme(recipe.scheme),
-                box="dataset" if data.box == "dataset" else "gt",
-                skip_bad_rows=data.skip_bad_rows,
-                allow_outside=data.allow_outside,
-            )
+            rows = load_source(split, data, get_scheme(recipe.scheme))
         except OtherLandmarks as error:
             problems.append(
                 f"{path} has faces of {error.count} landmarks, the recipe's scheme {recipe.scheme} "
                 "has others: name theirs (--scheme)"
             )
             break
-        except KDLandmarksError as error:
+        except NoSplit as error:
             what = "all of it" if key == "train_split" else "none"
             problems.append(f"{error} (--data.{key} NAME, or null for {what})")
+            continue
+        except KDLandmarksError as error:
+            problems.append(str(error))
             continue
         wanted = bool(data.validation_faces)
         if key == "train_split" and len(set(rows["photo"])) < 1 + wanted:

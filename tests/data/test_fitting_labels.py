@@ -141,6 +141,8 @@ def test_a_conversion_has_the_same_rule(tmp_path, face):
     convert("own", source, refused, scheme=SCHEME, orientation="stored")
     rows = check_rows(load_rows(refused, "faces", scheme=SCHEME), SCHEME)
     assert Photos(rows).open(0).size == (300, 130)
+    with pytest.raises(KDLandmarksError, match="orientation 'stored' is for JSON lines"):
+        load_rows(refused, "faces", scheme=SCHEME, orientation="stored")
 
 
 def test_shares_of_the_photo_are_no_pixels(tmp_path, face):

@@ -60,6 +60,15 @@ def test_a_single_thing_is_a_single_line(faces):
     assert "\n" not in told
 
 
+def test_a_broken_row_is_no_question_of_splits(faces):
+    lines = read(faces)
+    lines[3]["landmarks"][5] = [1, "two"]
+    write(faces, lines)
+    told = refused(data__source=str(faces), data__test_split=None)
+    assert "mine.jsonl:4: landmarks are" in told
+    assert "train_split" not in told
+
+
 def test_what_can_start_is_let_through(faces):
     values = {"data.source": str(faces), "data.train_split": None, "data.test_split": None}
     check_start(load_recipe("300w", values))
