@@ -46,8 +46,8 @@ class LandmarkScheme:
         flip_permutation: N indices with `mirrored[i] = points[flip_permutation[i]]`, where
             `points` already have their x mirrored. Applied twice it changes nothing.
         eye_corners: the outer corners of the image-left and the image-right eye; their distance
-            normalizes the inter-ocular NME. None where there are none: the face is upright then
-            whatever its points say, and errors are divided otherwise.
+            normalizes the inter-ocular NME. None where there are none: then errors are divided by
+            another length (`normalizer`), and turned faces are not cut upright.
         pupils: the points whose mean is the image-left and the image-right pupil, for the
             inter-pupil NME; None where there are none.
         outlines: the lines that draw the face.
@@ -165,9 +165,10 @@ class LandmarkScheme:
             name=values["name"],
             names=tuple(names),
             flip_permutation=flip,
-            eye_corners=corners and tuple(_list("eye_corners", corners)),
-            pupils=pupils  # type: ignore[arg-type]
-            and tuple(tuple(_list("pupils", pupil)) for pupil in _list("pupils", pupils)),
+            eye_corners=None if corners is None else tuple(_list("eye_corners", corners)),  # type: ignore[arg-type]
+            pupils=None  # type: ignore[arg-type]
+            if pupils is None
+            else tuple(tuple(_list("pupils", pupil)) for pupil in _list("pupils", pupils)),
             outlines=tuple(map(_outline, _list("outlines", values.get("outlines", [])))),
         )
 

@@ -62,6 +62,10 @@ def test_a_scheme_needs_neither_eye_corners_nor_pupils(tmp_path):
     scheme = get_scheme(path)
     assert scheme == LandmarkScheme.from_dict(scheme.to_dict())
     assert scheme.normalizer == "box"
+    for nonsense in ("eye_corners: 0", "eye_corners: false", "pupils: ''", "pupils: 3"):
+        path.write_text(f"name: cat\nnames: [a, b]\nflip_pairs: [[0, 1]]\n{nonsense}\n")
+        with pytest.raises(KDLandmarksError, match=r"scheme field '(eye_corners|pupils)' is"):
+            get_scheme(path)
     with pytest.raises(KDLandmarksError, match="scheme cat has no pupils"):
         nme(np.ones((3, 2)), np.eye(3)[:, :2], scheme, "inter_pupil")
 
