@@ -287,6 +287,9 @@ def _labels(landmarks: Any, squares: list[Square]) -> np.ndarray:
         )
     except (TypeError, ValueError, IndexError):
         points = np.empty(0)
+    else:
+        if not len(points) and not squares:
+            return np.empty((0, 0, 2), np.float32)
     if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(squares):
         raise ValueError(
             f"landmarks do not fit {len(squares)} boxes: give x, y (N, 2) in photo pixels for each "
@@ -297,8 +300,10 @@ def _labels(landmarks: Any, squares: list[Square]) -> np.ndarray:
 
 
 def _one_by_one(landmarks: Any) -> list[Any]:
-    """The faces of nested landmarks, N points each."""
-    first = next((part for part in landmarks if part is not None), None)
+    """The faces of nested landmarks, N points each; photos may be without faces."""
+    if all(part is not None and not len(part) for part in landmarks):
+        return []
+    first = next((part for part in landmarks if part is not None and len(part)), None)
     if first is None or np.ndim(first[0]) == 0:  # a point
         return [landmarks]
     return [face for part in landmarks for face in _one_by_one(part)]

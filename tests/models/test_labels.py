@@ -63,6 +63,16 @@ def test_several_faces_of_a_photo_have_theirs_in_order(detector, faces):
         np.testing.assert_allclose(label, to_crop_units(points, square_crop(box, 1.25)), atol=1e-5)
 
 
+def test_photos_may_be_without_faces(detector, faces):
+    _, processor = detector
+    photos = [faces[0].image, faces[1].image]
+    boxes = [np.empty((0, 4)), [box_of(faces[1])]]
+    found = processor(photos, boxes=boxes, landmarks=[[], [faces[1].landmarks]])
+    assert found["labels"].shape == (1, 68, 2)
+    nobody = processor(photos[:1], boxes=boxes[:1], landmarks=[[]], return_tensors="pt")
+    assert len(nobody["labels"]) == len(nobody["pixel_values"]) == 0
+
+
 def test_landmarks_that_are_not_there_are_no_part_of_the_loss(detector, faces):
     model, processor = detector
     labels = faces[0].landmarks.tolist()
