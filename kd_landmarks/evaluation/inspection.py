@@ -66,13 +66,14 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> list[tuple[str, str]]:
     return told
 
 
-def _seen(image: dict[str, object]) -> tuple[SeenPicture | str, bytes]:
-    """What a photo is, and a digest of its file."""
+def _seen(image: dict[str, object]) -> tuple[SeenPicture | str, bytes | None]:
+    """What a photo is, and a digest of its file; None where there is no file."""
     path = Path(str(image["path"]))
     if image["bytes"] is None and path.is_file():
         image = {**image, "bytes": path.read_bytes()}
     data = image["bytes"]
-    return see_picture(image), hashlib.sha256(data if isinstance(data, bytes) else b"").digest()
+    digest = hashlib.sha256(data).digest() if isinstance(data, bytes) else None
+    return see_picture(image), digest
 
 
 def _range(values: np.ndarray) -> str:
@@ -95,12 +96,16 @@ def _share(landmarks: np.ndarray) -> str:
     return f"{100 * landmarks.mean():.1f} % of landmarks, on {faces}"
 
 
-def _twice(rows: Dataset, digests: Sequence[bytes], points: np.ndarray) -> list[tuple[str, str]]:
+def _twice(
+    rows: Dataset, digests: Sequence[bytes | None], points: np.ndarray
+) -> list[tuple[str, str]]:
     """Pictures that stand there under several names, and faces with the very same landmarks."""
     names = defaultdict(set)
     faces = defaultdict(list)
     pairs = zip(rows["photo"], rows["source"], digests, points, strict=True)
     for photo, source, digest, face in pairs:
+        if digest is None:
+            continue
         names[digest].add(photo)
         faces[digest, face.tobytes()].append(source)
     several = [sorted(some) for some in names.values() if len(some) > 1]

@@ -9,6 +9,9 @@ from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
+from kd_landmarks.data.loading import load_rows
+from kd_landmarks.evaluation.inspection import facts
+from kd_landmarks.schemes import get_scheme
 
 
 @pytest.fixture
@@ -49,6 +52,15 @@ def test_counts_sizes_gaps_and_duplicates_are_told(folder):
     assert facts["not there"] == "0.7 % of landmarks, on 1 face"
     assert "1 under several names, so that a split by photo parts them" in facts["same picture"]
     assert facts["same face"] == "1 labeled more than once: faces.jsonl:8 = faces.jsonl:9"
+
+
+def test_photos_that_are_gone_are_broken_and_not_the_same(folder):
+    rows = load_rows(folder, scheme=get_scheme("ibug68"))
+    for number in (4, 5):
+        (folder / f"{number}.png").unlink()
+    told = dict(facts(rows, get_scheme("ibug68")))
+    assert told["broken"].startswith("2 photos: faces.jsonl:5: there is no image file")
+    assert told["same picture"].startswith("1 under several names")
 
 
 def test_the_label_that_a_detector_disagrees_with_most_comes_first(folder, tmp_path):
