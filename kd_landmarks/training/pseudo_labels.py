@@ -32,8 +32,8 @@ VIEWS_OF_UNLABELED = 8
 TOLERANCE = 0.01
 """Spread of a point over the views at which it counts half, in longer sides of the face box."""
 MOST_TOLERANCE = 0.04
-"""The same for a teacher that has seen few labels and is nowhere as sure: on faces without labels a
-point of the median spread counts half, within these two bounds."""
+"""The largest such spread. On faces without labels a point of the median spread counts half, within
+these two limits: a teacher that has seen few labels has large spreads everywhere."""
 LEAST_AGREEMENT = 0.3
 """Faces whose points count less in the mean are left out."""
 POINTS5_TOLERANCE = 0.08

@@ -25,9 +25,9 @@ RIDGE = 0.003
 """Weight of the squared map beside the squared errors: `ridge` of `fit_refinement`, chosen on
 validation faces (benchmarks/refinement.py)."""
 ENOUGH_FACES = 1000
-"""Labeled ones, that a trained network's map is fitted to. It would fit itself to fewer: then all
-that the network has learned from counts, pseudo-labels too (recipe `embedded`, 100 labels: the
-student ends at 6.4 % instead of 7.2)."""
+"""From so many labeled faces on, a trained network's map is fitted to these alone. With fewer it
+overfits, so that all faces count that the network has learned from, those with pseudo-labels too
+(recipe `embedded`, 100 labels: the student ends at 6.4 % instead of 7.2)."""
 MOST_FACES = 5000
 """That a map is fitted to: enough for 98 landmarks, and minutes on a CPU."""
 # Faces are looked at as they are, and once moved as a user's boxes are: the outermost landmarks

@@ -109,7 +109,7 @@ def write_report(
     draw_predictions(rows, points, scheme, data.crop_margin, folder / "predictions.png")
     return (
         f"\n{title}\n{results_table(entries)}\n"
-        f"{_told(gain, recipe)}"
+        f"{_gain_line(gain, recipe)}"
         f"Soft-landmarks against the ground truth: {soft_nme:.2f} % NME\n"
         "ms per face: PyTorch, one CPU thread, batch 1, median\n\n"
         f"{folder}: {', '.join(networks)} (each for from_pretrained), {METRICS}, ced.png, "
@@ -130,7 +130,7 @@ def teachers_gain(networks: Mapping[str, ExaminedNetwork]) -> dict[str, Any] | N
     return {"percent": percent, "interval": interval}
 
 
-def _told(gain: Mapping[str, Any] | None, recipe: Recipe) -> str:
+def _gain_line(gain: Mapping[str, Any] | None, recipe: Recipe) -> str:
     """The gain as a line, and how teachers bring it; empty where there is none to tell."""
     if gain is None:
         return ""

@@ -131,21 +131,23 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             start_refinement(model, processor, labeled, scheme, target, fitted)
         rows, image_size = train_rows, settings.image_size
         on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
-        told = folder / "unlabeled"
+        pseudo_labels = folder / "unlabeled"
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = student_targets(recipe, teachers, scheme, rows)
             if on_unlabeled:
                 with accelerator.main_process_first():
                     rows = add_unlabeled(
-                        rows, recipe.unlabeled, teachers, scheme, told, recipe.data
+                        rows, recipe.unlabeled, teachers, scheme, pseudo_labels, recipe.data
                     )
         else:
             step_loss = plain_step(settings, target)
             # Without epochs of its own, the student alone takes as many steps as the taught one.
             alike = stage == "baseline" and settings.epochs == recipe.student.epochs
             if alike and on_unlabeled and stage_is_finished(folder, "student"):
-                epochs = equal_steps(settings.epochs, len(rows), recipe.unlabeled, told, scheme)
+                epochs = equal_steps(
+                    settings.epochs, len(rows), recipe.unlabeled, pseudo_labels, scheme
+                )
                 settings = settings.model_copy(update={"epochs": epochs})
         finish = None
         if model.config.refinement:
