@@ -111,29 +111,10 @@ def label_faces(
         The faces on which the teacher agrees with itself, with `landmarks` (their tight `box` is
         the training box), the teachers' columns, and `weights` (N,) of 0 to 1.
     """
-    first = next((name for name in TEACHER_COLUMNS if name in teachers), None)
-    if first is None:
-        raise KDLandmarksError(
-            "unlabeled faces need a teacher: give the student a KD-Loss (student.loss.name kd) "
-            "that uses one, or leave unlabeled.source out"
-        )
-    boxes = box_array(faces)
-    for number in range(BOX_ROUNDS):
-        label = f"boxes of unlabeled faces, round {number + 1}"
-        found = predict_views(faces, boxes, teachers[first][0], scheme, [View()], label)
-        boxes = np.stack([tight_box(points) for points in found[:, 0]])
-    points = {}
-    for name, some in teachers.items():
-        wanted = VIEWS_OF_UNLABELED // len(some) if name == first else 0
-        views = draw_views(max(VIEWS_OF_LABELED, wanted))
-        label = f"{name} teacher's points"
-        points[name] = predict_by_all(faces, boxes, some, scheme, views, label)
-    wandering = spread(points[first])
-    usual = min(float(np.median(wandering)), MOST_TOLERANCE)
-    weights = agreement(wandering, max(TOLERANCE, usual))
-    targets = points[first].mean(1)
-    agreed = weights.mean(1) >= LEAST_AGREEMENT
-    fits = _fits_points5(targets, faces, scheme)
+    points = ask_in_views(faces, teachers, scheme)
+    first = next(iter(points.values()))
+    weights, agreed = trust(first)
+    fits = fits_points5(first.mean(1), faces, scheme)
     kept = np.flatnonzero(agreed & fits)
     logger.info(
         "unlabeled faces: the teachers' views agree on %d of %d, and %d of these fit their five "
@@ -148,17 +129,74 @@ def label_faces(
             f"on none of {len(faces)} unlabeled faces do the teacher's views agree: train it "
             "longer, or give faces more like those that it was trained on"
         )
-    rows = faces.select(kept).remove_columns("box")
-    corners = np.stack([tight_box(face) for face in targets[kept]]).astype(np.float32)
+    means = {name: found[kept].mean(1) for name, found in points.items()}
+    return with_points(faces.select(kept), means, weights[kept])
+
+
+def ask_in_views(
+    faces: Dataset, teachers: Mapping[str, Sequence[FrozenTeacher]], scheme: LandmarkScheme
+) -> dict[str, np.ndarray]:
+    """What the teachers say of unlabeled faces: their points (faces, views, N, 2) in photo pixels.
+
+    They are in the order of KD-Loss's names, the teacher whose points are targets first.
+
+    Raises:
+        KDLandmarksError: without a teacher.
+    """
+    names = [name for name in TEACHER_COLUMNS if name in teachers]
+    if not names:
+        raise KDLandmarksError(
+            "unlabeled faces need a teacher: give the student a KD-Loss (student.loss.name kd) "
+            "that uses one, or leave unlabeled.source out"
+        )
+    boxes = box_array(faces)
+    for number in range(BOX_ROUNDS):
+        label = f"boxes of unlabeled faces, round {number + 1}"
+        found = predict_views(faces, boxes, teachers[names[0]][0], scheme, [View()], label)
+        boxes = np.stack([tight_box(points) for points in found[:, 0]])
+    points = {}
+    for name in names:
+        some = teachers[name]
+        wanted = VIEWS_OF_UNLABELED // len(some) if name == names[0] else 0
+        views = draw_views(max(VIEWS_OF_LABELED, wanted))
+        points[name] = predict_by_all(
+            faces, boxes, some, scheme, views, f"{name} teacher's points"
+        )
+    return points
+
+
+def trust(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How much each point counts, and on which faces views agree; see `label_faces`.
+
+    Args:
+        points: (faces, views, N, 2), in photo pixels.
+
+    Returns:
+        Weights (faces, N) of 0 to 1, and (faces,) of truth values.
+    """
+    wandering = spread(points)
+    usual = min(float(np.median(wandering)), MOST_TOLERANCE)
+    weights = agreement(wandering, max(TOLERANCE, usual))
+    return weights, weights.mean(1) >= LEAST_AGREEMENT
+
+
+def with_points(faces: Dataset, points: Mapping[str, np.ndarray], weights: np.ndarray) -> Dataset:
+    """Faces with the teachers' points (faces, N, 2) as columns; the first ones are the targets.
+
+    The targets' tight boxes are the training boxes, and `weights` (faces, N) their weights.
+    """
+    targets = next(iter(points.values()))
+    rows = faces.remove_columns("box")
+    corners = np.stack([tight_box(face) for face in targets]).astype(np.float32)
     kind = datasets.List(datasets.Value("float32"), length=4)
     rows = rows.add_column("box", corners.tolist(), feature=kind)
-    rows = add_point_column(rows, "landmarks", targets[kept])
+    rows = add_point_column(rows, "landmarks", targets)
     for name, found in points.items():
-        rows = add_point_column(rows, TEACHER_COLUMNS[name], found[kept].mean(1))
-    return with_weights(rows, weights[kept])
+        rows = add_point_column(rows, TEACHER_COLUMNS[name], found)
+    return with_weights(rows, weights)
 
 
-def _fits_points5(points: np.ndarray, faces: Dataset, scheme: LandmarkScheme) -> np.ndarray:
+def fits_points5(points: np.ndarray, faces: Dataset, scheme: LandmarkScheme) -> np.ndarray:
     """Which faces' points (faces, N, 2) fit the five given ones, or have none given: (faces,)."""
     fits = np.ones(len(faces), bool)
     if "points5" not in faces.column_names:

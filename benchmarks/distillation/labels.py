@@ -1,0 +1,220 @@
+"""What faces without labels are worth, by their number and by that of the labeled ones.
+
+    python benchmarks/distillation/labels.py --data "$KD_LANDMARKS_DATA" --runs runs/labels \
+        --weights DIR
+
+For 100, 300, 1,000 and all training faces of 300W but the validation faces, a Tough-Teacher learns
+from these labels alone. It then tells its points on faces without labels, and students learn from
+the labels and from 0, 1,000, 3,000 or 10,000 of those faces, all in as many steps. With 300 labels
+and 10,000 faces the other choices are tried: which pseudo-labels to leave out, and KD-Loss or wing
+loss. Records each student in results/; what has a record is skipped, what was stopped goes on.
+labels_report.py draws and tells. Two queues (`--only`, each with taskset) take turns on two cores.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import datasets
+import numpy as np
+import typer
+from accelerate import Accelerator
+from datasets import Dataset
+from folds import store
+from training import RESULTS, SCHEME, SEED, finish, labeled_faces, plan
+from transformers.utils import logging as transformers_logging
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from record import describe, write_json
+
+from kd_landmarks import load_rows
+from kd_landmarks.data.unlabeled import load_unlabeled
+from kd_landmarks.evaluation.evaluate import evaluate_detector
+from kd_landmarks.models.loading import load_detector
+from kd_landmarks.training.pseudo_labels import ask_in_views, fits_points5, trust, with_points
+from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
+from kd_landmarks.utils.environment import on_cpus
+
+LABELED = (100, 300, 1000, 1712)
+UNLABELED = (0, 1000, 3000, 10_000)
+STEPS, BATCH = 1200, 32
+CHOSEN = "default"
+# What else is tried at one place of the grid: pseudo-labels to keep, then the student's loss.
+TRIED_AT = (300, 10_000)
+TRIED = {
+    "spread": "weights by the views' spread, faces with much of it left out",
+    "points5": "equal weights, faces that do not fit their five points left out",
+    "all": "equal weights, no face left out",
+    "distance": "KD-Loss with the spread for the teacher's distance",
+    "wing": "wing loss to labels and points, no KD-Loss",
+}
+STUDENT = "mobilenetv2_100.safetensors"
+TEACHER = "tf_efficientnet_lite2"
+TURNED = "AFLW, turned"
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Folder with 300w/, pool/, unlabelled/ and so on.")],
+    runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
+    weights: Annotated[
+        Path, typer.Option(help=f"Folder with {STUDENT} and {TEACHER}.safetensors.")
+    ],
+    only: Annotated[
+        str | None, typer.Option(help="Comma-separated numbers of labeled faces.")
+    ] = None,
+) -> None:
+    """Train and record what is missing."""
+    transformers_logging.disable_progress_bar()
+    for labeled in map(int, only.split(",")) if only else LABELED:
+        if labeled not in LABELED:
+            sys.exit(f"--only {labeled}: choose from {', '.join(map(str, LABELED))}")
+        for unlabeled, form in planned(labeled):
+            name = f"labels-{labeled}-{unlabeled}-{form}"
+            record = RESULTS / f"{name}.json"
+            if record.exists():
+                continue
+            train_student(data, runs, weights, runs / name, labeled, unlabeled, form)
+            known = {"arm": name, "labeled": labeled, "unlabeled": unlabeled, "form": form}
+            write_json(record, known | measured(runs / name, data))
+            print(record, flush=True)
+
+
+def planned(labeled: int) -> list[tuple[int, str]]:
+    """The students of a number of labeled faces: faces without labels, and in which form."""
+    tried = [(unlabeled, CHOSEN) for unlabeled in UNLABELED]
+    if labeled == TRIED_AT[0]:
+        tried += [(TRIED_AT[1], form) for form in TRIED]
+    return tried
+
+
+def train_student(
+    data: Path, runs: Path, weights: Path, run: Path, labeled: int, unlabeled: int, form: str
+) -> None:
+    """Train a student and, where it needs one, its teacher first."""
+    folder = store_labeled(data, runs, labeled)
+    stage = "student" if unlabeled else "baseline"
+    start = {**common(folder, stage), "student.refinement": False}
+    start[f"{stage}.backbone_weights"] = weights / STUDENT
+    rows = labeled
+    if unlabeled:
+        teacher = train_teacher(folder, runs, weights, labeled)
+        targets = runs / "targets" / run.name
+        rows += store_targets(data, runs, teacher, labeled, unlabeled, form, targets)
+        start |= {"teachers.tough": teacher, "unlabeled.targets": targets}
+        start["student.loss.tolerant_weight"] = 0
+        if form == "wing":
+            start |= {"student.loss.name": "wing", "student.loss.map_weight": 0.6}
+    start["student.epochs"] = STEPS * BATCH / rows
+    finish(run, start)
+
+
+def common(folder: Path, stage: str) -> dict[str, Any]:
+    """What all trainings start with: faces, no choice in between."""
+    return {
+        "recipe": plan()["recipe"],
+        "stages": stage,
+        "data": folder,
+        "data.test_split": "test",
+        "data.validation_faces": 0,
+    }
+
+
+def store_labeled(data: Path, runs: Path, labeled: int) -> Path:
+    """The first labeled faces of a shuffled order, the validation faces as test split."""
+    train, validation = labeled_faces(data)
+    order = np.random.default_rng(SEED).permutation(len(train))[:labeled]
+    folder = runs / f"data/{labeled}"
+    store(train.select(sorted(order)), folder / "train.parquet")
+    store(validation, folder / "test.parquet")
+    return folder
+
+
+def train_teacher(folder: Path, runs: Path, weights: Path, labeled: int) -> Path:
+    """The Tough-Teacher of so many labeled faces."""
+    run = runs / f"teacher-{labeled}"
+    settings = {
+        **common(folder, "tough_teacher"),
+        "tough_teacher.backbone": TEACHER,
+        "tough_teacher.backbone_weights": weights / f"{TEACHER}.safetensors",
+        "tough_teacher.refinement": False,
+        "tough_teacher.image_size": 128,
+        "tough_teacher.epochs": STEPS * BATCH / labeled,
+    }
+    finish(run, settings)
+    return run / "tough_teacher"
+
+
+def unlabeled_faces(data: Path, count: int) -> Dataset:
+    """The first faces without labels of a shuffled order."""
+    sources = [data / name / "faces.jsonl" for name in ("unlabelled", "pool")]
+    faces = datasets.concatenate_datasets([load_unlabeled(source) for source in sources])
+    return faces.select(np.random.default_rng(SEED).permutation(len(faces))[:count])
+
+
+def answers(data: Path, runs: Path, teacher: Path, labeled: int) -> np.ndarray:
+    """A teacher's points on all faces without labels, (faces, views, N, 2): asked once."""
+    file = runs / f"answers-{labeled}.npy"
+    if not file.exists():
+        accelerator = Accelerator(cpu=on_cpus(), mixed_precision="no")
+        teachers = {"tough": [FrozenTeacher(*load_detector(teacher), accelerator)]}
+        told = ask_in_views(unlabeled_faces(data, max(UNLABELED)), teachers, SCHEME)["tough"]
+        partial = file.with_suffix(".partial.npy")
+        np.save(partial, told.astype(np.float32))
+        partial.rename(file)
+    return np.load(file).astype(np.float64)
+
+
+def store_targets(
+    data: Path, runs: Path, teacher: Path, labeled: int, count: int, form: str, folder: Path
+) -> int:
+    """Pseudo-labels for a student in the wanted form, and how many faces have them."""
+    if folder.exists():
+        return len(Dataset.load_from_disk(str(folder)))
+    faces = unlabeled_faces(data, count)
+    told = answers(data, runs, teacher, labeled)[:count]
+    mean = told.mean(1)
+    weights, agreed = trust(told)
+    fits = fits_points5(mean, faces, SCHEME)
+    kept = agreed & fits
+    if form in ("points5", "all"):
+        weights = np.ones_like(weights)
+        kept = fits if form == "points5" else np.ones_like(fits)
+    elif form == "spread":
+        kept = agreed
+    chosen = np.flatnonzero(kept)
+    rows = with_points(faces.select(chosen), {"tough": mean[chosen]}, weights[chosen])
+    if form == "distance":
+        # The mean is the target: what the teacher's column is away from it is its distance.
+        away = mean[chosen] + told[chosen].std(1)
+        rows = add_point_column(rows, TEACHER_COLUMNS["tough"], away)
+    rows.save_to_disk(str(folder))
+    print(f"{folder.name}: {len(chosen)} of {count} faces have targets", flush=True)
+    return len(chosen)
+
+
+def measured(run: Path, data: Path) -> dict[str, Any]:
+    """Errors of each face of the validation faces, of WFLW's and of AFLW's turned ones."""
+    stage = next(path.name for path in run.iterdir() if (path / "training.json").exists())
+    training = json.loads((run / stage / "training.json").read_text(encoding="utf-8"))
+    model, processor = load_detector(run / stage)
+    tests = {
+        "300W validation": (labeled_faces(data)[1], "inter_ocular"),
+        "106 WFLW faces": (load_rows(data / "wflw/faces.jsonl", scheme=SCHEME), "inter_ocular"),
+        # In shares of the face box, since an eye may be hidden.
+        TURNED: (load_rows(data / "aflw68/train_self_occluded.jsonl", scheme=SCHEME), "box"),
+    }
+    scores = {}
+    for name, (rows, by) in tests.items():
+        result = evaluate_detector(model, processor, rows, SCHEME, normalizer=by).result
+        scores[name] = {"nme": result.nme, "errors": [round(e, 3) for e in result.errors]}
+    return {
+        "tests": scores,
+        "steps": training["steps"],
+        "minutes": training["seconds"] / 60,
+        **describe(),
+    }
+
+
+if __name__ == "__main__":
+    typer.run(main)
