@@ -1,13 +1,16 @@
-"""Put a trained network where released ones live, float16 on disk.
+"""Put a trained network where released ones live: float16 on disk, its confidence calibrated.
 
-    python benchmarks/pack.py runs/300w/student mobilenetv2-300w
-    python benchmarks/pack.py runs/300w/tough_teacher tough-teacher-300w --float8-from 100000
-    python benchmarks/pack.py runs/linear/student mobilenetv2-300w-linear --float8-from 50000
+    python benchmarks/pack.py runs/fast/student mobilenetv2-300w --data "$KD_LANDMARKS_DATA"
+    python benchmarks/pack.py runs/tough/tough_teacher tough-teacher-300w --float8-from 100000 \
+        --data "$KD_LANDMARKS_DATA"
+    python benchmarks/pack.py runs/linear/student mobilenetv2-300w-linear --float8-from 50000 \
+        --data "$KD_LANDMARKS_DATA"
 
-The student goes into the package, every other network into `checkpoints/NAME/`. All tracked files
-stay under 30 MB, so the wide layers of those others are float8, but for the small nano student: the
-matrices of 100,000 weights and more, and of the two students to compare with those of 50,000. Cards
-are written by `model_cards/render.py`, once `benchmarks/released.py` has measured.
+The student goes into the package, with its ONNX files in floats and in 8 bits; every other network
+into `checkpoints/NAME/`. Confidence and 8 bits are fitted to 300W's training faces. All tracked
+files stay under 40 MB, so the wide layers of those others are float8, but for the small nano
+student: the matrices of 100,000 weights and more, and of the two students to compare with those of
+50,000. Cards are written by `model_cards/render.py`, once `benchmarks/released.py` has measured.
 """
 
 import hashlib
@@ -19,7 +22,9 @@ from typing import Annotated
 import typer
 from record import TRAINING, without_paths, write_json
 
-from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER
+from kd_landmarks.cli.calibrate import calibrate
+from kd_landmarks.cli.export import export
+from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER, INT8_FILE, ONNX_FILE
 from kd_landmarks.models.compact import save_compact
 from kd_landmarks.models.loading import load_detector
 
@@ -29,6 +34,7 @@ CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"
 def main(
     source: Annotated[Path, typer.Argument(help="A stage's folder in a finished run.")],
     name: Annotated[str, typer.Argument(help="Of the released network.")],
+    data: Annotated[Path, typer.Option(help="Folder with 300w/.")],
     float8_from: Annotated[
         int | None, typer.Option(help="Matrices of so many weights and more are float8.")
     ] = None,
@@ -38,6 +44,13 @@ def main(
     model, processor = load_detector(source)
     shutil.rmtree(folder, ignore_errors=True)
     save_compact(model, processor, folder, float8_from=float8_from)
+    faces = str(data / "300w")
+    if model.config.head == "integral":
+        calibrate(folder, faces, "train")
+    if folder == DEFAULT_FOLDER:
+        (folder / ONNX_FILE).parent.mkdir()
+        export(folder / ONNX_FILE, str(folder))
+        export(folder / INT8_FILE, str(folder), int8=True, calibration=faces, split="train")
     training = without_paths(json.loads((source / "training.json").read_text(encoding="utf-8")))
     TRAINING.mkdir(parents=True, exist_ok=True)
     write_json(TRAINING / f"{name}.json", training)
