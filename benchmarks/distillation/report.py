@@ -94,7 +94,9 @@ def main() -> None:
     if not by_arm:
         sys.exit(f"there are no records in {RESULTS}: run.py writes them")
     gains = [gain(*one, by_arm) for one in GAINS if common_seeds(one[1], one[2], by_arm)]
-    arms = [arm for arm in plan()["arms"] if arm["group"] != "paper"]  # see reproduction.py
+    arms = [
+        arm for arm in plan()["arms"] if not arm["group"].startswith("paper")
+    ]  # see reproduction.py
     tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
     with_tables(PAGE, tables)
     if gains:

@@ -4,8 +4,8 @@
         --runs runs/paper --weights DIR
     python benchmarks/distillation/reproduction.py
 
-Reads the records of the arms of group `paper`, prints the tables, puts them into
-docs/reproduction.md, and draws docs/reproduction.png: gains, and the error in training.
+Reads the records of the arms of group `paper` and of paper_cofw.py, prints the tables, puts them
+into docs/reproduction.md, and draws docs/reproduction.png: gains, and the error in training.
 """
 
 import json
@@ -19,8 +19,11 @@ from matplotlib.figure import Figure
 from report import COMMON, common_seeds, errors_of, gain, interval, over_seeds, with_tables
 from training import REPOSITORY, RESULTS, plan
 
+from kd_landmarks.training.recipe_settings import STAGE_LABELS
+
 PAGE = REPOSITORY / "docs/reproduction.md"
 PLOT = REPOSITORY / "docs/reproduction.png"
+COFW = REPOSITORY / "benchmarks/results/paper_cofw.json"
 # What is compared: title, the arm without, the arm with, what the paper reports in percent.
 GAINS: tuple[tuple[str, str, str, float | None], ...] = (
     ("KD-Loss, author code, both teachers, against L2", "l2", "author-code", 9.4),
@@ -52,7 +55,10 @@ def main() -> None:
         if common_seeds(f"paper-{without}", f"paper-{with_}", by_arm)
     ]
     arms = {arm["name"]: arm["about"] for arm in plan()["arms"] if by_arm.get(arm["name"])}
-    with_tables(PAGE, {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)})
+    tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
+    if COFW.exists():
+        tables["cofw"] = cofw_table(json.loads(COFW.read_text("utf-8"))["networks"])
+    with_tables(PAGE, tables)
     draw(arms, by_arm)
 
 
@@ -89,6 +95,22 @@ def gains_table(gains: list[dict[str, Any]]) -> list[str]:
         by_seed = ", ".join(f"{value:.1f}" for value in one["by_seed"])
         lines.append(
             f"| {one['title']} | {one['seeds']} | {interval(one[COMMON])} | {by_seed} | {paper} |"
+        )
+    return lines
+
+
+def cofw_table(networks: dict[str, Any]) -> list[str]:
+    """Every network's error on all 29 landmarks, on the visible and on the hidden ones."""
+    lines = [
+        "| network | NME % | visible landmarks | hidden landmarks |",
+        "| --- | --- | --- | --- |",
+    ]
+    for stage, told in networks.items():
+        visible, hidden = (
+            told["groups"][f"landmarks: {kind}"]["nme"] for kind in ("visible", "hidden")
+        )
+        lines.append(
+            f"| {STAGE_LABELS[stage]} | {told['nme']:.2f} | {visible:.2f} | {hidden:.2f} |"
         )
     return lines
 
