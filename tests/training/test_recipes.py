@@ -15,7 +15,7 @@ from kd_landmarks.training.recipe import (
     save_recipe,
 )
 
-BUILT_IN = ("embedded", "300w", "300w_released", "paper_300w", "own", "wflw", "cofw")
+BUILT_IN = ("embedded", "300w", "paper_300w", "own", "wflw", "cofw")
 
 
 @pytest.fixture

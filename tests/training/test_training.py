@@ -189,7 +189,7 @@ def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
     [
         (["--student.epoch", "3"], "unknown option '--student.epoch' (did you mean"),
         (["--student.epochs", "-3"], "student.epochs: Input should be greater than 0, not -3"),
-        (["--recipe", "400w"], "unknown recipe '400w': one of 300w, 300w_released, cofw, embedded"),
+        (["--recipe", "400w"], "unknown recipe '400w': one of 300w, cofw, embedded"),
         (["--recipe", "300w"], "name it with --data FOLDER_OR_HUB_ID"),
         (["--recipe", "300w", "--data", "./nowhere"], "there is no file or folder ./nowhere"),
         (["--stages", "student"], "add the stage tough_teacher, name a finished one"),
