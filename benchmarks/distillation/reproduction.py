@@ -1,5 +1,6 @@
 """The paper in its own setting: what it reports, what comes out here, what teachers have in it.
 
+    python benchmarks/distillation/paper_data.py --data "$KD_LANDMARKS_DATA" --runs runs/paper
     python benchmarks/distillation/run.py --only paper --data "$KD_LANDMARKS_DATA" \
         --runs runs/paper --weights DIR
     python benchmarks/distillation/reproduction.py

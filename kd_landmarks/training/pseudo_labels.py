@@ -159,9 +159,7 @@ def ask_in_views(
         some = teachers[name]
         wanted = VIEWS_OF_UNLABELED // len(some) if name == names[0] else 0
         views = draw_views(max(VIEWS_OF_LABELED, wanted))
-        points[name] = predict_by_all(
-            faces, boxes, some, scheme, views, f"{name} teacher's points"
-        )
+        points[name] = predict_by_all(faces, boxes, some, scheme, views, f"{name} teacher's points")
     return points
 
 

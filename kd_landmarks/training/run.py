@@ -38,7 +38,7 @@ from .recipe_settings import PACKAGE
 from .refinement import ENOUGH_FACES, refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run
-from .teachers import FrozenTeacher, check_stored_targets, find_teachers, load_teachers
+from .teachers import FrozenTeacher, find_teachers, load_teachers, stored_targets
 from .transfer import adopt_landmarks
 from .unlabeled import add_unlabeled, equal_steps
 
@@ -218,7 +218,7 @@ def student_targets(
     """The student's rows, crop size and loss: teachers asked now, at every step, or not at all."""
     settings = recipe.student
     if recipe.teachers.targets == "stored":
-        check_stored_targets(rows, settings.loss)
+        rows = stored_targets(rows, settings.loss)
         return rows, settings.image_size, student_step(settings, None)
     if recipe.teachers.targets == "precomputed":
         rows = precompute_targets(rows, teachers, scheme, recipe.teachers.fill_gaps)

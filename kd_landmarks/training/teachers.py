@@ -85,13 +85,14 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, list[str]]:
     return sources
 
 
-def check_stored_targets(rows: Dataset, loss: LossSettings) -> None:
-    """Refuse rows without what a student's loss listens to.
+def stored_targets(rows: Dataset, loss: LossSettings) -> Dataset:
+    """Rows with the columns of those teachers that a student's loss listens to, and no others.
 
     Raises:
         KDLandmarksError: naming the first column that is missing.
     """
-    for name in teachers_wanted(loss):
+    wanted = teachers_wanted(loss)
+    for name in wanted:
         column = TEACHER_COLUMNS[name]
         if column not in rows.column_names:
             raise KDLandmarksError(
@@ -99,6 +100,8 @@ def check_stored_targets(rows: Dataset, loss: LossSettings) -> None:
                 f"column {column}: add it (Parquet, shaped like landmarks), choose other targets, "
                 f"or do without (--student.loss.{name}_weight 0)"
             )
+    unheard = [column for name, column in TEACHER_COLUMNS.items() if name not in wanted]
+    return rows.remove_columns([column for column in unheard if column in rows.column_names])
 
 
 def load_teachers(

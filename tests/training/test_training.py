@@ -25,10 +25,10 @@ from kd_landmarks.training import pseudo_labels, run
 from kd_landmarks.training.data import load_sets
 from kd_landmarks.training.optimization import learning_rate_schedule
 from kd_landmarks.training.recipe import STAGES, load_recipe, recipe_keys
-from kd_landmarks.training.recipe_settings import DataSettings, MoreFaces
+from kd_landmarks.training.recipe_settings import DataSettings, LossSettings, MoreFaces
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
-from kd_landmarks.training.teachers import add_point_column
+from kd_landmarks.training.teachers import add_point_column, stored_targets
 
 
 @pytest.fixture(scope="module")
@@ -134,6 +134,17 @@ def test_a_students_teacher_may_be_a_column_of_the_data(tmp_path):
     train(*words)
     history = json.loads((tmp_path / "run/student/training.json").read_text())["history"]
     assert history[-1]["tough"] != 0
+
+
+def test_stored_points_of_a_teacher_that_no_loss_listens_to_are_left_out():
+    rows = generated_dataset(2, cache=False)
+    points = np.asarray(rows.with_format("numpy")["landmarks"])
+    for column in ("tough_landmarks", "tolerant_landmarks"):
+        rows = add_point_column(rows, column, points)
+    heard = stored_targets(rows, LossSettings(name="kd", tolerant_weight=0))
+    assert "tough_landmarks" in heard.column_names
+    # The published main loss would take its joint from it.
+    assert "tolerant_landmarks" not in heard.column_names
 
 
 # With few labels the last fit of the refinement takes all 72 faces that the student learned from.
