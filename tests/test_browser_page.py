@@ -194,7 +194,7 @@ def test_photos_get_the_points_that_python_gives_them(open_page, detect, name):
 
 @marked(*in_browser)
 def test_photos_of_phones_are_large_and_turned_by_their_exif(open_page, detect, tmp_path):
-    photo = Image.open(EXAMPLES / "grace_hopper.jpg").resize((3072, 3600))
+    photo = Image.open(EXAMPLES / "grace_hopper.jpg").resize((2304, 2700))
     exif = Image.Exif()
     exif[0x0112] = 6  # to be turned clockwise by a quarter
     photo.rotate(90, expand=True).save(tmp_path / "phone.jpg", exif=exif, quality=90)

@@ -130,7 +130,7 @@ async function turnedFaces(photo, scale, detect) {
 /** Of boxes of one face, that whose picture suited the detector best. */
 function oneEach(boxes, least) {
   const kept = [];
-  for (const box of boxes.toSorted((one, other) => one.misfit - other.misfit)) {
+  for (const box of [...boxes].sort((one, other) => one.misfit - other.misfit)) {
     if (!kept.some((other) => isSame(other, box, least))) kept.push(box);
   }
   return kept;
