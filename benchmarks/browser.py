@@ -4,9 +4,8 @@
     python benchmarks/browser.py
 
 Builds the page of docs/browser, serves it on loopback and follows a face in a fake camera of 640 x
-480 pixels, once on a plain page, where WebAssembly has one thread, and once on one that is isolated
-across origins, where it has several. Needs npm and Debian's Chromium (apt-get install nodejs npm
-chromium), and free cores: the load average tells whether there were any.
+480 pixels; WebAssembly has one thread. Needs npm and Debian's Chromium (apt-get install nodejs npm
+chromium), and free cores: the load average before tells whether there were any.
 """
 
 import os
@@ -21,7 +20,7 @@ from record import print_table, record
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/helpers"))
-from browser_page import ISOLATION, MISSING, build_page, camera_options, served, write_camera
+from browser_page import MISSING, build_page, camera_options, served, write_camera
 from demo_server import CHROMIUM
 
 # More than any page computes: the camera is not to be the limit.
@@ -48,28 +47,20 @@ def main() -> None:
         if built.returncode:
             raise typer.BadParameter(built.stderr)
         camera = write_camera(folder / "camera.y4m", frames=2 * CAMERA_RATE, rate=CAMERA_RATE)
-        measured = {
-            "plain": follow(page, camera, {}),
-            "isolated": follow(page, camera, ISOLATION),
-        }
-    header = ("page", "frames/s", "processor ms a frame", "load average before")
+        measured = follow(page, camera)
     rows = [
-        (
-            name,
-            f"{one['frames_per_second']:.1f}",
-            f"{one['processor_milliseconds_a_frame']:.0f}",
-            f"{one['load_average']:.1f}",
-        )
-        for name, one in measured.items()
+        ("frames a second", f"{measured['frames_per_second']:.1f}"),
+        ("processor time of a frame, ms", f"{measured['processor_milliseconds_a_frame']:.0f}"),
+        ("load average before", f"{measured['load_average']:.1f}"),
     ]
-    print_table(header, rows)
+    print_table(("", "measured"), rows)
     print(record("browser", measured, 0))
 
 
-def follow(folder: Path, camera: Path, headers: dict[str, str]) -> dict[str, float]:
+def follow(folder: Path, camera: Path) -> dict[str, float]:
     """Frames per second while a face is followed, and what they cost."""
     load = os.getloadavg()[0]
-    with served(folder, headers) as (address, _), sync_playwright() as playwright:
+    with served(folder) as (address, _), sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=camera_options(camera))
         page = browser.new_page(viewport={"width": 1440, "height": 900})
         page.add_init_script(COUNTER)
@@ -92,7 +83,8 @@ def follow(folder: Path, camera: Path, headers: dict[str, str]) -> dict[str, flo
 
 def processor_seconds() -> float:
     """What this process's children, Chromium's processes, have used so far."""
-    parents, ticks = {}, {}
+    parents: dict[int, int] = {}
+    ticks: dict[int, int] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         try:
             values = (folder / "stat").read_text().rpartition(")")[2].split()
@@ -100,9 +92,8 @@ def processor_seconds() -> float:
             continue
         number = int(folder.name)
         parents[number], ticks[number] = int(values[1]), int(values[11]) + int(values[12])
-    return sum(
-        ticks[number] for number in ticks if number != os.getpid() and _is_child(number, parents)
-    ) / os.sysconf("SC_CLK_TCK")
+    ours = [number for number in ticks if number != os.getpid() and _is_child(number, parents)]
+    return sum(ticks[number] for number in ours) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_child(number: int, parents: dict[int, int]) -> bool:

@@ -218,7 +218,8 @@ def test_a_face_before_the_camera_is_followed(open_page, headers):
     page = open_page(headers=headers)
     page.locator("#camera").click()
     page.wait_for_selector("#save:not([hidden])", timeout=60_000)
-    page.wait_for_function("/^[1-9]\\d* frames.s$/.test(rate.textContent)")
+    rate = page.locator("#rate", has_text=re.compile(r"^[1-9]\d* frames/s$"))
+    rate.wait_for(timeout=60_000)
     places = []
     for _ in range(4):
         page.wait_for_timeout(400)

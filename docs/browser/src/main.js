@@ -34,12 +34,12 @@ function show(kind, name, faces, width, height) {
   write("faces", faces.length === 1 ? "1 face" : `${faces.length} faces`);
   elements.overlay.setAttribute("aria-label", `Landmarks of ${elements.faces.textContent}`);
   shown = { image: name, scheme: overlay.scheme.name, faces };
-  elements.save.hidden = !faces.length;
+  elements.save.hidden = elements.legend.hidden = !faces.length;
 }
 
 function showNothing() {
   elements.view.dataset.shows = "nothing";
-  elements.photo.hidden = elements.live.hidden = elements.save.hidden = true;
+  for (const id of ["photo", "live", "save", "legend"]) elements[id].hidden = true;
   for (const id of ["faces", "rate"]) write(id, "");
   overlay.show([], 1, 1);
 }
@@ -226,12 +226,12 @@ async function start() {
     overlay.scheme = scheme;
     const facts = [
       `${scheme.names.length} points (${scheme.name})`,
-      `${(parameters / 1e6).toFixed(2)} M parameters`,
+      ...(parameters ? [`${(parameters / 1e6).toFixed(2)} M parameters`] : []), // if its file says
       `${(bytes / 1e6).toFixed(1)} MB`,
       `crops of ${size} pixels`,
       threads === 1 ? "1 thread" : `${threads} threads`,
     ];
-    elements.model.textContent = `The network: ${facts.join(" · ")}. Move over a point for its name.`;
+    elements.model.textContent = `The network: ${facts.join(" · ")}. Point at a landmark for its name.`;
   } catch (error) {
     say(`The networks could not be loaded: ${error.message}. Reload the page to try again.`, true);
     return;

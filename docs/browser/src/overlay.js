@@ -103,9 +103,10 @@ export class Overlay {
     context.stroke();
     const sure = confidence ? ` · ${Math.round(100 * confidence[index])} %` : "";
     this.#label.textContent = `${index} · ${this.scheme.names[index]}${sure}`;
-    // Beside the point, on the side that has room.
-    this.#label.classList.toggle("leftward", x > across / 2);
-    this.#label.style.setProperty("--x", `${x}px`);
+    // Above the point, where no fingertip hides it, and within the picture.
+    const half = this.#label.offsetWidth / 2;
+    const middle = Math.min(Math.max(x, half), Math.max(half, across - half));
+    this.#label.style.setProperty("--x", `${middle}px`);
     this.#label.style.setProperty("--y", `${y}px`);
   }
 }
