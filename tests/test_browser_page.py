@@ -40,6 +40,8 @@ POLICY = re.search(
     r'Content-Security-Policy"\s+content="([^"]+)"',
     (SOURCE / "src/index.html").read_text(encoding="utf-8"),
 )[1]
+# Milliseconds that a busy machine may take to compile and load the networks.
+PATIENCE = 300_000
 # Shares of the face box's longer side. The int8 student's coordinates come in steps of 0.45 %, and
 # its sums are rounded otherwise from one processor to the next.
 MEAN_OFF, MOST_OFF = 0.005, 0.015
@@ -114,12 +116,13 @@ def open_page(page_folder, browser):
         )
         closing.callback(context.close)
         context.route("**/*", partial(only_from, address, problems))
+        context.set_default_timeout(PATIENCE)
         page = context.new_page()
         page.on("console", lambda told: told.type == "error" and problems.append(told.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.add_init_script(script)
         page.goto(address)
-        page.wait_for_selector("#choose:not([disabled])", timeout=120_000)
+        page.wait_for_selector("#choose:not([disabled])")
         return page
 
     everything = []
@@ -142,7 +145,7 @@ def only_from(address, problems, route):
 
 def send(page, file):
     page.locator("#file").set_input_files(file)
-    page.wait_for_selector("#view[data-shows=photo]", timeout=120_000)
+    page.wait_for_selector("#view[data-shows=photo]")
 
 
 def saved(page):
@@ -152,7 +155,7 @@ def saved(page):
     return json.loads(Path(download.value.path()).read_text(encoding="utf-8"))
 
 
-def assert_same_faces(found, expected, most=MOST_OFF):
+def assert_same_faces(found, expected):
     assert len(found["faces"]) == len(expected)
     assert found["scheme"] == expected.scheme.name
     for face, known in zip(found["faces"], expected, strict=True):
@@ -161,7 +164,7 @@ def assert_same_faces(found, expected, most=MOST_OFF):
         assert np.abs(np.subtract(face["box"], known.box)).max() < 0.01 * side
         off = np.linalg.norm(np.array(face["keypoints"]) - known.keypoints, axis=1) / side
         assert off.mean() < MEAN_OFF
-        assert off.max() < most
+        assert off.max() < MOST_OFF
         assert face["detection_score"] == pytest.approx(known.detection_score, abs=0.02)
         assert face["face_confidence"] == pytest.approx(known.face_confidence, abs=0.02)
 
@@ -208,8 +211,7 @@ def test_faces_that_lie_on_their_side_are_looked_at_upright(open_page, detect, t
     Image.open(EXAMPLES / "grace_hopper.jpg").rotate(90, expand=True).save(tmp_path / "lying.png")
     page = open_page()
     send(page, tmp_path / "lying.png")
-    # Two looks: what the first one rounds otherwise moves the second one's crop.
-    assert_same_faces(saved(page), detect(tmp_path / "lying.png"), most=2 * MOST_OFF)
+    assert_same_faces(saved(page), detect(tmp_path / "lying.png"))
 
 
 @marked(*in_browser)
@@ -217,9 +219,9 @@ def test_faces_that_lie_on_their_side_are_looked_at_upright(open_page, detect, t
 def test_a_face_before_the_camera_is_followed(open_page, headers):
     page = open_page(headers=headers)
     page.locator("#camera").click()
-    page.wait_for_selector("#save:not([hidden])", timeout=60_000)
+    page.wait_for_selector("#save:not([hidden])")
     rate = page.locator("#rate", has_text=re.compile(r"^[1-9]\d* frames/s$"))
-    rate.wait_for(timeout=60_000)
+    rate.wait_for()
     places = []
     for _ in range(4):
         page.wait_for_timeout(400)
@@ -241,7 +243,7 @@ def test_a_face_before_the_camera_is_followed(open_page, headers):
 def test_points_tell_their_names_under_the_cursor(open_page):
     page = open_page()
     page.get_by_role("button", name="Example").click()
-    page.wait_for_selector("#view[data-shows=photo]", timeout=60_000)
+    page.wait_for_selector("#view[data-shows=photo]")
     [face] = saved(page)["faces"]
     scheme, area = get_scheme("ibug68"), page.locator("#overlay").bounding_box()
     for index in (8, 36, 54):
@@ -268,7 +270,7 @@ def test_what_is_no_photo_or_shows_no_face_is_said_so(open_page, tmp_path):
     assert page.locator("#save").is_hidden()
     # And a photo after that works, and leaves no old message.
     send(page, EXAMPLES / "astronaut.jpg")
-    page.wait_for_selector("#save:not([hidden])", timeout=60_000)
+    page.wait_for_selector("#save:not([hidden])")
     assert message.inner_text() == ""
 
 
@@ -309,7 +311,7 @@ def test_the_page_fits_and_every_control_has_a_name(open_page, size, theme):
     page = open_page(size=size, theme=theme)
     width, height = SIZES[size]
     page.get_by_role("button", name="Example").click()
-    page.wait_for_selector("#view[data-shows=photo]", timeout=60_000)
+    page.wait_for_selector("#view[data-shows=photo]")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     picture = page.locator("#view").bounding_box()
     assert picture["y"] + picture["height"] <= height  # to be seen without scrolling
@@ -329,8 +331,9 @@ def test_another_student_is_built_in(tmp_path, playwright):
     browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
     with served(folder) as (address, _):
         page = browser.new_page()
+        page.set_default_timeout(PATIENCE)
         page.goto(address)
-        page.wait_for_selector("#choose:not([disabled])", timeout=120_000)
+        page.wait_for_selector("#choose:not([disabled])")
         send(page, EXAMPLES / "astronaut.jpg")
         assert_same_faces(saved(page), FaceLandmarkPipeline()(EXAMPLES / "astronaut.jpg"))
     browser.close()
