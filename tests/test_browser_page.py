@@ -228,7 +228,7 @@ def test_a_face_before_the_camera_is_followed(open_page, headers):
         [face] = saved(page)["faces"]
         places.append(np.array(face["keypoints"]))
         assert face["track"] == 0
-    # The face moves sideways by up to 120 pixels, in a mirror, within a picture 80 to 400 high.
+    # The face moves sideways by up to 32 pixels, within a picture 80 to 400 high.
     middles = np.array([points.mean(axis=0) for points in places])
     assert np.ptp(middles[:, 0]) > 1
     assert np.ptp(middles[:, 1]) < 4
