@@ -51,7 +51,7 @@ def measure_bars(
     for name, bar in BARS.items():
         value = measures.get(name)
         start, width = (0.0, 0.0) if value is None else _span(bar, value)
-        hidden = " hidden" if value is None else ""
+        hidden = ' hidden=""' if value is None else ""
         told = "–" if value is None else bar.told(value)
         rows.append(
             f'<div data-low="{bar.low}" data-high="{bar.high}" data-unit="{bar.unit}">'

@@ -43,8 +43,8 @@ def _chooser(faces: Sequence[Face]) -> str:
         return ""
     choices = [
         f'<label><input type="radio" name="kd-face" value="{number}" onchange="kdChoose({number})"'
-        f"{' checked' if number == 0 else ''}>{number + 1}</label>"
-        for number in range(len(faces))
+        f"{checked}/>{number + 1}</label>"
+        for number, checked in enumerate(['checked=""', *[""] * (len(faces) - 1)])
     ]
     return (
         f'<fieldset class="kd-choice"><legend>Face: choose one here or in the photo</legend>'

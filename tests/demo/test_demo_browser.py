@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from kd_landmarks import FaceLandmarkPipeline
-from kd_landmarks.demo.examples import examples
+from kd_landmarks.demo.examples import example
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [
@@ -31,7 +31,7 @@ pytestmark = [
 EXAMPLES = REPOSITORY / "kd_landmarks/demo/examples"
 PHOTO = EXAMPLES / "grace_hopper.jpg"
 SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
-TABS = ("Photo", "Compare", "Webcam", "Video", "How it works", "Results")
+TABS = ("Photo", "Webcam", "Video", "Compare", "How it works", "Results")
 
 
 @pytest.fixture(scope="module")
@@ -167,7 +167,7 @@ def test_what_is_shown_can_be_chosen_and_saved(open_page):
         page.get_by_role("button", name="Save PNG").click()
     saved = np.asarray(Image.open(told.value.path()).convert("RGB"), dtype=int)
     assert saved.shape == (512, 768, 3)
-    drawn = np.asarray(examples()["Six drawn faces"].photo, dtype=int)
+    drawn = np.asarray(example("Six drawn faces").photo, dtype=int)
     changed = np.abs(saved - drawn).max(axis=2) > 60
     assert changed[:256, :256].sum() > 500  # lines and points of the first face
     assert changed[256:, 512:].sum() > 500  # and of the last one
