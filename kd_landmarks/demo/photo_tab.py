@@ -89,10 +89,12 @@ class PhotoTab:
                 outputs,
                 api_visibility="private",
             )
-        turn.release(
+        turn.change(
             lambda degrees: self._result(turned(example(FIRST_EXAMPLE).photo, degrees)),
             turn,
             outputs,
+            show_progress="hidden",
+            trigger_mode="always_last",
             api_visibility="private",
         )
         shown.change(None, shown, None, js="(parts) => kdShow(parts)", api_visibility="private")
