@@ -66,16 +66,17 @@ def build(
     with Demo(uploads, title=TITLE) as demo:
         gr.HTML(headline(networks.get()))
         with gr.Tabs():
+            # A phone has room for the first ones; the rest are in a menu there.
             with gr.Tab("Photo"):
                 PhotoTab(networks, uploads)
-            with gr.Tab("Compare") as tab:
-                CompareTab(networks, uploads, compared(checkpoints, baseline, teacher), tab)
             with gr.Tab("Webcam"):
                 WebcamTab(steady, uploads)
             with gr.Tab("Video"):
                 VideoTab(steady, uploads)
-            with gr.Tab("How it works"):
-                MethodTab(networks)
+            with gr.Tab("Compare") as tab:
+                CompareTab(networks, uploads, compared(checkpoints, baseline, teacher), tab)
+            with gr.Tab("How it works") as tab:
+                MethodTab(networks, tab)
             with gr.Tab("Results"):
                 ResultsTab()
     demo.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING)

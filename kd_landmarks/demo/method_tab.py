@@ -1,21 +1,26 @@
-"""The tab How it works: the two teachers, the loss to play with, soft against hard landmarks."""
+"""The tab How it works: the two teachers, the loss to play with, soft against hard landmarks.
+
+What it needs is loaded when it is opened: torch for the loss, scipy for the drawn faces.
+"""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 import numpy as np
 import pandas as pd
-import torch
 from PIL import Image
 
-from ..evaluation import plots
+from ..errors import KDLandmarksError
 from ..evaluation.metrics import nme
-from ..losses.variants import VARIANTS, AssistiveConstants, find_variant
-from ..synthetic import generate_face
 from ..training.shape_model import ShapeModel
-from .networks import Networks
-from .overlay import legend, outline_svg, picture_svg
+from ..utils.environment import need_packages
+from .networks import Networks, how_to_get
+from .overlay import legend, notice, outline_svg, picture_svg
 from .recorded import FOLDER
+
+if TYPE_CHECKING:
+    from ..losses.variants import AssistiveConstants
 
 REACH, STEPS = 0.12, 241
 """The student's errors that are plotted: up to so many crop units, in so many steps."""
@@ -33,6 +38,8 @@ PARTS = {
 }
 FACE_SEEDS = {"leaning": 5, "turned": 8, "narrow chin": 6}
 FACE_SIDE = 512
+FIRST_FACE, FIRST_SHARE = "leaning", 90
+FIRST_DISTANCES = {"Tough-Teacher": 0.02, "Tolerant-Teacher": 0.04}
 
 WORDS = """
 ### Two teachers, one student
@@ -73,33 +80,46 @@ class MethodTab:
 
     Args:
         networks: whose scheme is shown.
+        tab: that is around it.
     """
 
-    def __init__(self, networks: Networks) -> None:
+    def __init__(self, networks: Networks, tab: gr.Tab) -> None:
         self._scheme = networks.scheme
         self._shapes = ShapeModel.from_pretrained(FOLDER)
         gr.Markdown(WORDS)
-        self._build_loss()
-        self._build_soft()
+        loss = self._build_loss()
+        soft = self._build_soft()
+        opened = gr.State(False)
 
-    def _build_loss(self) -> None:
+        def first(opened: bool) -> tuple[Any, ...]:
+            if opened:
+                return (gr.skip(),) * (len(loss) + 2)
+            return *(_first_loss() if loss else ()), self._softened(FIRST_FACE, FIRST_SHARE), True
+
+        tab.select(first, opened, [*loss, soft, opened], api_visibility="private")
+
+    def _build_loss(self) -> list[Any]:
+        """What `_first_loss` fills, or nothing where torch is missing."""
         gr.Markdown(LOSS_WORDS)
-        start = find_variant("paper")
+        try:
+            need_packages("train", "torch", "matplotlib", why="the plot of the loss")
+        except KDLandmarksError as error:
+            gr.HTML(notice(how_to_get(error)))
+            return []
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                variant = gr.Radio(list(VARIANTS), value="paper", label="Constants of")
-                alpha = gr.Slider(0.5, 4, start.tough.alpha, step=0.05, label="α, both teachers")
-                beta = gr.Slider(0.05, 0.95, start.tough.beta, step=0.05, label="β, both teachers")
-                tough = gr.Slider(
-                    0.005, 0.1, 0.02, step=0.005, label="Tough-Teacher's distance from the truth"
-                )
-                tolerant = gr.Slider(
-                    0.005, 0.1, 0.04, step=0.005, label="Tolerant-Teacher's distance from the truth"
+                variant = gr.Radio([], label="Constants of")
+                alpha = gr.Slider(0.5, 4, 1, step=0.05, label="α, both teachers")
+                beta = gr.Slider(0.05, 0.95, 0.5, step=0.05, label="β, both teachers")
+                tough, tolerant = (
+                    gr.Slider(
+                        0.005, 0.1, far, step=0.005, label=f"{name}'s distance from the truth"
+                    )
+                    for name, far in FIRST_DISTANCES.items()
                 )
             with gr.Column(scale=3, min_width=300):
                 gr.HTML(legend(CURVES))
                 plot = gr.LinePlot(
-                    loss_curves("paper", start.tough.alpha, start.tough.beta, 0.02, 0.04),
                     x="error of the student",
                     y="loss",
                     color="part",
@@ -123,22 +143,21 @@ class MethodTab:
             api_visibility="private",
         )
         # The sliders move to the variant's constants, and so does the plot.
-        variant.input(
-            lambda name: (find_variant(name).tough.alpha, find_variant(name).tough.beta),
-            variant,
-            [alpha, beta],
-            api_visibility="private",
-        ).then(loss_curves, sliders, plot, show_progress="hidden", api_visibility="private")
+        variant.input(_constants, variant, [alpha, beta], api_visibility="private").then(
+            loss_curves, sliders, plot, show_progress="hidden", api_visibility="private"
+        )
+        return [variant, alpha, beta, plot]
 
-    def _build_soft(self) -> None:
+    def _build_soft(self) -> gr.HTML:
         gr.Markdown(SOFT_WORDS)
-        names = list(FACE_SEEDS)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                face = gr.Radio(names, value=names[0], label="A face drawn by the package")
-                share = gr.Slider(50, 99, 90, step=1, label="Retained variance, %")
+                face = gr.Radio(
+                    list(FACE_SEEDS), value=FIRST_FACE, label="A face drawn by the package"
+                )
+                share = gr.Slider(50, 99, FIRST_SHARE, step=1, label="Retained variance, %")
             with gr.Column(scale=3, min_width=300):
-                view = gr.HTML(self._softened(names[0], 90), elem_id="soft-view")
+                view = gr.HTML(elem_id="soft-view")
         gr.on(
             [face.change, share.change],
             self._softened,
@@ -148,22 +167,42 @@ class MethodTab:
             trigger_mode="always_last",
             api_visibility="private",
         )
+        return view
 
     def _softened(self, name: str, percent: float) -> str:
         """A drawn face with its hard landmarks and what the shape model makes of them."""
+        from ..synthetic import generate_face
+
         drawn = generate_face(FACE_SEEDS[name], size=FACE_SIDE)
         model = self._shapes.reduced(percent / 100)
         soft = model.soften(drawn.landmarks.astype(np.float64))
         away = float(nme(soft, drawn.landmarks, self._scheme))
         told = (
             f"{model.num_components} components; soft and hard landmarks are {away:.1f} % of the "
-            "distance between the eyes apart, on average"
+            "distance between the outer eye corners apart, on average"
         )
         parts = outline_svg(drawn.landmarks, self._scheme, "kd-reference")
         parts += outline_svg(soft, self._scheme, "kd-line")
         picture = picture_svg(Image.fromarray(drawn.image), f"Drawn face: {told}", parts)
         colors = legend({"hard": "var(--kd-reference)", "soft": "var(--kd-line)"})
         return f'{picture}{colors}<p class="kd-summary">{told}.</p>'
+
+
+def _first_loss() -> tuple[Any, ...]:
+    """The names of the variants, and constants and plot of the first one."""
+    from ..losses.variants import VARIANTS
+
+    name = next(iter(VARIANTS))
+    alpha, beta = _constants(name)
+    curves = loss_curves(name, alpha, beta, *FIRST_DISTANCES.values())
+    return gr.Radio(list(VARIANTS), value=name), alpha, beta, curves
+
+
+def _constants(name: str) -> tuple[float, float]:
+    """Alpha and beta of a variant."""
+    from ..losses.variants import find_variant
+
+    return find_variant(name).tough.alpha, find_variant(name).tough.beta
 
 
 def loss_curves(
@@ -178,6 +217,11 @@ def loss_curves(
         tough: the Tough-Teacher's distance from the truth, in crop units.
         tolerant: the Tolerant-Teacher's.
     """
+    import torch
+
+    from ..evaluation import plots
+    from ..losses.variants import find_variant
+
     error = torch.linspace(0, REACH, STEPS)
     variant = find_variant(name)
     curves = plots.loss_curves(
@@ -200,5 +244,6 @@ def loss_curves(
     )
 
 
-def _scaled(constants: AssistiveConstants, alpha: float, beta: float) -> AssistiveConstants:
-    return AssistiveConstants(alpha, constants.negative_alpha * alpha / constants.alpha, beta)
+def _scaled(constants: "AssistiveConstants", alpha: float, beta: float) -> "AssistiveConstants":
+    negative = constants.negative_alpha * alpha / constants.alpha
+    return replace(constants, alpha=alpha, negative_alpha=negative, beta=beta)

@@ -15,7 +15,7 @@ from ..errors import KDLandmarksError
 from ..inference.pipeline import FaceLandmarkPipeline
 from ..inference.results import Face
 from ..schemes import LandmarkScheme
-from ..utils.environment import checked_device
+from ..utils.environment import MissingPackageError, checked_device
 
 TIMED_RUNS = 7
 """The first one warms up."""
@@ -126,7 +126,9 @@ class Networks:
 
 
 def how_to_get(error: KDLandmarksError) -> str:
-    """What to tell where a detector is absent."""
+    """What to tell where a detector is absent, or what it needs."""
+    if isinstance(error, MissingPackageError):
+        return f"Not here: {error}, and start the demo again."
     return (
         f"Not here: {error}. Its weights lie in the folder checkpoints/ of the project's "
         "repository: start the demo there or with --checkpoints, or name another one with "

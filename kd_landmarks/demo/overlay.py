@@ -1,9 +1,12 @@
 """A photo with the faces found in it, as HTML: the photo inside, lines and points as SVG on top.
 
 What is drawn can be switched on and off in the browser, and nothing of it is a file on the server.
+Lines and points are as large as their face asks for, in pixels of the photo: they stay fine on
+small faces of a group, and grow with a face that is enlarged.
 """
 
 import base64
+import json
 from collections.abc import Collection, Mapping, Sequence
 from html import escape
 from typing import Any
@@ -21,6 +24,8 @@ SHOWN_SIDE = 1280
 """Pixels of the longer side at which photos are shown."""
 SURE, UNSURE = 0.9, 0.6
 """Confidence from which on a point counts as sure, and below which as unsure."""
+READABLE = 0.3
+"""Share of the picture that a face takes from which on numbers beside its points can be read."""
 
 
 def data_url(content: bytes, kind: str) -> str:
@@ -49,13 +54,18 @@ def photo_view(
     if reference is not None:
         parts += outline_svg(reference, scheme, "kd-reference")
     for number, face in enumerate(faces):
-        parts += _face(number, face, scheme)
+        parts += face_svg(number, face, scheme, max(photo.size))
     described = f"Photo of {photo.width} by {photo.height} pixels, {found}"
-    return picture_svg(photo, described, parts, shown_side)
+    return picture_svg(photo, described, parts, shown_side, names=scheme.names)
 
 
 def picture_svg(
-    photo: Image.Image, described: str, parts: Sequence[str], shown_side: int = SHOWN_SIDE
+    photo: Image.Image,
+    described: str,
+    parts: Sequence[str],
+    shown_side: int = SHOWN_SIDE,
+    corner: tuple[int, int] = (0, 0),
+    names: Sequence[str] = (),
 ) -> str:
     """A picture with SVG on top, in its pixels.
 
@@ -64,16 +74,22 @@ def picture_svg(
         described: what a screen reader says of it.
         parts: SVG elements.
         shown_side: pixels of the longer side at which the picture is sent.
+        corner: where the picture's left upper corner lies for `parts`.
+        names: of the landmarks: page.js tells the one below the cursor.
     """
     width, height = photo.size
     # Twice what is shown is as sharp, and all that is converted of a large photo.
     small = shrunken(photo, max(1, max(width, height) // (2 * shown_side)))
     inside = data_url(as_jpeg(small, shown_side), "image/jpeg")
+    left, top = corner
+    told = [name.replace("_", " ") for name in names]
+    named = f"data-names='{escape(json.dumps(told))}' " if told else ""
     return (
-        f'<svg class="kd-photo" viewBox="0 0 {width} {height}" role="img" '
-        f'style="--ratio:{width / height:.4f}" '
+        f'<svg class="kd-photo" viewBox="{left} {top} {width} {height}" role="img" {named}'
+        f'style="--ratio:{width / height:.4f};--line:{max(width, height) / 400:.2f}px" '
         f'aria-label="{escape(described)}" xmlns="http://www.w3.org/2000/svg">'
-        f'<image href="{inside}" width="{width}" height="{height}"/>{"".join(parts)}</svg>'
+        f'<image href="{inside}" x="{left}" y="{top}" width="{width}" height="{height}"/>'
+        f"{''.join(parts)}</svg>"
     )
 
 
@@ -82,32 +98,57 @@ def count_of(faces: Collection[Any]) -> str:
     return counted(len(faces), "face")
 
 
-def _face(number: int, face: Mapping[str, Any], scheme: LandmarkScheme) -> list[str]:
-    """The SVG of a face; what it shows is up to the style sheet."""
+def face_svg(
+    number: int, face: Mapping[str, Any], scheme: LandmarkScheme, picture_side: float
+) -> list[str]:
+    """The SVG of a face; what it shows is up to the style sheet.
+
+    Args:
+        number: of the face; 0 is the chosen one.
+        face: as the pipeline gives it.
+        scheme: of its landmarks.
+        picture_side: longer side of the picture around it, in pixels of the photo.
+    """
     points = np.asarray(face["keypoints"], dtype=np.float64)
     confidence = face["confidence"]
     x0, y0, x1, y1 = face["box"]
-    radius = max(1.2, float(np.ptp(points, axis=0).max()) / 110)
+    side = float(np.ptp(points, axis=0).max())
+    radius, line = max(side / 110, picture_side / 900), max(side / 200, picture_side / 1400)
     parts = [
         f'<g class="kd-face{" kd-chosen" if number == 0 else ""}" data-face="{number}" '
-        f'style="--radius:{radius:.2f}px">',
+        f'style="--radius:{radius:.2f}px;--line:{line:.2f}px">',
         f'<rect class="kd-box" x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" '
         f'height="{y1 - y0:.1f}"/>',
         *outline_svg(points, scheme, "kd-line"),
     ]
+    aside = _number_places(points, scheme, 3 * radius)
     for index, (x, y) in enumerate((points + 0.5).round(2).tolist()):
         sure = None if confidence is None else float(confidence[index])
-        known = "" if sure is None else f": {sure:.0%} sure"
-        told = scheme.names[index].replace("_", " ") + known
+        known = "" if sure is None else f' data-sure="{sure:.0%}"'
         parts.append(
-            f'<circle class="kd-point {_level(sure)}" cx="{x}" cy="{y}" r="{radius:.2f}">'
-            f"<title>{index} {escape(told)}</title></circle>"
+            f'<circle class="kd-point {_level(sure)}" cx="{x}" cy="{y}" r="{radius:.2f}"{known}/>'
         )
-        parts.append(
-            f'<text class="kd-number" x="{x + 1.3 * radius:.1f}" y="{y - 1.3 * radius:.1f}" '
-            f'font-size="{4.2 * radius:.1f}">{index}</text>'
-        )
+        if side >= READABLE * picture_side:
+            left, top = aside[index]
+            parts.append(
+                f'<text class="kd-number" x="{left:.1f}" y="{top:.1f}" '
+                f'font-size="{3.4 * radius:.1f}">{index}</text>'
+            )
     return [*parts, "</g>"]
+
+
+def _number_places(
+    points: NDArray[np.floating], scheme: LandmarkScheme, away: float
+) -> list[list[float]]:
+    """Where numbers stand: beside their points, outside of eyes and lips, above other lines."""
+    aside = np.tile([0.0, -1.0], (len(points), 1))
+    for outline in scheme.outlines:
+        part = points[list(outline.indices)]
+        if outline.closed:
+            outward = part - part.mean(axis=0)
+            length = np.linalg.norm(outward, axis=1, keepdims=True)
+            aside[list(outline.indices)] = outward / np.maximum(length, 1e-6)
+    return (points + 0.5 + away * aside).tolist()
 
 
 def outline_svg(points: NDArray[np.floating], scheme: LandmarkScheme, name: str) -> list[str]:
@@ -150,8 +191,9 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]], caption: str)
         "<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows
     )
     return (
+        f'<p class="kd-caption">{escape(caption)}</p>'
         f'<div class="kd-table" role="region" aria-label="{escape(caption)}" tabindex="0">'
-        f"<table><caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        f"<table><thead><tr>{head}</tr></thead>"
         f"<tbody>{body}</tbody></table></div>"
     )
 

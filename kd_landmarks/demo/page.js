@@ -1,5 +1,5 @@
-// What happens in the browser alone: what is drawn on a photo, which face is chosen, the picture
-// that is saved.
+// What happens in the browser alone: what is drawn on a photo, which face is chosen, names below the
+// cursor, points over the camera's preview, bars that follow a clip, the picture that is saved.
 
 const kdParts = {
   "Points": "kdPoints",
@@ -11,24 +11,137 @@ const kdParts = {
 
 // As data, not as classes: those of this element are Gradio's to write.
 function kdShow(parts) {
-  const view = document.getElementById("photo-view");
+  const tab = document.getElementById("photo-tab");
   for (const [part, name] of Object.entries(kdParts)) {
-    view.dataset[name] = parts.includes(part) ? "on" : "off";
+    tab.dataset[name] = parts.includes(part) ? "on" : "off";
   }
 }
 
 function kdChoose(number) {
-  for (const face of document.querySelectorAll("#photo-view .kd-face")) {
+  for (const face of document.querySelectorAll("#photo-tab [data-face]")) {
     face.classList.toggle("kd-chosen", face.dataset.face === String(number));
   }
+  const choice = document.querySelector(`#photo-faces input[value="${number}"]`);
+  if (choice) choice.checked = true;
+}
+
+document.addEventListener("click", (event) => {
+  const face = event.target.closest?.("#photo-view .kd-face");
+  if (face) kdChoose(face.dataset.face);
+});
+
+// The name of the landmark that is nearest to the cursor, or to a finger.
+const kdNear = 14;
+
+function kdNearest(picture, x, y) {
+  const matrix = picture.getScreenCTM();
+  let best = null, least = kdNear;
+  for (const face of picture.querySelectorAll(".kd-face")) {
+    const [...points] = face.querySelectorAll(".kd-point");
+    for (const [index, point] of points.entries()) {
+      const place = new DOMPoint(point.cx.baseVal.value, point.cy.baseVal.value);
+      const shown = place.matrixTransform(matrix);
+      const far = Math.hypot(shown.x - x, shown.y - y);
+      if (far < least) [best, least] = [{ point, index, shown }, far];
+    }
+  }
+  return best;
+}
+
+function kdName(event) {
+  let tip = document.getElementById("kd-tip");
+  const picture = event.target.closest?.("svg[data-names]");
+  const found = picture && kdNearest(picture, event.clientX, event.clientY);
+  for (const point of document.querySelectorAll(".kd-pointed")) point.classList.remove("kd-pointed");
+  if (!found) {
+    if (tip) tip.hidden = true;
+    return;
+  }
+  if (!tip) {
+    tip = document.body.appendChild(document.createElement("div"));
+    tip.id = "kd-tip";
+  }
+  const { point, index, shown } = found;
+  point.classList.add("kd-pointed");
+  const sure = point.dataset.sure ? `, ${point.dataset.sure} sure` : "";
+  tip.textContent = `${index} ${JSON.parse(picture.dataset.names)[index]}${sure}`;
+  tip.hidden = false;
+  const room = document.documentElement.clientWidth - tip.offsetWidth - 4;
+  tip.style.left = `${Math.max(4, Math.min(shown.x + 14, room))}px`;
+  tip.style.top = `${shown.y - tip.offsetHeight - 10}px`;
+}
+
+document.addEventListener("pointermove", kdName);
+document.addEventListener("pointerdown", kdName);
+
+// The last frame's points over the preview; they go when no more come.
+let kdStale;
+
+function kdOverlay() {
+  const found = document.querySelector("#webcam-view .kd-overlay");
+  const video = document.querySelector("#webcam video");
+  for (const old of document.querySelectorAll("#webcam .kd-overlay")) old.remove();
+  clearTimeout(kdStale);
+  if (!found || !video) return;
+  const overlay = found.cloneNode(true);
+  const box = video.getBoundingClientRect();
+  const around = video.parentElement.getBoundingClientRect();
+  overlay.style.left = `${box.left - around.left}px`;
+  overlay.style.top = `${box.top - around.top}px`;
+  overlay.style.width = `${box.width}px`;
+  overlay.style.height = `${box.height}px`;
+  video.parentElement.append(overlay);
+  kdStale = setTimeout(() => overlay.remove(), 1500);
+}
+
+// Bars that follow a clip: `data-frames` has a time and the values of each frame.
+function kdSetBar(bar, value) {
+  const [low, high] = [Number(bar.dataset.low), Number(bar.dataset.high)];
+  const share = (one) => 100 * (Math.min(Math.max(one, low), high) - low) / (high - low);
+  const ends = value === null ? [0, 0] : [share(0), share(value)];
+  const line = bar.querySelector("i");
+  line.style.left = `${Math.min(...ends)}%`;
+  line.style.width = `${Math.abs(ends[1] - ends[0])}%`;
+  line.hidden = value === null;
+  const unit = bar.dataset.unit;
+  const told = unit ? Math.round(value) + 0 : value?.toFixed(2);  // + 0: no -0
+  bar.querySelector("b").textContent = value === null ? "–" : told + unit;
+}
+
+function kdFollow(video, on) {
+  const bars = document.querySelector("#video-measures .kd-bars");
+  const frames = bars && JSON.parse(bars.dataset.frames || "[]");
+  if (!frames?.length) return;
+  const [...rows] = bars.querySelectorAll("div");
+  const step = () => {
+    if (!bars.isConnected) return;
+    const frame = frames.findLast((one) => one[0] <= video.currentTime + 0.01) ?? frames[0];
+    for (const [index, row] of rows.entries()) kdSetBar(row, frame[index + 1]);
+    const last = frames.at(-1)[0];
+    const first = frames[0][0];
+    const share = Math.min(1, Math.max(0, (video.currentTime - first) / (last - first || 1)));
+    for (const mark of document.querySelectorAll("#video-measures .kd-now")) {
+      mark.setAttribute("transform", `translate(${share * Number(mark.dataset.width)} 0)`);
+    }
+    if (on && !video.paused && !video.ended) requestAnimationFrame(step);
+  };
+  step();
+}
+
+// Events of media do not bubble.
+for (const name of ["play", "seeked"]) {
+  document.addEventListener(name, (event) => {
+    if (event.target.matches?.("#video-view video")) kdFollow(event.target, name === "play");
+  }, true);
 }
 
 // The styles that a picture on its own needs.
-const kdDrawn = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "display",
-  "paint-order", "font-family", "vector-effect", "stroke-linejoin"];
+const kdDrawn = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "display", "r",
+  "paint-order", "font-family", "text-anchor", "dominant-baseline", "stroke-linejoin"];
+const kdSmallestPicture = 1024;
 
-function kdSavePicture(id, name) {
-  const shown = document.querySelector(`#${id} svg.kd-photo`);
+function kdSavePicture(selector) {
+  const shown = document.querySelector(selector);
   if (!shown) return;
   const copy = shown.cloneNode(true);
   const pairs = [shown, ...shown.querySelectorAll("*")].entries();
@@ -37,7 +150,10 @@ function kdSavePicture(id, name) {
     const style = getComputedStyle(element);
     for (const key of kdDrawn) copies[index].style.setProperty(key, style.getPropertyValue(key));
   }
-  const { width, height } = shown.viewBox.baseVal;
+  const box = shown.viewBox.baseVal;
+  // What is enlarged on the page is enlarged in the file.
+  const enlarged = shown.closest("[data-face]") ? kdSmallestPicture / Math.max(box.width, box.height) : 1;
+  const [width, height] = [box.width, box.height].map((side) => Math.round(side * Math.max(1, enlarged)));
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
   copy.style.display = "block";
@@ -53,7 +169,7 @@ function kdSavePicture(id, name) {
     canvas.toBlob((blob) => {
       const link = document.createElement("a");
       link.href = URL.createObjectURL(blob);
-      link.download = name;
+      link.download = shown.closest("[data-face]") ? "face.png" : "landmarks.png";
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 10000);
     }, "image/png");

@@ -3,7 +3,7 @@
 import io
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -14,9 +14,10 @@ from ..errors import KDLandmarksError
 from ..inference.results import Face, Faces
 from ..inference.tables import PredictionWriter
 from ..schemes import LandmarkScheme
-from .examples import examples
+from .closeup import close_ups
+from .examples import example, example_names, turned
 from .networks import Networks
-from .overlay import SURE, UNSURE, count_of, downloads, legend, notice, photo_view, table
+from .overlay import SURE, UNSURE, count_of, downloads, legend, notice, photo_view
 from .received import Uploads
 from .uploads import read_photo, uploaded_path
 from .zero_gpu import on_gpu
@@ -24,12 +25,11 @@ from .zero_gpu import on_gpu
 PARTS = ("Points", "Outlines", "Numbers", "Boxes", "Confidence colors")
 """What can be shown on a photo; page.js switches each on and off."""
 SHOWN = ("Points", "Outlines")
-SESSION_SECONDS = 1800
 
 FIRST_EXAMPLE = "Astronaut"
 NO_FACE = (
-    "No face was found. The detector looks for upright faces of at least about ten pixels; "
-    "turned upside down, hidden or very dark ones may be missed."
+    "No face was found. Faces of fewer than about ten pixels, hidden or very dark ones may be "
+    "missed."
 )
 
 
@@ -48,16 +48,25 @@ class PhotoTab:
         self._build()
 
     def _build(self) -> None:
-        self._detect_here(examples()[FIRST_EXAMPLE].photo)  # the first time takes longer
-        first = self._result(examples()[FIRST_EXAMPLE].photo)
-        faces = gr.State(first[-1], time_to_live=SESSION_SECONDS)
-        with gr.Row():
+        self._detect_here(example(FIRST_EXAMPLE).photo)  # the first time takes longer
+        first = self._result(example(FIRST_EXAMPLE).photo)
+        # page.css lays these out: in two columns, or below each other where there is less room.
+        with gr.Row(elem_id="photo-tab"):
             with gr.Column(scale=2, min_width=300):
                 upload = photo_upload("Your photo: drop, paste, choose or take one")
-                buttons = example_buttons(list(examples()))
+                buttons = example_buttons(example_names())
+                turn = gr.Slider(
+                    -180,
+                    180,
+                    0,
+                    step=5,
+                    label="Turn the astronaut's photo, degrees",
+                    elem_id="photo-turn",
+                )
+                faces = gr.HTML(first[2], elem_id="photo-faces")
             with gr.Column(scale=3, min_width=300):
                 view = gr.HTML(first[0], elem_id="photo-view")
-                saved = gr.HTML(first[1])
+                saved = gr.HTML(first[1], elem_id="photo-saved")
                 shown = gr.CheckboxGroup(
                     list(PARTS), value=list(SHOWN), label="Show", elem_id="photo-parts"
                 )
@@ -68,23 +77,27 @@ class PhotoTab:
                             f"at least {UNSURE:.0%}": "var(--kd-fair)",
                             "less": "var(--kd-unsure)",
                         }
-                    )
+                    ),
+                    elem_id="photo-legend",
                 )
-                face = gr.Radio([], label="Face", visible=False, elem_id="photo-face")
-                with gr.Accordion("Points of the chosen face", open=False):
-                    details = gr.HTML(first[3], elem_id="photo-details")
-        outputs = [view, saved, face, details, faces]
+        outputs = [view, saved, faces]
         upload.input(self._of_upload, upload, [*outputs, upload], api_visibility="private")
         for name, button in buttons.items():
             button.click(
-                lambda name=name: self._result(examples()[name].photo),
+                lambda name=name: self._result(example(name).photo),
                 None,
                 outputs,
                 api_visibility="private",
             )
+        turn.change(
+            lambda degrees: self._result(turned(example(FIRST_EXAMPLE).photo, degrees)),
+            turn,
+            outputs,
+            show_progress="hidden",
+            trigger_mode="always_last",
+            api_visibility="private",
+        )
         shown.change(None, shown, None, js="(parts) => kdShow(parts)", api_visibility="private")
-        face.input(self._details, [face, faces], details, api_visibility="private")
-        face.input(None, face, None, js="(number) => kdChoose(number)", api_visibility="private")
         self._build_endpoints()
 
     def _build_endpoints(self) -> None:
@@ -138,45 +151,25 @@ class PhotoTab:
     def _of_upload(self, photo: str | None) -> tuple[Any, ...]:
         """The result of an upload, and nothing, which makes room for the next one."""
         if photo is None:
-            return (gr.skip(),) * 6
+            return (gr.skip(),) * 4
         try:
             return *self._result(read_photo(self._uploads.read(photo))), None
         except KDLandmarksError as error:
-            return notice(str(error)), "", gr.Radio(visible=False), "", [], None
+            return notice(str(error)), "", "", None
 
-    def _result(self, photo: Image.Image) -> tuple[Any, ...]:
-        """View, line below it, chooser, table, and the faces to choose from."""
+    def _result(self, photo: Image.Image) -> tuple[str, str, str]:
+        """View, what is below it, and the faces one by one."""
         scheme = self._networks.scheme
         start = time.perf_counter()
         faces = self._detect(photo)
         seconds = time.perf_counter() - start
         if not faces:
-            view = photo_view(photo, [], scheme) + notice(NO_FACE)
-            return view, "", gr.Radio(visible=False), "", []
-        names = [(_face_name(number, face), number) for number, face in enumerate(faces)]
-        plain = [face.to_dict() for face in faces]
+            return photo_view(photo, [], scheme) + notice(NO_FACE), "", ""
         return (
             photo_view(photo, faces, scheme),
             _summary(faces, scheme, seconds) + _files(photo, faces, scheme),
-            gr.Radio(names, value=0, visible=len(faces) > 1),
-            self._details(0, plain),
-            plain,
+            close_ups(photo, faces, scheme),
         )
-
-    def _details(self, number: int | None, faces: list[dict[str, Any]]) -> str:
-        """The table of a face."""
-        if not faces or number is None:
-            return ""
-        face = faces[number]
-        sure = face["confidence"] or [None] * len(face["keypoints"])
-        rows = [
-            (index, name.replace("_", " "), x, y, "" if value is None else f"{value:.0%}")
-            for index, (name, (x, y), value) in enumerate(
-                zip(self._networks.scheme.names, face["keypoints"], sure, strict=True)
-            )
-        ]
-        header = ("", "landmark", "x", "y", "confidence")
-        return table(header, rows, f"Landmarks of face {number + 1}, in pixels")
 
 
 def photo_upload(label: str) -> gr.Image:
@@ -185,14 +178,14 @@ def photo_upload(label: str) -> gr.Image:
         label=label,
         sources=["upload", "clipboard", "webcam"],
         type="filepath",
-        height=200,
+        height=160,
         buttons=[],
     )
     upload.preprocess = uploaded_path  # type: ignore[method-assign]
     return upload
 
 
-def example_buttons(names: Sequence[str]) -> dict[str, gr.Button]:
+def example_buttons(names: Iterable[str]) -> dict[str, gr.Button]:
     """A row of buttons, one for each example."""
     with gr.Row(elem_classes="kd-examples"):
         return {
@@ -201,18 +194,15 @@ def example_buttons(names: Sequence[str]) -> dict[str, gr.Button]:
         }
 
 
-def plain_result(photo: Image.Image, faces: Sequence[Face]) -> dict[str, Any]:
+def plain_result(
+    photo: Image.Image, faces: Sequence[Face], with_measures: bool = False
+) -> dict[str, Any]:
     """A photo's faces as JSON."""
     return {
         "width": photo.width,
         "height": photo.height,
-        "faces": [face.to_dict() for face in faces],
+        "faces": [face.to_dict(with_measures) for face in faces],
     }
-
-
-def _face_name(number: int, face: Face) -> str:
-    sure = face["face_confidence"]
-    return f"{number + 1}" + ("" if sure is None else f" ({sure:.0%} sure)")
 
 
 def _summary(faces: Sequence[Face], scheme: LandmarkScheme, seconds: float) -> str:
@@ -228,13 +218,21 @@ def _summary(faces: Sequence[Face], scheme: LandmarkScheme, seconds: float) -> s
 
 def _files(photo: Image.Image, faces: Sequence[Face], scheme: LandmarkScheme) -> str:
     text = io.StringIO()
-    PredictionWriter(text, ".csv", scheme).write("photo", Faces(list(faces), scheme))
-    plain = json.dumps(plain_result(photo, faces), indent=1)
+    writer = PredictionWriter(text, ".csv", scheme, with_measures=True)
+    writer.write("photo", Faces(list(faces), scheme))
+    plain = json.dumps(plain_result(photo, faces, with_measures=True), indent=1)
+    pictures = {
+        "PNG": "#photo-view .kd-photo",
+        "PNG of the face": "#photo-faces .kd-chosen .kd-photo",
+    }
     return downloads(
         {
             "Save JSON": ("landmarks.json", plain.encode(), "application/json"),
             "Save CSV": ("landmarks.csv", text.getvalue().encode(), "text/csv"),
         },
-        '<button type="button" class="kd-save" '
-        "onclick=\"kdSavePicture('photo-view', 'landmarks.png')\">Save PNG</button>",
+        " ".join(
+            f'<button type="button" class="kd-save" data-picture="{picture}" '
+            f'onclick="kdSavePicture(this.dataset.picture)">Save {label}</button>'
+            for label, picture in pictures.items()
+        ),
     )

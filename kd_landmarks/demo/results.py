@@ -37,9 +37,8 @@ def headline(detect: FaceLandmarkPipeline) -> str:
     ]
     return (
         '<header class="kd-head"><h1><span>kd</span>-landmarks</h1>'
-        "<p>Where eyes, brows, nose, mouth and jaw are: a small, quick network that two teachers "
-        "have taught.</p></header>"
-        f'<ul class="kd-facts">{"".join(f"<li>{fact}</li>" for fact in facts)}</ul>'
+        "<p>68 facial landmarks from a small, fast network, trained by knowledge distillation.</p>"
+        f'</header><ul class="kd-facts">{"".join(f"<li>{fact}</li>" for fact in facts)}</ul>'
     )
 
 

@@ -1,4 +1,4 @@
-"""The Webcam tab: frames in, the same frames with steady landmarks out."""
+"""The Webcam tab: frames in, steady landmarks out, which page.js lays over the live preview."""
 
 import time
 from collections import deque
@@ -9,10 +9,12 @@ import gradio as gr
 from PIL import Image
 
 from ..errors import KDLandmarksError
+from ..inference.results import Faces
 from ..inference.smoothing import Smoothing
 from ..inference.tracking import FaceTracker
+from .bars import measure_bars
 from .networks import Networks
-from .overlay import count_of, notice, photo_view
+from .overlay import count_of, face_svg, notice
 from .received import Uploads
 from .uploads import data_of, read_photo
 
@@ -20,7 +22,6 @@ FRAME = {"width": {"ideal": 640}, "height": {"ideal": 480}}
 SECONDS_A_FRAME = 0.05
 """A frame is sent this often at most; what is still being computed delays the next one."""
 STREAM_SECONDS = 120
-SHOWN_SIDE = 640
 
 
 @dataclass
@@ -55,24 +56,23 @@ class WebcamTab:
         self._networks = networks
         self._uploads = uploads
         with gr.Row():
-            with gr.Column(scale=2, min_width=300):
+            with gr.Column(scale=3, min_width=300):
                 camera = gr.Image(
                     label="Your camera: allow it, then press Record",
                     sources=["webcam"],
                     streaming=True,
                     buttons=[],
                     webcam_options=gr.WebcamOptions(constraints={"video": FRAME}),
+                    elem_id="webcam",
                 )
                 camera.preprocess = as_it_is  # type: ignore[method-assign]
+            with gr.Column(scale=2, min_width=300):
+                view = gr.HTML(measure_bars({}), elem_id="webcam-view")
                 smooth = gr.Checkbox(True, label="Smoothing (One-Euro filter)")
                 gr.Markdown(
-                    f"Frames are looked at and forgotten; a stream ends after {STREAM_SECONDS} "
-                    "seconds. Without smoothing, points tremble with the camera's noise."
-                )
-            with gr.Column(scale=3, min_width=300):
-                view = gr.HTML(
-                    '<p class="kd-summary">Here is where you will see yourself.</p>',
-                    elem_id="webcam-view",
+                    "Points appear on the preview, a moment behind it. Without smoothing they "
+                    "tremble with the camera's noise. Frames are looked at and forgotten; a stream "
+                    f"ends after {STREAM_SECONDS} seconds."
                 )
         state = gr.State(None, time_to_live=STREAM_SECONDS)
         camera.stream(
@@ -85,6 +85,7 @@ class WebcamTab:
             show_progress="hidden",
             api_visibility="private",
         )
+        view.change(None, None, None, js="() => kdOverlay()", api_visibility="private")
 
     def _follow(self, frame: Any, smooth: bool, stream: Stream | None) -> tuple[Any, Stream | None]:
         """One frame; whatever is wrong with it does not stop the next."""
@@ -102,7 +103,18 @@ class WebcamTab:
         count = count_of(faces) if faces else "no face"
         steady = "smoothed" if smooth else "as found"
         line = f'<p class="kd-summary kd-rate">{rate:.1f} frames per second, {count}, {steady}</p>'
-        return photo_view(photo, faces, self._networks.scheme, shown_side=SHOWN_SIDE) + line, stream
+        first = faces[0].to_dict(with_measures=True)["measures"] if faces else {}
+        return self._overlay(photo, faces) + line + measure_bars(first), stream
+
+    def _overlay(self, photo: Image.Image, faces: Faces) -> str:
+        """The faces alone, in the pixels of the frame."""
+        width, height = photo.size
+        parts = [
+            part
+            for number, face in enumerate(faces)
+            for part in face_svg(number, face, self._networks.scheme, max(photo.size))
+        ]
+        return f'<svg class="kd-overlay" viewBox="0 0 {width} {height}">{"".join(parts)}</svg>'
 
     def _read(self, frame: Any) -> Image.Image:
         """A frame comes inside the message, or as a file; the same limits hold."""

@@ -23,8 +23,8 @@ from .upload import BARE, CARD, Push, check_access, file_sizes
 APP, REQUIREMENTS, CHECKPOINTS = "app.py", "requirements.txt", "checkpoints"
 COMPARED = ("mobilenetv2-300w-no-teachers", "tough-teacher-300w")
 """The checkpoints beside the package's own student that the demo compares it with."""
-EXTRA = "space"
-"""The extra of the package that the demo needs."""
+EXTRAS = ("space", "train")
+"""The extras of the package that the demo needs, and the networks that it compares."""
 
 _DEMO = "kd_landmarks/demo/app.py"
 _WHEELS = "kd_landmarks-*-none-any.whl"
@@ -227,7 +227,7 @@ def requirements(wheel: Path) -> str:
             needs = BytesParser().parsebytes(archive.read(about)).get_all("Requires-Dist", [])
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise KDLandmarksError(f"cannot read the wheel {wheel}: {error}") from error
-    extras, lines = {EXTRA}, set()
+    extras, lines = set(EXTRAS), set()
     for need in needs:  # the package's own extras among them stand before what they bring
         package, _, marker = need.partition(";")
         extra = re.search(r"extra == ['\"](.*?)['\"]", marker)

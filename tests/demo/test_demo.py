@@ -4,11 +4,14 @@ import base64
 import hashlib
 import importlib
 import io
+import json
 import re
 import socket
+import subprocess
 import sys
 import types
 import xml.etree.ElementTree as ElementTree
+from html import unescape
 from pathlib import Path
 
 import cv2
@@ -35,7 +38,8 @@ from kd_landmarks.demo import (
 )
 from kd_landmarks.demo import results as shown
 from kd_landmarks.demo.app import launch
-from kd_landmarks.demo.examples import examples
+from kd_landmarks.demo.bars import measure_bars
+from kd_landmarks.demo.examples import CLIP, Example, example, turned
 from kd_landmarks.demo.networks import Networks, compared
 from kd_landmarks.demo.overlay import notice, photo_view, table
 from kd_landmarks.demo.recorded import FOLDER, results
@@ -46,6 +50,7 @@ from kd_landmarks.training.shape_model import ShapeModel
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 CHECKPOINTS = REPOSITORY / "checkpoints"
+SVG = "{http://www.w3.org/2000/svg}"
 PHOTO = REPOSITORY / "kd_landmarks/demo/examples/grace_hopper.jpg"
 
 
@@ -150,16 +155,15 @@ def test_what_is_no_clip_is_told_in_plain_words(tmp_path, content):
 
 
 def test_a_view_has_every_point_where_the_pipeline_found_it(networks):
-    photo = examples()["Six drawn faces"].photo
+    photo = example("Six drawn faces").photo
     faces = networks.get()(photo)
     root = ElementTree.fromstring(photo_view(photo, faces, networks.scheme))
-    name = "{http://www.w3.org/2000/svg}"
     assert root.get("viewBox") == f"0 0 {photo.width} {photo.height}"
     assert "6 faces with 68 points" in root.get("aria-label")
-    groups = root.findall(f"{name}g")
+    groups = root.findall(f"{SVG}g")
     assert [group.get("class") for group in groups] == ["kd-face kd-chosen"] + ["kd-face"] * 5
     for group, face in zip(groups, faces, strict=True):
-        circles = group.findall(f"{name}circle")
+        circles = group.findall(f"{SVG}circle")
         drawn = [[float(one.get("cx")), float(one.get("cy"))] for one in circles]
         np.testing.assert_allclose(drawn, face["keypoints"] + 0.5, atol=0.01)
         levels = {
@@ -196,11 +200,13 @@ def test_the_endpoint_refuses_in_words(tabs, upload):
 
 
 def test_an_upload_is_drawn_and_makes_room_for_the_next(tabs, upload):
-    view, saved, _, details, faces, room = tabs.photo._of_upload(upload(PHOTO.read_bytes()))
+    view, saved, faces, room = tabs.photo._of_upload(upload(PHOTO.read_bytes()))
     assert view.count("<circle") == 68
     assert saved.count("download=") == 2
-    assert details.count("<tr>") == 69
-    assert len(faces) == 1
+    assert saved.count("kdSavePicture") == 2
+    assert faces.count("<circle") == 68
+    assert faces.count("<tr>") == 69
+    assert "kd-choice" not in faces  # there is one face only
     assert room is None
 
 
@@ -212,20 +218,78 @@ def test_a_photo_without_faces_says_so(tabs, upload):
     assert "JPEG, PNG or WebP" in view
 
 
-def test_each_face_can_be_chosen(tabs):
-    *_, faces = tabs.photo._result(examples()["Six drawn faces"].photo)
-    assert len(faces) == 6
-    assert "Landmarks of face 3" in tabs.photo._details(2, faces)
-    assert str(faces[2]["keypoints"][0][0]) in tabs.photo._details(2, faces)
+def test_each_face_is_enlarged_with_its_points(tabs, networks):
+    photo = example("Six drawn faces").photo
+    _, _, html = tabs.photo._result(photo)
+    found = networks.get()(photo)
+    root = ElementTree.fromstring(f"<div>{html}</div>")
+    assert len(root.findall(".//input")) == 6
+    for section, face in zip(root.findall("section"), found, strict=True):
+        [picture] = section.findall(f"{SVG}svg")
+        left, top, width, height = map(float, picture.get("viewBox").split())
+        low, high = face["keypoints"].min(0), face["keypoints"].max(0)
+        assert ((left, top) <= low).all()
+        assert (high <= (left + width, top + height)).all()
+        assert max(width, height) < 1.6 * (high - low).max()
+        circles = picture.findall(f".//{SVG}circle")
+        drawn = [[float(one.get("cx")), float(one.get("cy"))] for one in circles]
+        np.testing.assert_allclose(drawn, face["keypoints"] + 0.5, atol=0.01)
+        assert len(picture.findall(f".//{SVG}text")) == 68
+        names = json.loads(picture.get("data-names"))
+        rows = [[cell.text for cell in row] for row in section.findall(".//tbody/tr")]
+        assert [row[1] for row in rows] == names
+        assert rows[8][2:] == [
+            f"{face['confidence'][8]:.0%}",
+            *(f"{value:.1f}" for value in face["keypoints"][8].tolist()),
+        ]
+
+
+def test_numbers_are_drawn_where_they_can_be_read_only(networks):
+    crowd = example("Six drawn faces").photo
+    assert "<text" not in photo_view(crowd, networks.get()(crowd), networks.scheme)
+    portrait = example("Drawn face").photo
+    assert "<text" in photo_view(portrait, networks.get()(portrait), networks.scheme)
+
+
+def test_points_are_sized_by_their_face(networks):
+    """A face that is half as large gets half as wide lines."""
+    sizes = {}
+    for side in (512, 256):
+        canvas = Image.new("RGB", (512, 512))
+        canvas.paste(example("Drawn face").photo.resize((side, side)))
+        html = photo_view(canvas, networks.get()(canvas), networks.scheme)
+        sizes[side] = float(re.search(r"--radius:([\d.]+)px", html)[1])
+    assert sizes[256] == pytest.approx(sizes[512] / 2, rel=0.1)
+
+
+@pytest.mark.parametrize("degrees", [0, 90, 180, -135])
+def test_a_turned_photo_has_its_points_turned_along(networks, degrees):
+    photo = example("Astronaut").photo
+    [upright] = networks.get()(photo)
+    [face] = networks.get()(turned(photo, degrees))
+    roll = face.head_pose().roll - upright.head_pose().roll
+    assert (roll - degrees + 180) % 360 - 180 == pytest.approx(0, abs=5)
+
+
+def test_bars_show_their_values():
+    html = measure_bars({"mouth_aspect_ratio": 0.25, "yaw": -45.0, "pitch": -0.2})
+    root = ElementTree.fromstring(html)
+    told = {row.find("dt").text: row for row in root}
+    assert told["Mouth open"].find("dd/b").text == "0.25"
+    assert told["Mouth open"].find("dd/span/i").get("style") == "left:0.0%;width:25.0%"
+    assert told["Head yaw"].find("dd/b").text == "-45°"
+    assert told["Head yaw"].find("dd/span/i").get("style") == "left:25.0%;width:25.0%"
+    assert told["Head pitch"].find("dd/b").text == "0°"
+    assert told["Left eye open"].find("dd/b").text == "–"
 
 
 def test_three_detectors_are_compared_with_their_errors(tabs, networks):
-    example = examples()["Drawn face"]
-    html = tabs.compare._compare(example.photo, example.truth)
+    drawn = example("Drawn face")
+    html = tabs.compare._compare(drawn)
     assert html.count("<figure>") == 3
     assert html.count("ms a face") == 3
-    [face] = networks.get()(example.photo)
-    error = float(nme(face["keypoints"][None], example.truth[None], networks.scheme)[0])
+    [face] = networks.get()(drawn.photo)
+    error = float(nme(face["keypoints"][None], drawn.truth[None], networks.scheme)[0])
     assert f"<dd>{error:.2f} %</dd>" in html
     assert "1.87 million" in html
     assert "4.43 million" in html
@@ -233,9 +297,8 @@ def test_three_detectors_are_compared_with_their_errors(tabs, networks):
 
 def test_absent_detectors_are_named_with_how_to_get_them(tabs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    example = examples()["Drawn face"]
     monkeypatch.setattr(tabs.compare, "_entries", compared(None))
-    html = tabs.compare._compare(example.photo, None)
+    html = tabs.compare._compare(Example(example("Drawn face").photo))
     assert html.count("<svg") == 1
     assert html.count("--checkpoints") == 2
     assert html.count(f"no checkpoint at {tmp_path}") == 2  # and the Hub was not asked
@@ -244,7 +307,7 @@ def test_absent_detectors_are_named_with_how_to_get_them(tabs, tmp_path, monkeyp
 
 
 def frames_of(count, noise=0.0):
-    face = np.asarray(examples()["Drawn face"].photo.resize((200, 200)))
+    face = np.asarray(example("Drawn face").photo.resize((200, 200)))
     rng = np.random.default_rng(0)
     for number in range(count):
         frame = np.full((240, 320, 3), 120.0)
@@ -254,19 +317,23 @@ def frames_of(count, noise=0.0):
 
 def test_a_clip_comes_back_drawn_with_its_table(tabs, tmp_path, upload):
     path = write_clip(tmp_path / "clip.avi", list(frames_of(12)), 10)
-    news, view, details = list(tabs.video._follow(upload(path.read_bytes(), "a.avi"), True, []))[-1]
+    payload = upload(path.read_bytes(), "a.avi")
+    news, view, details, measures = list(tabs.video._follow(payload, "Smoothed", []))[-1]
     assert "1 face followed in 12 frames" in news
     assert 'src="data:video/webm;base64,' in view
     assert view.count("download=") == 3
     assert "<td>12</td>" in details
-    assert "Choose a clip" in next(tabs.video._follow(None, True, []))[0]
-    assert "MP4" in next(tabs.video._follow(upload(b"hello", "b.avi"), True, []))[0]
+    assert measures.count("<polyline") == 6
+    assert len(json.loads(unescape(re.search(r'data-frames="([^"]+)"', measures)[1]))) == 12
+    assert "Choose a clip" in next(tabs.video._follow(None, "Smoothed", []))[0]
+    assert "MP4" in next(tabs.video._follow(upload(b"hello", "b.avi"), "Smoothed", []))[0]
 
 
 def test_a_clip_keeps_its_times_and_its_sound(tabs, tmp_path, upload):
     times = [0.0, 0.1, 0.2, 1.5, 1.6, 3.0]
     path = write_clip(tmp_path / "a.mp4", list(frames_of(6)), 10, times=times, sound="aac")
-    _, view, details = list(tabs.video._follow(upload(path.read_bytes(), "a.mp4"), True, []))[-1]
+    payload = upload(path.read_bytes(), "a.mp4")
+    _, view, details, _ = list(tabs.video._follow(payload, "Smoothed", []))[-1]
     assert "<td>3.00 s</td>" in details
     clip = tmp_path / "back.webm"
     clip.write_bytes(base64.b64decode(re.search(r"video/webm;base64,([^\"]+)", view)[1]))
@@ -277,7 +344,8 @@ def test_a_clip_keeps_its_times_and_its_sound(tabs, tmp_path, upload):
 
 def test_a_clip_that_is_cut_off_comes_back_with_what_there_is(tabs, tmp_path, upload):
     path = cut_off(write_clip(tmp_path / "a.mp4", list(frames_of(20, noise=9)), 10), 0.5)
-    news, view, _ = list(tabs.video._follow(upload(path.read_bytes(), "a.mp4"), True, []))[-1]
+    payload = upload(path.read_bytes(), "a.mp4")
+    news, view, *_ = list(tabs.video._follow(payload, "Smoothed", []))[-1]
     assert "of 20 frames could be read" in news
     assert "video/webm" in view
 
@@ -295,7 +363,7 @@ def test_a_clip_that_does_not_say_how_long_it_is_ends_in_time(
             pass
         return
     payload = upload(as_recorded(path).read_bytes(), "a.webm")
-    news, *_ = list(tabs.video._follow(payload, True, []))[-1]
+    news, *_ = list(tabs.video._follow(payload, "Smoothed", []))[-1]
     assert "in 4 frames" in news
     assert "only the first 20 seconds" in news
 
@@ -306,19 +374,46 @@ def test_a_clip_that_finds_no_room_is_told_without_the_servers_places(
     path = write_clip(tmp_path / "clip.avi", list(frames_of(12)), 10)
     payload = upload(path.read_bytes(), "a.avi")
     with full_disk(3000):
-        came = list(tabs.video._follow(payload, True, []))[-1]
+        came = list(tabs.video._follow(payload, "Smoothed", []))[-1]
     check = video_tab.check_frames
     monkeypatch.setattr(video_tab, "check_frames", lambda file, frames: check(file, frames + 1))
-    drawn = list(tabs.video._follow(payload, True, []))[-1]
-    for news, view, _ in (came, drawn):
+    drawn = list(tabs.video._follow(payload, "Smoothed", []))[-1]
+    for news, view, *_ in (came, drawn):
         assert "The server has no room left" in news
         assert not view
+
+
+def points_of(view):
+    """The points (frames, N, 2) of the JSON lines that can be saved."""
+    [lines] = re.findall(r"data:application/json;base64,([^\"]+)", view)
+    frames = map(json.loads, base64.b64decode(lines).splitlines())
+    return np.array([frame["faces"][0]["keypoints"] for frame in frames])
+
+
+def test_the_example_clip_shows_what_smoothing_does(tabs):
+    ways = {}
+    for way in ("As found", "Smoothed", "Both"):
+        news, view, _, measures = list(tabs.video._follow_example(way, []))[-1]
+        assert "1 face followed in 100 frames" in news
+        ways[way] = points_of(view)
+    before, after = (
+        np.linalg.norm(np.diff(ways[way], n=2, axis=0), axis=-1).mean()
+        for way in ("As found", "Smoothed")
+    )
+    assert after < 0.8 * before
+    assert f"<strong>{before:.2f}</strong> pixels as found" in measures
+    assert f"<strong>{after:.2f}</strong> smoothed" in measures
+    np.testing.assert_array_equal(ways["Both"], ways["Smoothed"])
+
+
+def test_the_example_clip_is_small():
+    assert CLIP.stat().st_size < 300_000
 
 
 def test_a_canceled_clip_ends_at_once(tabs, tmp_path, upload):
     path = write_clip(tmp_path / "clip.avi", list(frames_of(60)), 30)
     canceled = []
-    steps = tabs.video._follow(upload(path.read_bytes(), "a.avi"), True, canceled)
+    steps = tabs.video._follow(upload(path.read_bytes(), "a.avi"), "Smoothed", canceled)
     assert "<progress" in next(steps)[0]
     canceled.append(True)
     assert ["Canceled." in news for news, *_ in steps] == [True]
@@ -365,7 +460,7 @@ def test_the_plotted_loss_is_the_packages(name):
 
 def test_less_variance_smooths_more():
     model = ShapeModel.from_pretrained(FOLDER)
-    truth = examples()["Drawn face"].truth.astype(float)
+    truth = example("Drawn face").truth.astype(float)
     away = [
         np.linalg.norm(model.reduced(share).soften(truth) - truth, axis=1).mean()
         for share in (0.99, 0.9, 0.5)
@@ -424,6 +519,42 @@ def test_a_lent_gpu_is_asked_for_by_a_mark(monkeypatch):
     importlib.reload(zero_gpu)
     assert not zero_gpu.LENT
     assert zero_gpu.on_gpu(len) is len
+
+
+def in_a_new_process(code):
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_it_starts_without_torch_and_says_where_it_needs_it():
+    """The loss and two of the compared networks do; nothing else, and nothing heavy at start."""
+    printed = in_a_new_process(
+        """
+import sys
+sys.modules["torch"] = None
+from kd_landmarks.demo import app, compare_tab, method_tab
+from kd_landmarks.demo.examples import example
+tabs = {}
+for kind in (compare_tab.CompareTab, method_tab.MethodTab):
+    make = kind.__init__
+    def noting(self, *words, make=make):
+        tabs[type(self).__name__] = self
+        make(self, *words)
+    kind.__init__ = noting
+demo = app.build()
+loaded = {name for name, module in sys.modules.items() if module}
+print(*loaded & {"torch", "scipy", "matplotlib", "transformers", "timm"})
+print(sum("the plot of the loss needs torch" in str(block.value)
+    for block in demo.blocks.values() if hasattr(block, "value")))
+html = tabs["CompareTab"]._compare(example("Drawn face"))
+print(html.count("<svg"), html.count("pip install &#x27;kd-landmarks[train]&#x27;"))
+print("components" in tabs["MethodTab"]._softened("leaning", 90))
+"""
+    )
+    assert printed.splitlines() == ["", "1", "1 2", "True"]
 
 
 def test_nothing_on_the_page_comes_from_elsewhere():

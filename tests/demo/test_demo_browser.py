@@ -18,7 +18,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from kd_landmarks import FaceLandmarkPipeline
-from kd_landmarks.demo.examples import examples
+from kd_landmarks.demo.examples import example
 
 sync_api = pytest.importorskip("playwright.sync_api")
 pytestmark = [
@@ -31,7 +31,7 @@ pytestmark = [
 EXAMPLES = REPOSITORY / "kd_landmarks/demo/examples"
 PHOTO = EXAMPLES / "grace_hopper.jpg"
 SIZES = {"phone": (390, 844), "desktop": (1440, 900)}
-TABS = ("Photo", "Compare", "Webcam", "Video", "How it works", "Results")
+TABS = ("Photo", "Webcam", "Video", "Compare", "How it works", "Results")
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def go_to(page, name):
 
 
 def send(page, file, number=0):
-    page.locator("input[type=file]").nth(number).set_input_files(file)
+    page.locator("input[type=file][accept*=image]").nth(number).set_input_files(file)
 
 
 def picture_of(page, selector):
@@ -138,7 +138,7 @@ def test_a_photo_gets_its_points_where_they_belong(open_page, demo):
     with_points = picture_of(page, "#photo-view svg")
     for part in ("Points", "Outlines"):
         page.get_by_role("checkbox", name=part).uncheck()
-    page.wait_for_function("document.getElementById('photo-view').dataset.kdPoints === 'off'")
+    page.wait_for_function("document.getElementById('photo-tab').dataset.kdPoints === 'off'")
     changed = np.abs(with_points - picture_of(page, "#photo-view svg")).max(axis=2) > 60
     scale = changed.shape[1] / 512
     points = (expected["keypoints"] + 0.5) * scale
@@ -153,27 +153,50 @@ def test_what_is_shown_can_be_chosen_and_saved(open_page):
     page = open_page()
     page.get_by_role("button", name="Six drawn faces").first.click()
     page.wait_for_function("document.querySelectorAll('#photo-view .kd-face').length === 6")
-    assert page.locator("#photo-view .kd-number:visible").count() == 0
+    assert page.locator(".kd-number:visible").count() == 0
     page.get_by_role("checkbox", name="Numbers").check()
-    page.wait_for_function("document.getElementById('photo-view').dataset.kdNumbers === 'on'")
-    assert page.locator("#photo-view .kd-number:visible").count() == 68
+    page.wait_for_function("document.getElementById('photo-tab').dataset.kdNumbers === 'on'")
+    assert page.locator("#photo-faces .kd-number:visible").count() == 68
+    assert not page.locator("#photo-legend").is_visible()
     page.get_by_role("checkbox", name="Boxes").check()
     page.get_by_label("Confidence colors").check()
-    page.locator("#photo-face").get_by_label("3 (").check()
+    assert page.locator("#photo-legend").is_visible()
+    page.locator("#photo-faces .kd-choice label").nth(2).click()
     page.wait_for_selector('#photo-view .kd-face.kd-chosen[data-face="2"]')
-    page.get_by_text("Points of the chosen face").click()
+    page.get_by_text("Points of face 3").click()
     page.get_by_text("Landmarks of face 3, in pixels").wait_for()
+    page.locator('#photo-view .kd-face[data-face="4"] .kd-point').nth(30).click(force=True)
+    close_up = page.locator("#photo-faces .kd-close-up:visible")
+    assert close_up.get_attribute("data-face") == "4"
+    close_up.locator(".kd-point").nth(30).scroll_into_view_if_needed()
+    box = close_up.locator(".kd-point").nth(30).bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.locator("#kd-tip").get_by_text(re.compile(r"^30 .*% sure$")).wait_for()
     with page.expect_download() as told:
-        page.get_by_role("button", name="Save PNG").click()
+        page.get_by_role("button", name="Save PNG of the face").click()
+    assert max(Image.open(told.value.path()).size) == 1024
+    with page.expect_download() as told:
+        page.get_by_role("button", name="Save PNG", exact=True).click()
     saved = np.asarray(Image.open(told.value.path()).convert("RGB"), dtype=int)
     assert saved.shape == (512, 768, 3)
-    drawn = np.asarray(examples()["Six drawn faces"].photo, dtype=int)
+    drawn = np.asarray(example("Six drawn faces").photo, dtype=int)
     changed = np.abs(saved - drawn).max(axis=2) > 60
-    assert changed[:256, :256].sum() > 500  # lines and points of the first face
-    assert changed[256:, 512:].sum() > 500  # and of the last one
+    assert changed[:256, :256].sum() > 300  # lines and points of the first face
+    assert changed[256:, 512:].sum() > 300  # and of the last one
     with page.expect_download() as told:
         page.get_by_text("Save CSV").click()
     assert len(Path(told.value.path()).read_text().splitlines()) == 7
+
+
+def test_a_photo_is_turned(open_page):
+    page = open_page()
+    before = page.locator("#photo-faces .kd-bars").inner_text()
+    page.get_by_label("number input for Turn the astronaut's photo").fill("90")
+    page.keyboard.press("Enter")
+    page.wait_for_function(
+        "before => document.querySelector('#photo-faces .kd-bars').innerText !== before", arg=before
+    )
+    assert re.search(r"Head roll\s+9\d°", page.locator("#photo-faces .kd-bars").inner_text())
 
 
 def test_bad_files_are_told_and_the_page_lives_on(open_page, tmp_path, demo):
@@ -243,10 +266,15 @@ def test_the_camera_is_followed(open_page, demo):
     told.get_by_text(re.compile("1 face, smoothed")).wait_for()
     page.wait_for_timeout(2000)
     assert float(told.inner_text().split()[0]) > 1
-    assert page.locator("#webcam-view circle").count() == 68
+    overlay = page.locator("#webcam .kd-overlay")
+    assert overlay.locator("circle").count() == 68
+    preview, above = page.locator("#webcam video").bounding_box(), overlay.bounding_box()
+    assert all(abs(preview[key] - above[key]) < 1 for key in preview)
+    assert re.search(r"Mouth open\s+0\.\d\d", page.locator("#webcam-view").inner_text())
     page.get_by_label("Smoothing (One-Euro filter)").first.uncheck()
     told.get_by_text(re.compile("1 face, as found")).wait_for()
     page.locator("button:visible", has_text="Stop").click()
+    overlay.wait_for(state="detached")
 
 
 def test_a_clip_is_followed_and_a_long_one_canceled(open_page, tmp_path, demo):
@@ -277,6 +305,43 @@ def test_a_clip_is_followed_and_a_long_one_canceled(open_page, tmp_path, demo):
     with page.expect_download() as told:
         page.get_by_text("Save clip").click()
     assert Path(told.value.path()).read_bytes().startswith(b"\x1aE\xdf\xa3")  # of WebM
+
+
+def test_the_example_clip_moves_its_bars(open_page):
+    page = open_page()
+    go_to(page, "Video")
+    page.get_by_role("button", name="Example clip").click()
+    page.locator("#video-news").get_by_text("1 face followed in 100 frames").wait_for()
+    page.wait_for_function("document.querySelector('#video-view video').currentTime > 0.5")
+    page.evaluate("document.querySelector('#video-view video').pause()")
+    shown = {}
+    for seconds in (1.25, 3.75):  # where the head is turned most
+        page.evaluate(
+            "t => { document.querySelector('#video-view video').currentTime = t }", seconds
+        )
+        page.wait_for_timeout(500)
+        told = page.locator("#video-measures .kd-bars").inner_text()
+        shown[seconds] = int(re.search(r"Head yaw\s+(-?\d+)°", told)[1])
+    assert shown[1.25] > 10
+    assert shown[3.75] < -10
+
+
+def test_a_phone_shows_what_matters(open_page):
+    """Camera and clips are no menu's, the table is whole, and the camera's points are in sight."""
+    width, height = SIZES["phone"]
+    page = open_page("phone")
+    for name in ("Photo", "Webcam", "Video"):
+        assert page.get_by_role("tab", name=name).is_visible()
+    page.get_by_text("Points of face 1").click()
+    for cell in page.locator(".kd-close-up th:visible").all():
+        box = cell.bounding_box()
+        assert box["x"] + box["width"] <= width
+    go_to(page, "Webcam")
+    page.get_by_text("Click to Access Webcam").click()
+    page.locator("button:visible", has_text="Record").click()
+    page.locator("#webcam .kd-overlay circle").first.wait_for()
+    box = page.locator("#webcam .kd-overlay").bounding_box()
+    assert box["y"] + box["height"] <= height
 
 
 def test_twenty_at_once_are_all_answered_rightly(demo):
