@@ -7,9 +7,11 @@ benchmarks/results/ (`tables.py`), recipes those of the schema, commands those o
 Needs `kd-landmarks[train]`.
 """
 
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from importlib import import_module
 from inspect import Parameter, signature
 from pathlib import Path
 from types import NoneType, UnionType
@@ -20,6 +22,7 @@ from pydantic_core import PydanticUndefined
 from tables import TABLES, markdown
 from typer.models import ArgumentInfo, ParameterInfo
 
+import kd_landmarks
 from kd_landmarks.cli import app
 from kd_landmarks.training.recipe import FOLDER, load_recipe
 from kd_landmarks.training.recipe_settings import NetworkSettings, Recipe
@@ -27,6 +30,12 @@ from kd_landmarks.utils.parsing import read_yaml
 
 ROOT = Path(__file__).parent.parent
 MARKED = re.compile(r"(?s)(<!-- table: ([a-z ]+) -->\n).*?(<!-- end -->)")
+# Public, though not at the package's root.
+MORE = {
+    "FaceTracker": "inference.tracking",
+    "Smoothing": "inference.smoothing",
+    "YuNet": "imaging.detection",
+}
 SPECIAL = str.maketrans({"|": "\\|", "<": "&lt;"})
 
 
@@ -46,6 +55,8 @@ def filled(text: str) -> str:
         "recipe values": partial(recipe_values, Recipe),
         "network values": partial(recipe_values, NetworkSettings, "NETWORK."),
         "commands": commands,
+        "api": api,
+        "training commands": training_commands,
     }
     return MARKED.sub(lambda place: place[1] + made[place[2]]() + "\n" + place[3], text)
 
@@ -155,6 +166,25 @@ def commands() -> str:
         if options:
             parts.append(markdown(("option", "meaning", "values", "default"), options))
     return "\n\n".join(parts)
+
+
+def api() -> str:
+    """What is public, with the first line of its documentation; the site puts in the rest."""
+    parts = []
+    for name, room in sorted({**kd_landmarks._ROOMS, **MORE}.items()):
+        made = getattr(import_module(f"kd_landmarks.{room}"), name)
+        first = inspect.getdoc(made).partition("\n")[0]
+        parts.append(f"## {name}\n\n{first}\n\n<!-- api: kd_landmarks.{room}.{name} -->")
+    return "\n\n".join(parts)
+
+
+def training_commands() -> str:
+    """How the released networks were trained, as their cards say it."""
+    texts = read_yaml(ROOT / "kd_landmarks/hub/released.yaml")
+    parts = {"all that its own commands do not make": texts.pop("shared")["commands"]}
+    parts |= {name: text["commands"] for name, text in texts.items() if "commands" in text}
+    lines = "\n\n".join(f"# == {name}\n{told.strip()}" for name, told in parts.items())
+    return f"```bash\n{lines}\n```"
 
 
 def _help(text: str) -> Iterator[str]:
