@@ -245,14 +245,20 @@ def confidence() -> str:
 
 
 def left_out() -> str:
-    """What min_confidence leaves out."""
+    """What min_confidence leaves out, and the confidence of faces and of crops without one."""
     told = recorded("confidence")
-    kinds = {"beside the face": "crops beside a face", "noise": "crops of noise"}
-    rows = [(title, f"{100 * told[name]['left_out']:.1f}") for name, title in kinds.items()]
+    crops = {"beside the face": "crops beside a face", "noise": "crops of noise"}
+    rows = []
+    for name, title in crops.items():
+        median, tail = (f"{told[name][key]:.2f}" for key in ("median", "quantile_95"))
+        rows.append((title, f"{100 * told[name]['left_out']:.1f}", median, f"5 % above {tail}"))
     faces = {"AFLW": "AFLW", "wild faces": "small and blurred faces in WFLW's photos"}
     for name, share in told["left out"].items():
-        rows.append((faces.get(name, name), f"{100 * share:.1f}"))
-    return markdown(("what", "left out at 0.65, %"), rows)
+        known = told.get(name, {})
+        median = f"{known['median']:.2f}" if "median" in known else ""
+        tail = f"5 % below {known['quantile_5']:.2f}" if "quantile_5" in known else ""
+        rows.append((faces.get(name, name), f"{100 * share:.1f}", median, tail))
+    return markdown(("what", "left out, %", "median confidence", "tail"), rows)
 
 
 def steadiness() -> str:

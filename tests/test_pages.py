@@ -134,8 +134,8 @@ def known_options():
 def check_command(words):
     """Refuse a command line with files, extras, commands or options that there are not."""
     for number, word in enumerate(words):
-        if word in ("python", "bash"):
-            assert (ROOT / words[number + 1]).is_file(), words
+        if word.endswith((".py", ".sh")) and words[number - 1] in ("python", "bash"):
+            assert (ROOT / word).is_file(), words
         if word == "pip":
             for extra in re.findall(r"\[([\w,]+)\]", " ".join(words)):
                 assert set(extra.split(",")) <= EXTRAS.keys(), words
