@@ -44,7 +44,10 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel):
         names
     )
     assert "kd_landmarks/py.typed" in names
-    assert any(name.endswith("licenses/LICENSE") for name in names)
+    licenses = {name.partition(".dist-info/licenses/")[2] for name in names}
+    weights = "kd_landmarks/models/weights/LICENSE"
+    assert {"LICENSE", weights, "kd_landmarks/imaging/yunet.LICENSE"} <= licenses
+    assert weights in names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"kd_landmarks"}
     own = "kd_landmarks/models/weights/mobilenetv2-300w/"
     files = ("model.safetensors", "config.json", "preprocessor_config.json", "README.md")

@@ -11,6 +11,7 @@ from . import (  # noqa: F401
     calibrate,
     convert,
     demo,
+    env,
     evaluate,
     export,
     hub,

@@ -7,7 +7,7 @@ import typer
 from ..utils.logging import set_up_logging
 from .app import app
 
-INFO_HELP = """Say what a detector is: network, landmarks, crop, size, and what it scored.
+INFO_HELP = """Say what a detector is: network, landmarks, crop, size, license, and what it scored.
 
 \b
 kd-landmarks info
@@ -48,6 +48,7 @@ def info(
         ("weights", f"{found.megabytes:.1f} MB, {found.precision}"),
         ("input", f"{config.get('image_size')} x {config.get('image_size')} pixels"),
         ("crop", f"{found.crop_margin:g} times the longer side of the box of the points"),
+        ("license", f"weights: {found.license or 'not stated'}; code: Apache-2.0"),
     ]
     time = found.metrics.get("milliseconds")
     if isinstance(time, int | float):

@@ -10,10 +10,10 @@ from typing import Any
 
 from ..errors import KDLandmarksError, shown
 from ..imaging.crop_settings import check_settings
-from ..utils.parsing import MOST_JSON, parse_json, read_json_object
+from ..utils.parsing import MOST_JSON, parse_json, parse_yaml, read_json_object, read_text
 from .checkpoints import CONFIG, PROCESSOR, WEIGHTS, CheckpointFiles
 
-METRICS = "metrics.json"
+METRICS, CARD = "metrics.json", "README.md"
 SCORE_COLUMNS = ("NME %", "FR8 %", "FR10 %", "AUC8", "AUC10")
 """What a table calls the fields of scores."""
 _SCORES = ("nme", "failure_rate_8", "failure_rate_10", "auc_8", "auc_10")
@@ -35,6 +35,7 @@ class Facts:
         megabytes: of the weights file.
         precision: of the weights in the file, such as float16.
         metrics: of metrics.json; empty without.
+        license: of the weights, as the card in the folder says; None where none does.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Facts:
     megabytes: float
     precision: str
     metrics: Mapping[str, Any]
+    license: str | None
 
     def rows(self) -> list[tuple[str, ...]]:
         """A row a test: name, normalizer, box, faces and the cells of `SCORE_COLUMNS`.
@@ -109,7 +111,25 @@ def read_facts(files: CheckpointFiles) -> Facts:
         megabytes=os.path.getsize(weights) / 1e6,
         precision=precision,
         metrics=read_json_object(metrics) if metrics.is_file() else {},
+        license=_license(path.parent / CARD),
     )
+
+
+def _license(card: Path) -> str | None:
+    """The license in the YAML at the head of a card; other texts say none."""
+    if not card.is_file():
+        return None
+    try:
+        head = read_text(card, MOST_JSON).partition("---\n")[2].partition("\n---")[0]
+        told = parse_yaml(head, str(card), types=False)
+    except KDLandmarksError:
+        return None
+    if not isinstance(told, dict):
+        return None
+    name, link = told.get("license_name") or told.get("license"), told.get("license_link")
+    if not isinstance(name, str):
+        return None
+    return f"{name:.100} ({link:.200})" if isinstance(link, str) else f"{name:.100}"
 
 
 def count_parameters(weights: Path) -> tuple[int, str]:

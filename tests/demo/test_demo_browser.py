@@ -360,8 +360,8 @@ def test_twenty_at_once_are_all_answered_rightly(demo):
         np.testing.assert_allclose(face["keypoints"], expected[number % 2], atol=1)
 
 
-def test_readmes_program_runs_as_printed(demo, tmp_path):
-    text = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+def test_the_pages_program_runs_as_printed(demo, tmp_path):
+    text = (REPOSITORY / "docs/hub.md").read_text(encoding="utf-8")
     [code] = re.findall(r"(?s)```python\n(from gradio_client.*?)```", text)
     assert '"http://127.0.0.1:7860"' in code
     shutil.copy(PHOTO, tmp_path / "photo.jpg")

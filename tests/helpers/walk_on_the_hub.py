@@ -1,11 +1,11 @@
-"""README's section "On the Hub", taken as a new user would, on a Hub of this machine.
+"""docs/hub.md's section "The whole way", taken as a new user would, on a Hub of this machine.
 
     python tests/helpers/walk_on_the_hub.py
 
 Official-layout photos (drawn faces) are converted and pushed, streamed from there into a short
-training, and three networks pushed with their cards: README's commands as they stand there, with
+training, and three networks pushed with their cards: the page's commands as they stand there, with
 other values for its variables. Then, in fresh processes, the student loaded by its id has bit for
-bit the weights of the one on disk and answers like it, and the snippets of README and of the card
+bit the weights of the one on disk and answers like it, and the snippets of the page and of the card
 run as printed.
 """
 
@@ -57,7 +57,8 @@ def walk(hub: Hub, folder: Path) -> None:
     Raises:
         subprocess.CalledProcessError: A step failed.
     """
-    section = (ROOT / "README.md").read_text(encoding="utf-8").partition("\n## On the Hub\n")[2]
+    page = (ROOT / "docs/hub.md").read_text(encoding="utf-8")
+    section = page.partition("\n## The whole way\n")[2]
     section = section.partition("\n## ")[0]
     commands, (use,) = blocks(section, "bash")[0], blocks(section, "python")
     write_drawn_300w(folder / "300W")

@@ -32,6 +32,24 @@ def test_the_command_prints_them():
     assert result.exit_code == 0
     for told in ("mobilenetv2_100", "1.87 M parameters", "ibug68", "float16", "300W common"):
         assert told in result.output
+    assert "weights: non-commercial-research (https://" in result.output
+
+
+@pytest.mark.parametrize(
+    ("card", "told"),
+    [
+        (None, None),
+        ("notes of my own", None),
+        ("---\nlicense: [1]\n---\n", None),
+        ("---\nlicense: {\n---\n", None),
+        ("---\nlicense: mit\n---\n", "mit"),
+        ("---\nlicense: other\nlicense_name: mine\nlicense_link: LICENSE\n---\n", "mine (LICENSE)"),
+    ],
+)
+def test_the_license_of_weights_is_the_cards(folder, card, told):
+    if card is not None:
+        (folder / "README.md").write_text(card)
+    assert read_facts(find_checkpoint(folder)).license == told
 
 
 @pytest.mark.parametrize(
