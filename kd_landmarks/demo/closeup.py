@@ -44,7 +44,7 @@ def _chooser(faces: Sequence[Face]) -> str:
     choices = [
         f'<label><input type="radio" name="kd-face" value="{number}" onchange="kdChoose({number})"'
         f"{checked}/>{number + 1}</label>"
-        for number, checked in enumerate(['checked=""', *[""] * (len(faces) - 1)])
+        for number, checked in enumerate([' checked=""', *[""] * (len(faces) - 1)])
     ]
     return (
         f'<fieldset class="kd-choice"><legend>Face: choose one here or in the photo</legend>'

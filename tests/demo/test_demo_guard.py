@@ -92,7 +92,10 @@ def takers(demo):
     for number, function in demo.fns.items():
         files = [isinstance(block, gr.Image | gr.Video) for block in function.inputs]
         if any(files):
-            found[number] = [None if is_file else True for is_file in files]
+            found[number] = [
+                None if is_file else getattr(block, "value", None) or True
+                for block, is_file in zip(function.inputs, files, strict=True)
+            ]
     return found
 
 
