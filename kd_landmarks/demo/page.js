@@ -80,17 +80,23 @@ let kdStale;
 function kdOverlay() {
   const found = document.querySelector("#webcam-view .kd-overlay");
   const video = document.querySelector("#webcam video");
-  for (const old of document.querySelectorAll("#webcam .kd-overlay")) old.remove();
+  let overlay = document.querySelector("#webcam .kd-overlay");
   clearTimeout(kdStale);
-  if (!found || !video) return;
-  const overlay = found.cloneNode(true);
+  if (!found || !video) return overlay?.remove();
+  if (overlay?.parentElement !== video.parentElement) {
+    overlay?.remove();
+    overlay = found.cloneNode();
+    video.parentElement.append(overlay);
+  }
+  // One element for all frames: what is taken out and put back flickers.
+  overlay.setAttribute("viewBox", found.getAttribute("viewBox"));
+  overlay.innerHTML = found.innerHTML;
   const box = video.getBoundingClientRect();
   const around = video.parentElement.getBoundingClientRect();
   overlay.style.left = `${box.left - around.left}px`;
   overlay.style.top = `${box.top - around.top}px`;
   overlay.style.width = `${box.width}px`;
   overlay.style.height = `${box.height}px`;
-  video.parentElement.append(overlay);
   kdStale = setTimeout(() => overlay.remove(), 1500);
 }
 
