@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
 import yaml
 from clips import write_clip
@@ -93,7 +94,8 @@ def test_code_runs_as_printed(page, here):
 def test_long_code_runs_as_printed(page, here, monkeypatch):
     write_faces(here / "data/300w", {"train": 20, "common": 8})
     monkeypatch.setenv("KD_LANDMARKS_DATA", str(here / "data"))
-    write_clip(here / "talk.mp4", count=12)
+    portrait = np.asarray(Image.open(PHOTO).convert("RGB"))
+    write_clip(here / "talk.mp4", [portrait] * 12, 30)
     (here / "photos").mkdir()
     shutil.copy(PHOTO, here / "photos/1.jpg")
     shutil.copytree(default_checkpoint(), here / "runs/300w/student")
