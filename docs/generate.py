@@ -132,7 +132,8 @@ def _told(text: str) -> str:
 def commands() -> str:
     """Every command with its arguments and options, as its function declares them."""
     parts: list[str] = []
-    groups = [
+    # typer declares all of these as maybe None, which a registered command's are not.
+    groups: list[tuple[str, Any]] = [
         ("", app),
         *((f"{group.name} ", group.typer_instance) for group in app.registered_groups),
     ]
@@ -173,7 +174,7 @@ def api() -> str:
     parts = []
     for name, room in sorted({**kd_landmarks._ROOMS, **MORE}.items()):
         made = getattr(import_module(f"kd_landmarks.{room}"), name)
-        first = inspect.getdoc(made).partition("\n")[0]
+        first = (inspect.getdoc(made) or "").partition("\n")[0]
         parts.append(f"## {name}\n\n{first}\n\n<!-- api: kd_landmarks.{room}.{name} -->")
     return "\n\n".join(parts)
 
