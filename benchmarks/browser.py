@@ -18,7 +18,6 @@ import typer
 from playwright.sync_api import sync_playwright
 from record import print_table, record
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests/helpers"))
 from browser_page import MISSING, build_page, camera_options, served, write_camera
 from demo_server import CHROMIUM
