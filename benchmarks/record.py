@@ -4,7 +4,7 @@ import json
 import platform
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -78,8 +78,13 @@ def describe() -> dict[str, Any]:
 
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows as a Markdown table."""
-    for row in (header, ["---"] * len(header), *rows):
-        print("| " + " | ".join(str(cell) for cell in row) + " |")
+    print(markdown_table(header, rows))
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as a Markdown table."""
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def without_paths(values: Any) -> Any:

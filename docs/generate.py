@@ -9,7 +9,7 @@ Needs `kd-landmarks[train]`.
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from importlib import import_module
 from inspect import Parameter, signature
@@ -19,13 +19,15 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
-from tables import TABLES, markdown
+from records import markdown_table
+from tables import TABLES
 from typer.models import ArgumentInfo, ParameterInfo
 
 import kd_landmarks
 from kd_landmarks.cli import app
 from kd_landmarks.training.recipe import FOLDER, load_recipe
 from kd_landmarks.training.recipe_settings import NetworkSettings, Recipe
+from kd_landmarks.utils.files import write_text
 from kd_landmarks.utils.parsing import read_yaml
 
 ROOT = Path(__file__).parent.parent
@@ -68,7 +70,7 @@ def recipes() -> str:
         recipe = load_recipe(path)
         needs = "--data" if read_yaml(path)["data"].get("source") is None else "nothing"
         rows.append((f"`{path.stem}`", needs, recipe.scheme, " ".join(recipe.description.split())))
-    return markdown(("recipe", "needs", "landmarks", "what it is"), rows)
+    return markdown_table(("recipe", "needs", "landmarks", "what it is"), rows)
 
 
 def recipe_values(model: type[BaseModel], prefix: str = "") -> str:
@@ -77,7 +79,7 @@ def recipe_values(model: type[BaseModel], prefix: str = "") -> str:
         (f"`{key}`", _kind(field.annotation), _default(field), _told(field.description or ""))
         for key, field in _fields(model, prefix)
     ]
-    return markdown(("value", "type", "default", "meaning"), rows)
+    return markdown_table(("value", "type", "default", "meaning"), rows)
 
 
 def _fields(model: type[BaseModel], prefix: str) -> Iterator[tuple[str, Any]]:
@@ -163,9 +165,9 @@ def commands() -> str:
                     )
                 )
         if arguments:
-            parts.append(markdown(("argument", "meaning"), arguments))
+            parts.append(markdown_table(("argument", "meaning"), arguments))
         if options:
-            parts.append(markdown(("option", "meaning", "values", "default"), options))
+            parts.append(markdown_table(("option", "meaning", "values", "default"), options))
     return "\n\n".join(parts)
 
 
@@ -214,13 +216,13 @@ def _values(kind: Any, info: ParameterInfo, default: Any) -> tuple[str, str]:
     return told, "" if default is None or default == [] else f"`{default}`"
 
 
-def main(update: Callable[[Path, str], object] = Path.write_text) -> None:
+def main() -> None:
     """Fill all pages."""
     for page in pages():
         text = page.read_text(encoding="utf-8")
         new = filled(text)
         if new != text:
-            update(page, new)
+            write_text(page, new)
             print(f"{page.relative_to(ROOT)} is filled anew")
 
 
