@@ -14,6 +14,7 @@ import numpy as np
 import typer
 from labels import CHOSEN, LABELED, TRIED, TRIED_AT, TURNED, UNLABELED
 from matplotlib.figure import Figure
+from record import markdown_table
 from report import compared, interval, with_tables
 from training import REPOSITORY, RESULTS
 
@@ -35,28 +36,34 @@ def main() -> None:
     draw(grid)
 
 
-def grid_table(grid: Grid) -> list[str]:
+def grid_table(grid: Grid) -> str:
     """Errors by labeled and unlabeled faces, and how many labels alone are as good."""
-    lines = [
-        "| labeled faces | faces without labels | 300W validation: NME % "
-        "| gain, % of the error (95 % interval) | as good as so many labels alone "
-        "| 106 WFLW faces: NME % | gain | AFLW, turned: % of the box | gain |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    header = [
+        *("labeled faces", "faces without labels", "300W validation: NME %"),
+        *("gain, % of the error (95 % interval)", "as good as so many labels alone"),
+        *("106 WFLW faces: NME %", "gain", "AFLW, turned: % of the box", "gain"),
     ]
+    rows = []
     for labeled in LABELED:
+        alone = grid.get((labeled, 0, CHOSEN))
         for unlabeled in UNLABELED:
             tests = grid.get((labeled, unlabeled, CHOSEN))
-            alone = grid.get((labeled, 0, CHOSEN))
             if tests is None or alone is None:
                 continue
-            cells = [f"{labeled:,}", f"{unlabeled:,}"]
-            for test in TESTS:
-                gain = compared(*(np.array(one[test]["errors"]) for one in (alone, tests)))
-                cells += [f"{tests[test]['nme']:.2f}", interval(gain) if unlabeled else ""]
-                if test == TESTS[0]:
-                    cells.append(as_many_labels(grid, tests[test]["nme"]) if unlabeled else "")
-            lines.append(f"| {' | '.join(cells)} |")
-    return lines
+            error, gain, *others = scores(tests, alone)
+            as_many = as_many_labels(grid, tests[TESTS[0]]["nme"]) if unlabeled else ""
+            rows.append([f"{labeled:,}", f"{unlabeled:,}", error, gain, as_many, *others])
+    return markdown_table(header, rows)
+
+
+def scores(tests: dict[str, Any], base: dict[str, Any]) -> list[str]:
+    """The error on every test and the gain over a base, which has none over itself."""
+    cells = []
+    for test in TESTS:
+        errors = [np.array(one[test]["errors"]) for one in (base, tests)]
+        gain = "" if tests is base else interval(compared(*errors))
+        cells += [f"{tests[test]['nme']:.2f}", gain]
+    return cells
 
 
 def as_many_labels(grid: Grid, error: float) -> str:
@@ -70,28 +77,24 @@ def as_many_labels(grid: Grid, error: float) -> str:
     return f"{round(float(np.exp(np.interp(error, errors, np.log(counts)))), -1):,.0f}"
 
 
-def forms_table(grid: Grid) -> list[str]:
+def forms_table(grid: Grid) -> str:
     """What else was tried with pseudo-labels, against what the package does."""
-    default = grid.get((*TRIED_AT, CHOSEN))
-    lines = [
-        "| pseudo-labels | 300W validation: NME % | gain over the default, % (95 % interval) "
-        "| 106 WFLW faces: NME % | gain | AFLW, turned: % of the box | gain |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+    header = [
+        *("pseudo-labels", "300W validation: NME %", "gain over the default, % (95 % interval)"),
+        *("106 WFLW faces: NME %", "gain", "AFLW, turned: % of the box", "gain"),
     ]
-    about = (
-        "weights by the views' spread; faces with much of it, or off their five points, left out"
-    )
-    for form, words in {CHOSEN: f"{about} (the default)", **TRIED}.items():
-        tests = grid.get((*TRIED_AT, form))
-        if tests is None or default is None:
-            continue
-        cells = [words]
-        for test in TESTS:
-            gain = compared(*(np.array(one[test]["errors"]) for one in (default, tests)))
-            told = "" if form == CHOSEN else interval(gain)
-            cells += [f"{tests[test]['nme']:.2f}", told]
-        lines.append(f"| {' | '.join(cells)} |")
-    return lines
+    default = grid.get((*TRIED_AT, CHOSEN))
+    forms = {
+        CHOSEN: "weights by the views' spread; faces of much spread or off their points5 left "
+        "out (the default)",
+        **TRIED,
+    }
+    rows = [
+        [words, *scores(tests, default)]
+        for form, words in forms.items()
+        if default is not None and (tests := grid.get((*TRIED_AT, form))) is not None
+    ]
+    return markdown_table(header, rows)
 
 
 def draw(grid: Grid) -> None:

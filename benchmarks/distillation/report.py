@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from record import shrink_picture
+from record import markdown_table, shrink_picture
 from training import RESULTS, SEED, plan
 
 from kd_landmarks.evaluation.metrics import gain_interval
@@ -94,21 +94,20 @@ def main() -> None:
     if not by_arm:
         sys.exit(f"there are no records in {RESULTS}: run.py writes them")
     gains = [gain(*one, by_arm) for one in GAINS if common_seeds(one[1], one[2], by_arm)]
-    arms = [
-        arm for arm in plan()["arms"] if not arm["group"].startswith("paper")
-    ]  # see reproduction.py
+    # The paper's are reproduction.py's.
+    arms = [arm for arm in plan()["arms"] if not arm["group"].startswith("paper")]
     tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
     with_tables(PAGE, tables)
     if gains:
         draw(gains)
 
 
-def with_tables(page: Path, tables: dict[str, list[str]]) -> None:
+def with_tables(page: Path, tables: dict[str, str]) -> None:
     """Print tables, and put them between their marks on a page."""
     text = page.read_text("utf-8")
-    for name, lines in tables.items():
-        print("\n".join(lines), end="\n\n")
-        block = f"<!-- {name} -->\n" + "\n".join(lines) + f"\n<!-- end of {name} -->"
+    for name, table in tables.items():
+        print(table, end="\n\n")
+        block = f"<!-- {name} -->\n{table}\n<!-- end of {name} -->"
         start, end = text.index(f"<!-- {name} -->"), text.index(f"<!-- end of {name} -->")
         text = text[:start] + block + text[end + len(f"<!-- end of {name} -->") :]
     write_text(page, text)
@@ -124,13 +123,10 @@ def errors_of(records: list[dict[str, Any]], faces: str) -> NDArray[np.float64]:
     return np.mean(np.array(every, dtype=float), axis=0)
 
 
-def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
+def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> str:
     """Every arm's scores."""
-    lines = [
-        "| arm | seeds | epochs | validation NME % | 300W common NME % (spread over seeds) | FR8 % "
-        "| 106 WFLW faces NME % (spread) | minutes a run |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    header = ("arm", "seeds", "epochs", "validation NME %", "300W common NME % (spread over seeds)")
+    rows = []
     for arm in arms:
         records = by_arm.get(arm["name"])
         if not records:
@@ -141,15 +137,20 @@ def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> list[str]:
         validation = [
             one["measured"]["validation"]["nme"] for one in records if one["seed"] == SEED
         ]
-        failures = mean(test["failure_rate_8"] for test in tests)
-        lines.append(
-            f"| {arm['about']} | {len(records)} | {epochs:g} "
-            f"| {', '.join(f'{nme:.2f}' for nme in validation)} "
-            f"| {over_seeds([test['nme'] for test in tests], 3)} | {failures:.2f} "
-            f"| {over_seeds([record['wflw']['nme'] for record in records], 2)} "
-            f"| {mean(record['minutes'] for record in records):.0f} |"
+        rows.append(
+            (
+                arm["about"],
+                len(records),
+                f"{epochs:g}",
+                ", ".join(f"{nme:.2f}" for nme in validation),
+                over_seeds([test["nme"] for test in tests], 3),
+                f"{mean(test['failure_rate_8'] for test in tests):.2f}",
+                over_seeds([record["wflw"]["nme"] for record in records], 2),
+                f"{mean(record['minutes'] for record in records):.0f}",
+            )
         )
-    return lines
+    more = ("FR8 %", "106 WFLW faces NME % (spread)", "minutes a run")
+    return markdown_table((*header, *more), rows)
 
 
 def over_seeds(values: list[float], places: int) -> str:
@@ -198,23 +199,25 @@ def compared(base: NDArray[np.float64], better: NDArray[np.float64]) -> dict[str
     return {"percent": found, "low": low, "high": high, "p": p}
 
 
-def gains_table(gains: list[dict[str, Any]]) -> list[str]:
+def gains_table(gains: list[dict[str, Any]]) -> str:
     """Every comparison."""
-    lines = [
-        f"| what is added | seeds | gain on {VALIDATION}, % of the error (95 % interval) "
-        f"| gain on {COMMON}, % (95 % interval) | Wilcoxon p | target "
-        f"| gain on {WFLW}, % (95 % interval) | Wilcoxon p |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    for one in gains:
-        target = "" if one["target"] is None else f"{one['target']:g}"
-        common, wflw = one[COMMON], one[WFLW]
-        lines.append(
-            f"| {one['title']} | {one['seeds']} | {interval(one[VALIDATION])} "
-            f"| {interval(common)} | {common['p']:.1g} "
-            f"| {target} | {interval(wflw)} | {wflw['p']:.1g} |"
+    header = (
+        *("what is added", "seeds", f"gain on {VALIDATION}, % of the error (95 % interval)"),
+        *(f"gain on {COMMON}, % (95 % interval)", "Wilcoxon p", "target"),
+        *(f"gain on {WFLW}, % (95 % interval)", "Wilcoxon p"),
+    )
+    rows = [
+        (
+            one["title"],
+            one["seeds"],
+            interval(one[VALIDATION]),
+            *(interval(one[COMMON]), f"{one[COMMON]['p']:.1g}"),
+            "" if one["target"] is None else f"{one['target']:g}",
+            *(interval(one[WFLW]), f"{one[WFLW]['p']:.1g}"),
         )
-    return lines
+        for one in gains
+    ]
+    return markdown_table(header, rows)
 
 
 def interval(one: dict[str, float]) -> str:

@@ -12,11 +12,15 @@ into docs/reproduction.md, and draws docs/reproduction.png: gains, and the error
 import json
 import sys
 from collections import defaultdict
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import typer
 from matplotlib.figure import Figure
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from record import markdown_table
 from report import COMMON, common_seeds, errors_of, gain, interval, over_seeds, with_tables
 from training import REPOSITORY, RESULTS, plan
 
@@ -24,6 +28,7 @@ from kd_landmarks.training.recipe_settings import STAGE_LABELS
 
 PAGE = REPOSITORY / "docs/reproduction.md"
 PLOT = REPOSITORY / "docs/reproduction.png"
+SEEN = ("visible", "hidden")
 COFW = REPOSITORY / "benchmarks/results/paper_cofw.json"
 # What is compared: title, the arm without, the arm with, what the paper reports in percent.
 GAINS: tuple[tuple[str, str, str, float | None], ...] = (
@@ -63,57 +68,54 @@ def main() -> None:
     draw(arms, by_arm)
 
 
-def arms_table(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> list[str]:
+def arms_table(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> str:
     """Every arm's scores on 300W common, their spread over seeds, and the paper's own measure."""
-    lines = [
-        "| arm | seeds | NME % (spread over seeds) | FR8 % | FR10 % "
-        "| in the paper's stretched crop % |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
+    rows = []
     for name, about in arms.items():
         tests = [record["measured"]["test"] for record in by_arm[name]]
-        failures = [
-            f"{np.mean([test[rate] for test in tests]):.2f}"
-            for rate in ("failure_rate_8", "failure_rate_10")
-        ]
-        lines.append(
-            f"| {about} | {len(tests)} | {over_seeds([test['nme'] for test in tests], 3)} "
-            f"| {' | '.join(failures)} "
-            f"| {np.mean([record['stretched_nme'] for record in by_arm[name]]):.2f} |"
+        rows.append(
+            (
+                about,
+                len(tests),
+                over_seeds([test["nme"] for test in tests], 3),
+                f"{np.mean([test['failure_rate_8'] for test in tests]):.2f}",
+                f"{np.mean([test['failure_rate_10'] for test in tests]):.2f}",
+                f"{np.mean([record['stretched_nme'] for record in by_arm[name]]):.2f}",
+            )
         )
-    return lines
+    header = ("arm", "seeds", "NME % (spread over seeds)", "FR8 %", "FR10 %")
+    return markdown_table((*header, "in the paper's stretched crop %"), rows)
 
 
-def gains_table(gains: list[dict[str, Any]]) -> list[str]:
+def gains_table(gains: list[dict[str, Any]]) -> str:
     """Every comparison, beside what the paper reports."""
-    lines = [
-        "| what is compared | seeds | gain on 300W common, % of the error "
-        "(95 % interval over faces) | by seed | the paper |",
-        "| --- | --- | --- | --- | --- |",
-    ]
-    for one in gains:
-        paper = "" if one["target"] is None else f"{one['target']:g}"
-        by_seed = ", ".join(f"{value:.1f}" for value in one["by_seed"])
-        lines.append(
-            f"| {one['title']} | {one['seeds']} | {interval(one[COMMON])} | {by_seed} | {paper} |"
+    rows = [
+        (
+            one["title"],
+            one["seeds"],
+            interval(one[COMMON]),
+            ", ".join(f"{value:.1f}" for value in one["by_seed"]),
+            "" if one["target"] is None else f"{one['target']:g}",
         )
-    return lines
+        for one in gains
+    ]
+    gain_on_common = f"gain on {COMMON}, % of the error (95 % interval over faces)"
+    return markdown_table(
+        ("what is compared", "seeds", gain_on_common, "by seed", "the paper"), rows
+    )
 
 
-def cofw_table(networks: dict[str, Any]) -> list[str]:
+def cofw_table(networks: dict[str, Any]) -> str:
     """Every network's error on all 29 landmarks, on the visible and on the hidden ones."""
-    lines = [
-        "| network | NME % | visible landmarks | hidden landmarks |",
-        "| --- | --- | --- | --- |",
+    rows = [
+        (
+            STAGE_LABELS[stage],
+            f"{told['nme']:.2f}",
+            *(f"{told['groups'][f'landmarks: {kind}']['nme']:.2f}" for kind in SEEN),
+        )
+        for stage, told in networks.items()
     ]
-    for stage, told in networks.items():
-        visible, hidden = (
-            told["groups"][f"landmarks: {kind}"]["nme"] for kind in ("visible", "hidden")
-        )
-        lines.append(
-            f"| {STAGE_LABELS[stage]} | {told['nme']:.2f} | {visible:.2f} | {hidden:.2f} |"
-        )
-    return lines
+    return markdown_table(("network", "NME %", *(f"{kind} landmarks" for kind in SEEN)), rows)
 
 
 def draw(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> None:
