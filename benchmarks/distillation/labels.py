@@ -13,6 +13,7 @@ labels_report.py draws and tells. Two queues (`--only`, each with taskset) take 
 
 import json
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -74,9 +75,9 @@ def main(
             record = RESULTS / f"{name}.json"
             if record.exists():
                 continue
-            train_student(data, runs, weights, runs / name, labeled, unlabeled, form)
+            network = train_student(data, runs, weights, runs / name, labeled, unlabeled, form)
             known = {"arm": name, "labeled": labeled, "unlabeled": unlabeled, "form": form}
-            write_json(record, known | measured(runs / name, data))
+            write_json(record, known | measured(network, data))
             print(record, flush=True)
 
 
@@ -90,8 +91,8 @@ def planned(labeled: int) -> list[tuple[int, str]]:
 
 def train_student(
     data: Path, runs: Path, weights: Path, run: Path, labeled: int, unlabeled: int, form: str
-) -> None:
-    """Train a student and, where it needs one, its teacher first."""
+) -> Path:
+    """Train a student and, where it needs one, its teacher first; its checkpoint."""
     folder = store_labeled(data, runs, labeled)
     stage = "student" if unlabeled else "baseline"
     start = {**common(folder, stage), "student.refinement": False}
@@ -107,6 +108,7 @@ def train_student(
             start |= {"student.loss.name": "wing", "student.loss.map_weight": 0.6}
     start["student.epochs"] = STEPS * BATCH / rows
     finish(run, start)
+    return run / stage
 
 
 def common(folder: Path, stage: str) -> dict[str, Any]:
@@ -145,11 +147,12 @@ def train_teacher(folder: Path, runs: Path, weights: Path, labeled: int) -> Path
     return run / "tough_teacher"
 
 
-def unlabeled_faces(data: Path, count: int) -> Dataset:
-    """The first faces without labels of a shuffled order."""
+@cache
+def unlabeled_faces(data: Path) -> Dataset:
+    """The faces without labels that are used, in a shuffled order."""
     sources = [data / name / "faces.jsonl" for name in ("unlabelled", "pool")]
     faces = datasets.concatenate_datasets([load_unlabeled(source) for source in sources])
-    return faces.select(np.random.default_rng(SEED).permutation(len(faces))[:count])
+    return faces.select(np.random.default_rng(SEED).permutation(len(faces))[: max(UNLABELED)])
 
 
 def answers(data: Path, runs: Path, teacher: Path, labeled: int) -> np.ndarray:
@@ -158,7 +161,7 @@ def answers(data: Path, runs: Path, teacher: Path, labeled: int) -> np.ndarray:
     if not file.exists():
         accelerator = Accelerator(cpu=on_cpus(), mixed_precision="no")
         teachers = {"tough": [FrozenTeacher(*load_detector(teacher), accelerator)]}
-        told = ask_in_views(unlabeled_faces(data, max(UNLABELED)), teachers, SCHEME)["tough"]
+        told = ask_in_views(unlabeled_faces(data), teachers, SCHEME)["tough"]
         partial = file.with_suffix(".partial.npy")
         np.save(partial, told.astype(np.float32))
         partial.rename(file)
@@ -171,7 +174,7 @@ def store_targets(
     """Pseudo-labels for a student in the wanted form, and how many faces have them."""
     if folder.exists():
         return len(Dataset.load_from_disk(str(folder)))
-    faces = unlabeled_faces(data, count)
+    faces = unlabeled_faces(data).select(range(count))
     told = answers(data, runs, teacher, labeled)[:count]
     mean = told.mean(1)
     weights, agreed = trust(told)
@@ -193,11 +196,10 @@ def store_targets(
     return len(chosen)
 
 
-def measured(run: Path, data: Path) -> dict[str, Any]:
+def measured(network: Path, data: Path) -> dict[str, Any]:
     """Errors of each face of the validation faces, of WFLW's and of AFLW's turned ones."""
-    stage = next(path.name for path in run.iterdir() if (path / "training.json").exists())
-    training = json.loads((run / stage / "training.json").read_text(encoding="utf-8"))
-    model, processor = load_detector(run / stage)
+    training = json.loads((network / "training.json").read_text(encoding="utf-8"))
+    model, processor = load_detector(network)
     tests = {
         "300W validation": (labeled_faces(data)[1], "inter_ocular"),
         "106 WFLW faces": (load_rows(data / "wflw/faces.jsonl", scheme=SCHEME), "inter_ocular"),
@@ -207,7 +209,7 @@ def measured(run: Path, data: Path) -> dict[str, Any]:
     scores = {}
     for name, (rows, by) in tests.items():
         result = evaluate_detector(model, processor, rows, SCHEME, normalizer=by).result
-        scores[name] = {"nme": result.nme, "errors": [round(e, 3) for e in result.errors]}
+        scores[name] = {"nme": result.nme, "errors": result.errors}
     return {
         "tests": scores,
         "steps": training["steps"],

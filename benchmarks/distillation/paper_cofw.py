@@ -17,7 +17,7 @@ import typer
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from record import record
-from small_schemes import CHECKPOINTS, gathered, of_visibility, read, show, write
+from small_schemes import DATA, TEACHERS, gathered, of_visibility, read, show, write
 from training import finish
 
 from kd_landmarks.training.recipe_settings import STAGE_LABELS
@@ -26,23 +26,19 @@ from kd_landmarks.training.run_folder import METRICS
 # As many steps as the arms of 300W have: 60 epochs of 1,826 faces.
 EPOCHS = 220
 SETTINGS = {
+    **DATA,
+    **TEACHERS,
     "recipe": "paper_300w",
     "scheme": "cofw29",
     "data.test_split": "test",
-    "data.validation_faces": 0,
-    "data.allow_outside": True,  # the pictures stay where they are
-    "tough_teacher.backbone": "tf_efficientnet_lite2",
+    # The recipe's teachers are the paper's, from nothing.
     "tough_teacher.head": "integral",
     "tough_teacher.head_strides": "[4, 8, 16, 32]",
     "tough_teacher.image_size": 192,
-    "tough_teacher.init": str(CHECKPOINTS / "tough-teacher-300w"),
-    "tough_teacher.epochs": 12,
-    "tough_teacher.batch_size": 16,
-    "tough_teacher.learning_rate": 4.0e-4,
     "tough_teacher.loss.name": "wing",
-    "tolerant_teacher.init": "tough_teacher",
+    # On three times the faces of those teachers' own benchmark.
+    "tough_teacher.epochs": 12,
     "tolerant_teacher.epochs": 6,
-    "tolerant_teacher.learning_rate": 2.0e-4,
     "student.image_size": 128,
     "student.epochs": EPOCHS,
 }

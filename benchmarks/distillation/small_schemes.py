@@ -38,10 +38,11 @@ from kd_landmarks.training.run_folder import METRICS  # noqa: E402
 
 FOLDS, SEED = 5, 0
 CHECKPOINTS = REPOSITORY / "checkpoints"
-# What all networks of both schemes are trained with, beside their recipe.
-SETTINGS = {
+DATA = {
     "data.validation_faces": 0,
     "data.allow_outside": True,  # the pictures stay where they are
+}
+TEACHERS = {
     "tough_teacher.backbone": "tf_efficientnet_lite2",
     "tough_teacher.init": str(CHECKPOINTS / "tough-teacher-300w"),
     "tough_teacher.epochs": 30,
@@ -50,6 +51,11 @@ SETTINGS = {
     "tolerant_teacher.init": "tough_teacher",
     "tolerant_teacher.epochs": 10,
     "tolerant_teacher.learning_rate": 2.0e-4,
+}
+# What all networks of both schemes are trained with, beside their recipe.
+SETTINGS = {
+    **DATA,
+    **TEACHERS,
     "student.init": default_checkpoint(),
     "student.epochs": 60,
     "student.batch_size": 16,

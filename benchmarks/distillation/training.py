@@ -29,6 +29,7 @@ def plan() -> dict[str, Any]:
     return yaml.safe_load((HERE / "arms.yaml").read_text(encoding="utf-8"))
 
 
+@cache
 def labeled_faces(data: Path) -> tuple[Dataset, Dataset]:
     """Training and validation faces of seed 0.
 
