@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -121,6 +122,7 @@ def test_code_that_is_not_run_here_can_be_right(page, tmp_path, monkeypatch):
                 check_command(shlex.split(line, comments=True))
 
 
+@cache
 def known_options():
     """The options of each command, as the page of the command line lists them."""
     text = (ROOT / "docs/command-line.md").read_text(encoding="utf-8")

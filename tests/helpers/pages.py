@@ -28,8 +28,10 @@ class Block(NamedTuple):
 def blocks(page: Path) -> list[Block]:
     """The blocks of a page, in their order."""
     found = BLOCK.findall(page.read_text(encoding="utf-8"))
-    default = {"python": "run"}
-    return [Block(mode or default.get(kind, "read"), kind, code) for mode, kind, code in found]
+    return [
+        Block(mode or ("run" if kind == "python" else "read"), kind, code)
+        for mode, kind, code in found
+    ]
 
 
 def prose(page: Path) -> str:

@@ -5,7 +5,7 @@
  * @typedef {import("./geometry.js").Box & {score: number}} FoundFace
  */
 
-import { isSame } from "./geometry.js";
+import { boxAround, enlarged, isSame } from "./geometry.js";
 import { resized, warped } from "./pixels.js";
 import {
   BEST,
@@ -112,15 +112,8 @@ async function turnedFaces(photo, scale, detect) {
       Math.ceil(height),
     );
     for (const box of await detect(picture, MIN_SCORE)) {
-      const [cx, cy] = back((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2);
-      const halfWidth = (box.x1 - box.x0) / 2;
-      const halfHeight = (box.y1 - box.y0) / 2;
-      const there = {
-        x0: cx - halfWidth,
-        y0: cy - halfHeight,
-        x1: cx + halfWidth,
-        y1: cy + halfHeight,
-      };
+      const center = back((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2);
+      const there = boxAround(center, box.x1 - box.x0, box.y1 - box.y0);
       found.push({ ...divided(there, scale), score: box.score, roll, misfit: 1 - box.score });
     }
   }
@@ -161,6 +154,6 @@ function moved(box, by) {
 
 /** Pixel centers of a shrunken picture to those of the larger one. */
 function scaled({ x0, y0, x1, y1 }, by) {
-  const center = (value) => (value + 0.5) * by - 0.5;
-  return { x0: center(x0), y0: center(y0), x1: center(x1), y1: center(y1) };
+  const [left, top, right, bottom] = [x0, y0, x1, y1].map((value) => enlarged(value, by));
+  return { x0: left, y0: top, x1: right, y1: bottom };
 }

@@ -37,16 +37,18 @@ export function bounds(points) {
 export function uprightBox(points, roll) {
   const held = bounds(turned(points, -roll, [0, 0]));
   const middle = [(held.x0 + held.x1) / 2, (held.y0 + held.y1) / 2];
-  const [[cx, cy]] = turned([middle], roll, [0, 0]);
-  const halfWidth = (held.x1 - held.x0) / 2;
-  const halfHeight = (held.y1 - held.y0) / 2;
-  return {
-    x0: cx - halfWidth,
-    y0: cy - halfHeight,
-    x1: cx + halfWidth,
-    y1: cy + halfHeight,
-    roll,
-  };
+  const [center] = turned([middle], roll, [0, 0]);
+  return { ...boxAround(center, held.x1 - held.x0, held.y1 - held.y0), roll };
+}
+
+/** A box by its center and its sides. */
+export function boxAround([cx, cy], width, height) {
+  return { x0: cx - width / 2, y0: cy - height / 2, x1: cx + width / 2, y1: cy + height / 2 };
+}
+
+/** A pixel center of a shrunken picture, x or y, in the larger one. */
+export function enlarged(value, by) {
+  return (value + 0.5) * by - 0.5;
 }
 
 /** The square crop around a face box: `margin` times its longer side, in whole pixels. */

@@ -2,6 +2,7 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import { findFaces } from "./faces.js";
+import { enlarged } from "./geometry.js";
 import { Picture } from "./picture.js";
 import { MIN_CONFIDENCE } from "./settings.js";
 import { Student } from "./student.js";
@@ -80,8 +81,7 @@ async function frame({ bitmap, mirrored, time, steady }) {
 
 /** A face with the names of `kd-landmarks predict`, in pixels of the photo. */
 function told({ points, scores, confidence, sure, box, score, track }) {
-  const { scale } = picture;
-  const place = (value) => (value + 0.5) * scale - 0.5;
+  const place = (value) => enlarged(value, picture.scale);
   return {
     ...(track === undefined ? {} : { track }),
     keypoints: points.map((point) => point.map(place)),

@@ -1,6 +1,6 @@
 /** YuNet on one picture: its input, and the boxes in its output, as OpenCV's FaceDetectorYN. */
 
-import { overlap } from "./geometry.js";
+import { boxAround, overlap } from "./geometry.js";
 import { MAX_OVERLAP, SMALLEST_SIDE } from "./settings.js";
 
 const STRIDES = [8, 16, 32];
@@ -49,16 +49,8 @@ export function decoded(outputs, width, height, minScore) {
       const score = Math.sqrt(clamped(faces[cell]) * clamped(objects[cell]));
       if (score < minScore) continue;
       const [dx, dy, logWidth, logHeight] = boxes.slice(4 * cell, 4 * cell + 4);
-      const cx = ((cell % columns) + dx) * stride;
-      const cy = (Math.floor(cell / columns) + dy) * stride;
-      const halfWidth = (Math.exp(logWidth) * stride) / 2;
-      const halfHeight = (Math.exp(logHeight) * stride) / 2;
-      const box = {
-        x0: cx - halfWidth,
-        y0: cy - halfHeight,
-        x1: cx + halfWidth,
-        y1: cy + halfHeight,
-      };
+      const center = [((cell % columns) + dx) * stride, (Math.floor(cell / columns) + dy) * stride];
+      const box = boxAround(center, Math.exp(logWidth) * stride, Math.exp(logHeight) * stride);
       found.push({ ...box, score });
     }
   }
