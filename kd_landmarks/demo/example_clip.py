@@ -7,6 +7,7 @@ drawing takes some seconds.
 """
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,10 +58,9 @@ def _at(person: FaceParameters, time: float) -> FaceParameters:
 
 def write(path: Path) -> None:
     """Write the clip as WebM."""
-    writer = VideoWriter(path, VideoInfo(rate=RATE, width=SIDE, height=SIDE))
-    for number, frame in enumerate(frames()):
-        writer.write(frame, number / RATE)
-    writer.close()
+    with closing(VideoWriter(path, VideoInfo(rate=RATE, width=SIDE, height=SIDE))) as writer:
+        for number, frame in enumerate(frames()):
+            writer.write(frame, number / RATE)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ class VideoTab:
                 upload = gr.Video(
                     label=f"A clip of at most {LONGEST_CLIP} seconds",
                     sources=["upload", "webcam"],
-                    height=240,
+                    height=290,  # with room for its two icons
                     buttons=[],
                 )
                 upload.preprocess = uploaded_path  # type: ignore[method-assign]
@@ -64,7 +64,7 @@ class VideoTab:
                     [SMOOTHED, FOUND, BOTH], value=SMOOTHED, label="Points (One-Euro filter)"
                 )
                 with gr.Row(elem_classes="kd-buttons"):
-                    start = gr.Button("Find landmarks", variant="primary", min_width=120)
+                    start = gr.Button("Find landmarks", variant="primary", min_width=140)
                     example = gr.Button("Example clip", min_width=100)
                     stop = gr.Button("Cancel", min_width=80)
                 measures = gr.HTML(elem_id="video-measures")
