@@ -21,6 +21,7 @@ import numpy.typing as npt
 from ..errors import KDLandmarksError
 from .drawing import draw_face
 from .landmarks import SCHEME_SIZES
+from .processes import FACES_PER_PROCESS, faces_drawn_by
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -91,7 +92,8 @@ def generated_dataset(
         seed: which faces; data sets of different seeds share none.
         scheme: "ibug68", "wflw98" or "cofw29".
         size: side of the square pictures in pixels, 32 to 1024.
-        num_proc: processes to draw with; None draws in this one.
+        num_proc: processes to draw with, at most one for 100 faces; None draws in this one. A
+            script that gives it starts its work under `if __name__ == "__main__":`.
         cache: keep the drawn faces in the cache folder of `datasets` and read them from there the
             next time, until the drawing program changes.
         heads_turned: as `generate_face`'s `head_turned`, for every face.
@@ -124,24 +126,22 @@ def generated_dataset(
     )
     first = seed * FACES_PER_SEED
     seeds = Dataset.from_dict({"face_seed": list(range(first, first + count))})
-    # A forked process hangs in OpenCV if its parent's thread pool was running: stop it first. One
-    # thread is also quickest for pictures this small.
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
+    processes = max(1, min(num_proc or 1, count // FACES_PER_PROCESS))
+    draw = partial(_row, scheme=scheme, size=size, head_turned=heads_turned)
+    with faces_drawn_by(processes, draw) as columns:
         return seeds.map(
-            partial(_row, scheme=scheme, size=size, head_turned=heads_turned),
+            columns,
+            input_columns="face_seed",
+            batched=True,
+            batch_size=processes * FACES_PER_PROCESS,
             remove_columns=["face_seed"],
             features=features,
-            num_proc=None if num_proc is None else min(num_proc, count),
             load_from_cache_file=cache,
             cache_file_name=_cache_file(request) if cache else None,
             # The default would hash this module's functions alone, not what they call.
             new_fingerprint=_program_digest(request),
             desc="Drawing faces",
         )
-    finally:
-        cv2.setNumThreads(threads)
 
 
 def _program_digest(request: str) -> str:
@@ -164,8 +164,7 @@ def _cache_file(request: str) -> str | None:
     return str(folder / f"{request}-{_program_digest(request)}.arrow")
 
 
-def _row(example: dict[str, int], scheme: str, size: int, head_turned: bool) -> dict[str, Any]:
-    seed = example["face_seed"]
+def _row(seed: int, scheme: str, size: int, head_turned: bool) -> dict[str, Any]:
     face = generate_face(seed, scheme, size, head_turned)
     _, code = cv2.imencode(".png", face.image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])
     box = np.concatenate([face.landmarks.min(axis=0), face.landmarks.max(axis=0)])

@@ -1,6 +1,7 @@
 """Ctrl-C and SIGTERM: work ends where it can go on later, and what it started ends with it."""
 
 import ctypes
+import multiprocessing
 import os
 import signal
 import sys
@@ -56,9 +57,9 @@ _listener: _Listener | None = None
 def stop_signals(kept: Callable[[], str | None]) -> Iterator[None]:
     """Around a command's work: SIGINT and SIGTERM raise `Stopped` in it, a second Ctrl-C ends it.
 
-    Processes that are forked meanwhile (the loader's, those of `num_proc`) leave signals to this
-    one, and end when it ends, even by SIGKILL (Linux). Does nothing outside of the main thread, and
-    leaves a signal alone that is ignored, as SIGINT is for what a shell runs in the background.
+    Processes that are forked meanwhile (the loader's) leave signals to this one, and end when it
+    ends, even by SIGKILL (Linux). Does nothing outside of the main thread, and leaves a signal
+    alone that is ignored, as SIGINT is for what a shell runs in the background.
 
     Args:
         kept: what stays of the work and how it goes on, in a line, for the second Ctrl-C; None for
@@ -131,14 +132,31 @@ def loader_worker(*_: object) -> None:
     Some launchers send SIGTERM to everybody, but the other process may need a batch more to end
     well. A worker that is still there after `WORKER_STAYS` seconds, since it hangs, ends then.
     """
-    _follow_parent()
+    follow_parent()
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WORKER_STAYS))
 
 
-def _follow_parent() -> None:
+def follow_parent() -> None:
     """Leave Ctrl-C to the process that this one works for, and end when that one ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _end_with_parent(signal.SIGKILL)
+
+
+@contextmanager
+def starting_processes() -> Iterator[None]:
+    """Around the start of processes that `follow_parent`: Ctrl-C does not reach them before that.
+
+    What is started has the signal blocked from its first instruction on, where there are such
+    masks (not on Windows); this process gets it behind the block.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _follow_launcher() -> None:
@@ -154,6 +172,9 @@ _PR_SET_PDEATHSIG = 1  # of Linux's prctl.h
 def _end_with_parent(number: int) -> None:
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, int(number))
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():  # it was quicker
+        os.kill(os.getpid(), number)
 
 
 def _after_fork() -> None:
@@ -161,7 +182,7 @@ def _after_fork() -> None:
     if _listener is not None:
         _listener = None
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        _follow_parent()
+        follow_parent()
 
 
 if hasattr(os, "register_at_fork"):

@@ -1,5 +1,6 @@
 """Generated faces: the same for ever, exact points, every scheme from one face, varied."""
 
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -11,6 +12,7 @@ from kd_landmarks.synthetic.drawing import draw_face
 from kd_landmarks.synthetic.geometry import Camera, HeadSurface
 from kd_landmarks.synthetic.landmarks import FaceCurves
 from kd_landmarks.synthetic.parameters import FaceParameters, sample_parameters
+from kd_landmarks.synthetic.processes import faces_drawn_by
 
 SIZES = {"ibug68": 68, "wflw98": 98, "cofw29": 29}
 SEEDS = range(24)
@@ -235,11 +237,27 @@ def test_a_dataset_has_the_columns_of_the_package():
 
 
 def test_a_dataset_does_not_depend_on_the_number_of_processes():
-    alone, together = (generated_dataset(4, seed=1, size=48, num_proc=n) for n in (None, 2))
+    alone, together = (
+        generated_dataset(230, seed=1, size=32, num_proc=n, cache=False) for n in (None, 2)
+    )
     assert alone["source"] == together["source"]
     for one, other in zip(alone, together, strict=True):
         np.testing.assert_array_equal(np.asarray(one["image"]), np.asarray(other["image"]))
         assert one["landmarks"] == other["landmarks"]
+
+
+def test_drawing_on_several_cores_does_not_fork(monkeypatch):
+    """What a fork takes along of other threads' locks stays locked."""
+    monkeypatch.delattr(os, "fork")
+    assert len(generated_dataset(200, size=32, num_proc=2, cache=False)) == 200
+
+
+def test_a_process_that_ends_before_its_faces_are_drawn_is_told_of():
+    with (
+        pytest.raises(KDLandmarksError, match="a process that draws faces has ended"),
+        faces_drawn_by(2, os._exit) as columns,
+    ):
+        columns([3, 4])
 
 
 @pytest.mark.parametrize(

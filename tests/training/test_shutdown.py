@@ -47,6 +47,12 @@ with stop_signals(lambda: "nothing"):
         time.sleep(60)
 """
 
+# Faces drawn on two cores, more of them than anybody waits for.
+DRAWING = """
+from kd_landmarks.synthetic import generated_dataset
+generated_dataset(1_000_000, size=32, num_proc=2, cache=False)
+"""
+
 # Two processes: the first waits for the second, which does something else.
 TWO = """
 import os, signal, sys
@@ -93,6 +99,33 @@ def test_a_command_that_is_stopped_says_so_in_one_line(number, code):
     assert process.returncode == code
     assert errors.startswith("stopped: files that were finished stay")
     assert errors.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process of its parent's end")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_processes_that_draw_leave_ctrl_c_to_their_parent_and_end_with_it(number):
+    process = start("-c", DRAWING)
+    deadline = time.monotonic() + 60
+    while len(children := drawing_processes(process.pid)) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    # A terminal sends Ctrl-C to all.
+    for target in (*children, process.pid) if number == signal.SIGINT else (process.pid,):
+        os.kill(target, number)
+    _, errors = process.communicate(timeout=60)
+    assert errors.count("Traceback") == (number == signal.SIGINT)
+    while any(map(is_running, children)):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def drawing_processes(parent):
+    """Of Linux's /proc: its children, less the one that tidies up shared memory."""
+    files = Path(f"/proc/{parent}/task").glob("*/children")
+    found = [int(number) for file in files for number in file.read_text().split()]
+    return [
+        number for number in found if b"spawn_main" in Path(f"/proc/{number}/cmdline").read_bytes()
+    ]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux tells a process of its parent's end")
