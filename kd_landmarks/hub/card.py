@@ -6,6 +6,7 @@ card's figures with what was measured.
 
 import json
 import re
+import shlex
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -102,6 +103,7 @@ def render_card(
         time=_time(checkpoint),
         lineage=_lineage(checkpoint, links),
         source=_source(checkpoint, links),
+        model=_model_option(checkpoint, links),
         repo_id=links.repo_id,
         box_extent=" (brows to chin, ear to ear)" if config.num_landmarks >= 68 else "",
         scores=_scores(config),
@@ -134,6 +136,10 @@ def _metadata(
 ) -> ModelCardData:
     license_id = links.license or (texts.license_id if texts else None)
     named = texts is not None and license_id == texts.license_id
+    base_models, datasets = list(links.base_models), list(links.datasets)
+    if texts is not None:
+        base_models = base_models or [name for name in (texts.base_model,) if name]
+        datasets = datasets or list(texts.datasets)
     return ModelCardData(
         license=license_id,
         license_name=texts.license_name if texts and named else None,
@@ -141,9 +147,9 @@ def _metadata(
         library_name="transformers",
         pipeline_tag=TASK,
         tags=list(TAGS),
-        base_model=list(links.base_models) or None,
-        base_model_relation=RELATION if links.base_models else None,
-        datasets=list(links.datasets) or None,
+        base_model=base_models or None,
+        base_model_relation=RELATION if base_models else None,
+        datasets=datasets or None,
         model_name=name if checkpoint.tests else None,
         eval_results=eval_results(checkpoint.tests, links.datasets) or None,
     )
@@ -155,6 +161,12 @@ def _source(checkpoint: Checkpoint, links: Links) -> str:
         return json.dumps(links.repo_id)
     own = checkpoint.folder.resolve() == DEFAULT_FOLDER.resolve()
     return "" if own else json.dumps(checkpoint.folder.as_posix(), ensure_ascii=False)
+
+
+def _model_option(checkpoint: Checkpoint, links: Links) -> str:
+    """What commands take; nothing for the package's own student."""
+    source = _source(checkpoint, links)
+    return f" --model {shlex.quote(json.loads(source))}" if source else ""
 
 
 def _summary(checkpoint: Checkpoint) -> str:

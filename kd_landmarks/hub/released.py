@@ -28,6 +28,8 @@ class ReleasedTexts(BaseModel):
         worst_faces: a point before that list, what its worst faces have in common; may be empty.
         license_id, license_name, license_link: as the Hub calls licenses.
         license: of the weights, in words.
+        base_model: id on the Hub of the network whose weights it started from; empty for none.
+        datasets: that it learned from, by the names that the Hub has or would have for them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -43,6 +45,8 @@ class ReleasedTexts(BaseModel):
     license_link: str
     license: str
     worst_faces: str = ""
+    base_model: str = ""
+    datasets: tuple[str, ...] = ()
 
     def checked(self, name: str, tests: tuple[Measurement, ...]) -> "ReleasedTexts":
         """The texts with the figures in their places.
@@ -51,8 +55,10 @@ class ReleasedTexts(BaseModel):
             KDLandmarksError: for a text that is still empty, and a figure that is not measured.
         """
         known = {test.name: test for test in tests}
-        filled = {}
-        for field, text in self.model_dump().items():
+        filled = self.model_dump()
+        for field, text in filled.items():
+            if not isinstance(text, str):
+                continue
             if not text.strip() and type(self).model_fields[field].is_required():
                 raise KDLandmarksError(f"{FILE.name}: {name}.{field} is empty: write it first")
             try:

@@ -1,5 +1,6 @@
 """How a network was trained, in words: what its run's recipe and records say, and no more."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ _BOXES = {
     "upright": "the tight box of the ground-truth points, each face held upright",
     "dataset": "the data set's own box",
 }
+_DETAILS = "\n\n<details>\n<summary>{summary}</summary>\n\n{code}\n\n</details>"
 _STARTS = {"imagenet": "timm's ImageNet weights", "none": "nothing"}
 
 
@@ -29,7 +31,8 @@ def training_text(checkpoint: Checkpoint) -> str:
     text = "\n".join(f"- {line}" for line in lines)
     if training.settings:
         settings = yaml.safe_dump(_without_paths(training.settings), sort_keys=False)
-        text += f"\n\nThe network's section of the recipe:\n\n```yaml\n{settings}```"
+        summary = "The network's section of the recipe"
+        text += _DETAILS.format(summary=summary, code=f"```yaml\n{settings}```")
     return text.strip()
 
 
@@ -57,10 +60,12 @@ def _data(training: Training) -> list[str]:
         lines.append(lacking)
     if data.generated_extra:
         lines.append(f"{data.generated_extra:,} generated faces with turned heads joined them.")
-    unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
-    if unlabeled:
+    if data.more:
+        lines.append(f"More labeled faces: {_listed(more.source for more in data.more)}.")
+    unlabeled = recipe.unlabeled.source or (recipe.unlabeled.targets,)
+    if any(unlabeled):
         lines.append(
-            f"Faces without landmarks from `{_short(unlabeled)}` joined the student's training, "
+            f"Faces without landmarks from {_listed(unlabeled)} joined the student's training, "
             "with a teacher's points as targets."
         )
     return lines
@@ -109,7 +114,7 @@ def _teachers(checkpoint: Checkpoint, training: Training) -> list[str]:
     lines = []
     if role == "student" and training.settings.get("loss", {}).get("name") == "kd":
         targets = recipe.teachers.targets
-        lines.append(f"Two teachers assisted it, their targets {targets}.")
+        lines.append(f"Teachers assisted it, their targets {targets}.")
     soft = training.soft_landmarks_nme
     if soft is not None and (lines or role == "tolerant_teacher"):
         model = recipe.shape_model
@@ -119,6 +124,10 @@ def _teachers(checkpoint: Checkpoint, training: Training) -> list[str]:
             "ground truth."
         )
     return lines
+
+
+def _listed(sources: Iterable[Any]) -> str:
+    return ", ".join(f"`{_short(source)}`" for source in sources)
 
 
 def _short(source: Any) -> str:
