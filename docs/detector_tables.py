@@ -61,6 +61,16 @@ def _gain(before: float, after: float) -> str:
     return f"{before - after:.2f} points, {100 * (1 - after / before):.1f} %"
 
 
+def ensemble() -> str:
+    """Released networks alone and together, each with the mirror image."""
+    columns = {
+        "nme": ("300W common, NME %", ".2f"),
+        "failure_rate_8": ("FR8 %", ".2f"),
+        "auc_8": ("AUC8", ".3f"),
+    }
+    return figures("face and mirror image", recorded("ensemble"), columns)
+
+
 STUDENTS = {
     "student": ("`mobilenetv2-300w`, in the package", "the default"),
     "student, int8": ('the same, `dtype="int8"`', "speed on a CPU"),

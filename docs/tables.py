@@ -6,6 +6,7 @@ from detector_tables import (
     beside,
     boxes,
     confidence,
+    ensemble,
     left_out,
     light,
     models,
@@ -177,6 +178,7 @@ def choices() -> str:
 TABLES: dict[str, Callable[[], str]] = {
     "released": released,
     "teachers": teachers,
+    "ensemble": ensemble,
     "students": students,
     "models": models,
     "beside": beside,
