@@ -95,7 +95,10 @@ def wanted(only: str | None) -> list[Run]:
 
 
 def planned() -> list[Run]:
-    """All runs, group by group; in a group the first seeds of all arms before the second ones."""
+    """All runs, group by group; in a group the first seeds of all arms before the second ones.
+
+    What arms share is for the recipe that they share.
+    """
     runs = [
         Run(
             arm["name"],
@@ -103,7 +106,7 @@ def planned() -> list[Run]:
             seed,
             arm["stage"],
             arm.get("recipe", plan()["recipe"]),
-            plan()["shared"] | arm.get("settings", {}),
+            ({} if "recipe" in arm else plan()["shared"]) | arm.get("settings", {}),
         )
         for arm in plan()["arms"]
         for seed in arm.get("seeds", [0])
