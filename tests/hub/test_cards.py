@@ -367,9 +367,10 @@ def test_figures_of_nothing_are_found(network, student):
 # --- released models
 
 
-TEXTS = {
-    name: f"Some {name}." for name in ReleasedTexts.model_fields
-} | {"base_model": "timm/some", "datasets": ["some/faces"]}
+TEXTS = {name: f"Some {name}." for name in ReleasedTexts.model_fields} | {
+    "base_model": "timm/some",
+    "datasets": ["some/faces"],
+}
 
 
 @pytest.fixture
