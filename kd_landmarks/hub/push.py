@@ -152,6 +152,7 @@ def card_to_push(checkpoint: Checkpoint, links: Links) -> str:
 def _wording(card: str) -> str:
     """A card but for what depends on where it lies: the picture's link and the loaded folder."""
     card = re.sub(r"\]\([^()\s]*\.png\)", "](.png)", card)
+    card = re.sub(r" --model .*? --output", " --output", card)
     return re.sub(r"FaceLandmarkPipeline\(.*\)", "FaceLandmarkPipeline()", card)
 
 

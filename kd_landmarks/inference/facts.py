@@ -20,7 +20,7 @@ _SCORES = ("nme", "failure_rate_8", "failure_rate_10", "auc_8", "auc_10")
 # Bytes of the largest weights file that config.json can describe.
 _MOST_WEIGHTS = 2**34
 # Batch normalizations keep these beside their parameters.
-_BUFFERS = ("running_mean", "running_var", "num_batches_tracked")
+_BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "mean_shape")
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,9 @@
 """Looking at faces upright, however they are turned in their photos.
 
 Networks learn from faces that are turned by 30 or 40 degrees at most. A face that the first look
-finds to be turned is cut once more, upright and by the box of its own points; where the first look
-makes little sense, it is repeated on the same crop turned by quarters. Upright faces cost one look.
+finds to be turned, or aside in its crop, is cut once more, upright and by the box of its own
+points; where the first look makes little sense, it is repeated on the same crop turned by quarters.
+Upright faces in their boxes cost one look.
 """
 
 from collections.abc import Callable, Sequence
@@ -25,6 +26,9 @@ SURER = 0.05
 QUARTERS = (90, 180, 270)
 # Points that are spread over so many sides of their crop are not looked at again.
 FARTHEST = 3
+# A face this far from its crop's middle, in sides of the crop, is cut again: it has moved since the
+# frame before, or its box was wrong.
+ASIDE = 0.15
 # Each look makes the crop more upright; a third one changes little.
 LOOKS = 2
 
@@ -154,7 +158,7 @@ def _cut(photo: Image.Image, box: NDArray[np.float64], description: Description)
 def _other_box(
     one: Look, scheme: LandmarkScheme | None, doubtful: bool
 ) -> NDArray[np.float64] | None:
-    """The box of a face's own points, where its crop does not show it upright or it is doubtful."""
+    """The box of a face's own points, where it is doubtful, or not upright or aside in its crop."""
     assert one.points is not None
     # Points far from the crop are no face's.
     if not np.ptp(one.points, axis=0).max() < FARTHEST * one.square.side:
@@ -162,9 +166,10 @@ def _other_box(
     roll = face_roll(one.points, scheme)
     if roll is None:
         return None
-    if not doubtful and not _is_turned(roll - one.square.roll):
-        return None
-    return upright_box(one.points, roll)
+    box = upright_box(one.points, roll)
+    middle = one.square.left + one.square.side / 2, one.square.top + one.square.side / 2
+    aside = np.abs((box[:2] + box[2:4]) / 2 - middle).max() > ASIDE * one.square.side
+    return box if doubtful or aside or _is_turned(roll - one.square.roll) else None
 
 
 def _is_turned(degrees: float) -> bool:

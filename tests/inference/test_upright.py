@@ -172,6 +172,15 @@ def test_a_face_is_followed_upside_down(detect, portrait):
         assert np.linalg.norm(face["keypoints"] - moved(points), axis=1).mean() < 0.06 * eyes
 
 
+@pytest.mark.parametrize("shift", [(0.3, 0), (0, -0.3), (-0.25, 0.25)])
+def test_a_face_aside_in_its_box_is_cut_again(detect, portrait, shift):
+    photo, points, eyes = portrait
+    box = tight_box(points)
+    side = (box[2:] - box[:2]).max()
+    [face] = detect(photo, boxes=box + side * np.array(shift * 2))
+    assert np.linalg.norm(face["keypoints"] - points, axis=1).mean() < 0.03 * eyes
+
+
 def test_crops_without_a_face_are_not_sure(detect, rng):
     box, sure = [60, 60, 240, 240], 0
     for cells in (3, 6, 12, 24, 48) * 4:
