@@ -24,6 +24,7 @@ export const SMALLEST_BOX = 2; // SMALLEST_BOX
 
 // kd_landmarks/inference/upright.py
 export const TURNED = 20; // TURNED
+export const ASIDE = 0.15; // ASIDE
 export const DOUBTFUL = 0.7; // DOUBTFUL
 export const SURER = 0.05; // SURER
 export const FARTHEST = 3; // FARTHEST

@@ -2,7 +2,7 @@
 
 import { bounds, squareCrop, toPixels, uprightBox } from "./geometry.js";
 import { turnedByQuarters } from "./pixels.js";
-import { DOUBTFUL, FARTHEST, LOOKS, SURER, TURNED } from "./settings.js";
+import { ASIDE, DOUBTFUL, FARTHEST, LOOKS, SURER, TURNED } from "./settings.js";
 
 const QUARTERS = [1, 2, 3];
 
@@ -94,15 +94,19 @@ export function uprightTightBox(points, scheme) {
   return uprightBox(points, roll);
 }
 
-/** The box of a face's own points where its crop does not show it upright, or it is doubtful. */
+/** The box of a face's own points where it is doubtful, or not upright or aside in its crop. */
 function otherBox(one, scheme, doubtful) {
   const { x0, y0, x1, y1 } = bounds(one.points);
   // Points far from the crop are no face's.
   if (!(Math.max(x1 - x0, y1 - y0) < FARTHEST * one.square.side)) return null;
   const roll = faceRoll(one.points, scheme);
   if (roll === null) return null;
-  if (!doubtful && !isTurned(roll - one.square.roll)) return null;
-  return uprightBox(one.points, roll);
+  const box = uprightBox(one.points, roll);
+  const { left, top, side } = one.square;
+  const right = (box.x0 + box.x1 - side) / 2 - left;
+  const down = (box.y0 + box.y1 - side) / 2 - top;
+  const aside = Math.max(Math.abs(right), Math.abs(down)) > ASIDE * side;
+  return doubtful || aside || isTurned(roll - one.square.roll) ? box : null;
 }
 
 function isTurned(degrees) {
