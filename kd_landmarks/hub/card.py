@@ -86,6 +86,7 @@ def render_card(
     name = links.repo_id.split("/")[-1] if links.repo_id else checkpoint.name
     written = {} if texts is None else {"measure": texts.measure, "commands": texts.commands}
     training = [texts.training if texts else "", training_text(checkpoint)]
+    place = _place(checkpoint, links)
     card = ModelCard.from_template(
         _metadata(checkpoint, links, name, texts),
         template_path=str(TEMPLATE),
@@ -102,8 +103,8 @@ def render_card(
         crop_margin=f"{checkpoint.crop_margin:g}",
         time=_time(checkpoint),
         lineage=_lineage(checkpoint, links),
-        source=_source(checkpoint, links),
-        model=_model_option(checkpoint, links),
+        source=json.dumps(place, ensure_ascii=False) if place else "",
+        model=f" --model {shlex.quote(place)}" if place else "",
         repo_id=links.repo_id,
         box_extent=" (brows to chin, ear to ear)" if config.num_landmarks >= 68 else "",
         scores=_scores(config),
@@ -155,18 +156,12 @@ def _metadata(
     )
 
 
-def _source(checkpoint: Checkpoint, links: Links) -> str:
-    """What the pipeline takes, as Python writes it; nothing for the package's own student."""
+def _place(checkpoint: Checkpoint, links: Links) -> str:
+    """What the pipeline and commands take; nothing for the package's own student."""
     if links.repo_id:
-        return json.dumps(links.repo_id)
+        return links.repo_id
     own = checkpoint.folder.resolve() == DEFAULT_FOLDER.resolve()
-    return "" if own else json.dumps(checkpoint.folder.as_posix(), ensure_ascii=False)
-
-
-def _model_option(checkpoint: Checkpoint, links: Links) -> str:
-    """What commands take; nothing for the package's own student."""
-    source = _source(checkpoint, links)
-    return f" --model {shlex.quote(json.loads(source))}" if source else ""
+    return "" if own else checkpoint.folder.as_posix()
 
 
 def _summary(checkpoint: Checkpoint) -> str:

@@ -15,7 +15,6 @@ _BOXES = {
     "upright": "the tight box of the ground-truth points, each face held upright",
     "dataset": "the data set's own box",
 }
-_DETAILS = "\n\n<details>\n<summary>{summary}</summary>\n\n{code}\n\n</details>"
 _STARTS = {"imagenet": "timm's ImageNet weights", "none": "nothing"}
 
 
@@ -31,8 +30,10 @@ def training_text(checkpoint: Checkpoint) -> str:
     text = "\n".join(f"- {line}" for line in lines)
     if training.settings:
         settings = yaml.safe_dump(_without_paths(training.settings), sort_keys=False)
-        summary = "The network's section of the recipe"
-        text += _DETAILS.format(summary=summary, code=f"```yaml\n{settings}```")
+        text += (
+            "\n\n<details>\n<summary>The network's section of the recipe</summary>\n\n"
+            f"```yaml\n{settings}```\n\n</details>"
+        )
     return text.strip()
 
 
