@@ -66,7 +66,6 @@ def build(
     with Demo(uploads, title=TITLE) as demo:
         gr.HTML(headline(networks.get()))
         with gr.Tabs():
-            # A phone has room for the first ones; the rest are in a menu there.
             with gr.Tab("Photo"):
                 PhotoTab(networks, uploads)
             with gr.Tab("Webcam"):

@@ -73,10 +73,12 @@ def released_table() -> str:
 def gain_text() -> str:
     """What the teachers brought."""
     gain = results()["released"]["gain"]
+    change = "lower" if gain["mean"] < 0 else "raise"
     return (
-        f"Teachers and the unlabeled faces that they mark bring **{gain['mean']:.3f} points** of "
-        f"NME on 300W common, {gain['percent']:.1f} % (95 % interval {gain['interval_low']:.3f} to "
-        f"{gain['interval_high']:.3f}, Wilcoxon over faces p = {gain['wilcoxon_p']:.1g})."
+        f"Teachers and the unlabeled faces that they mark {change} the NME on 300W common by "
+        f"**{abs(gain['mean']):.3f} points**, {abs(gain['percent']):.1f} % of it (95 % interval of "
+        f"the change {gain['interval_low']:.3f} to {gain['interval_high']:.3f} points, Wilcoxon "
+        f"over faces p = {gain['wilcoxon_p']:.1g})."
     )
 
 

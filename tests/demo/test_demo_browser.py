@@ -106,13 +106,7 @@ def outside(url):
 
 
 def go_to(page, name):
-    """To a tab, which a narrow page has in a menu."""
-    tab = page.get_by_role("tab", name=name)
-    if tab.count():
-        tab.click()
-    else:
-        page.locator(".overflow-menu > button").first.click()
-        page.locator(".overflow-dropdown button", has_text=name).click()
+    page.get_by_role("tab", name=name).click()
 
 
 def send(page, file, number=0):
@@ -327,10 +321,10 @@ def test_the_example_clip_moves_its_bars(open_page):
 
 
 def test_a_phone_shows_what_matters(open_page):
-    """Camera and clips are no menu's, the table is whole, and the camera's points are in sight."""
+    """No tab is in a menu, the table is whole, and the camera's points are in sight."""
     width, height = SIZES["phone"]
     page = open_page("phone")
-    for name in ("Photo", "Webcam", "Video"):
+    for name in TABS:
         assert page.get_by_role("tab", name=name).is_visible()
     page.get_by_text("Points of face 1").click()
     for cell in page.locator(".kd-close-up th:visible").all():
