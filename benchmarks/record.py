@@ -16,6 +16,7 @@ from kd_landmarks.training.report import versions
 from kd_landmarks.utils.files import new_file, write_text
 
 RESULTS = Path(__file__).parent / "results"
+NO_RESULTS = ":(exclude,top,glob)benchmarks/**/results/**"
 # How each released network was trained.
 TRAINING = RESULTS / "training"
 
@@ -66,7 +67,8 @@ def describe() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).date().isoformat(),
         "commit": _git("rev-parse", "HEAD"),
-        "clean": not _git("status", "--porcelain", "--untracked-files=no"),
+        # What an earlier benchmark recorded changes nothing in what is measured.
+        "clean": not _git("status", "--porcelain", "--untracked-files=no", "--", ":/", NO_RESULTS),
         "machine": {
             "processor": processor_name(),
             "threads": torch.get_num_threads(),
