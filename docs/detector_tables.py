@@ -137,9 +137,10 @@ def beside() -> str:
             scored, chosen = _scores(name, part)
             found = f"{scored['found']} of {scored['faces']} found"
             cells.append(f"{chosen['nme']:.2f} ({found})")
-        rows.append((PEERS[name], *cells, f"{told['step_ms']:.2f}", f"{told['disk_mb']:.1f}"))
-    header = ("", f"{COMMON}, NME %", f"{WFLW}, NME %", "landmark step, ms", "model, MB")
-    return markdown_table(header, rows)
+        cells += [f"{told[key]:.1f}" for key in ("step_ms", "photo_ms", "disk_mb")]
+        rows.append((PEERS[name], *cells))
+    costs = ("landmark step, ms", "photo of 640 x 480, ms", "model, MB")
+    return markdown_table(("", f"{COMMON}, NME %", f"{WFLW}, NME %", *costs), rows)
 
 
 def peer_times() -> str:

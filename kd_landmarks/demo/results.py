@@ -98,7 +98,7 @@ def peers_table(part: str) -> str:
                 f"{kind['nme_misses_by_mean_shape']:.2f}",
                 f"{time['step_ms']:.2f}",
                 f"{time['photo_ms']:.1f}",
-                peers["learned_from"].get(name, "2,012 of 300W, unlabeled"),
+                peers["learned_from"].get(name, "300W, AFLW, unlabeled"),
             )
         )
     header = (
