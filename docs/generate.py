@@ -1,9 +1,9 @@
-"""Fill in what README.md and docs/ take from elsewhere: measured figures, recipes, commands.
+"""Fill in what pages take from elsewhere: measured figures, recipes, commands.
 
     python docs/generate.py
 
 Replaces what stands between `<!-- table: NAME -->` and `<!-- end -->`. Figures are those of
-benchmarks/results/ (`tables.py`), recipes those of the schema, commands those of the command line.
+benchmarks' results/ (`tables.py`), recipes those of the schema, commands those of the command line.
 Needs `kd-landmarks[train]`.
 """
 
@@ -43,7 +43,8 @@ SPECIAL = str.maketrans({"|": "\\|", "<": "&lt;"})
 
 def pages() -> list[Path]:
     """The pages that have such places."""
-    return [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    study = ROOT / "benchmarks/distillation/README.md"
+    return [ROOT / "README.md", study, *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def filled(text: str) -> str:

@@ -7,8 +7,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
-from record import RESULTS, markdown_table
+BENCHMARKS = Path(__file__).parent.parent / "benchmarks"
+sys.path.insert(0, str(BENCHMARKS))
+from record import RESULTS, markdown_table  # noqa: E402
 
 COMMON, WFLW = "300W common", "WFLW, 106 faces"
 

@@ -1,5 +1,6 @@
 """The tables of figures in README.md and docs/, from the records in benchmarks/results/."""
 
+import sys
 from collections.abc import Callable
 
 from detector_tables import (
@@ -16,7 +17,12 @@ from detector_tables import (
     students,
     teachers,
 )
-from records import COMMON, WFLW, figures, markdown_table, recorded
+from records import BENCHMARKS, COMMON, WFLW, figures, markdown_table, recorded
+
+sys.path.insert(0, str(BENCHMARKS / "distillation"))
+import labels_report
+import report
+import reproduction
 
 
 def steadiness() -> str:
@@ -194,4 +200,11 @@ TABLES: dict[str, Callable[[], str]] = {
     "step cost": step_cost,
     "refinement": refinement,
     "choices": choices,
+    "study arms": report.arms,
+    "study gains": report.gains,
+    "reproduction arms": reproduction.arms,
+    "reproduction gains": reproduction.gains,
+    "reproduction cofw": reproduction.cofw,
+    "labels": labels_report.errors,
+    "labels forms": labels_report.forms,
 }

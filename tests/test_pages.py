@@ -180,7 +180,10 @@ def test_the_site_leads_to_every_page():
     )
 
 
-@pytest.mark.parametrize("page", PAGES, ids=names(PAGES))
+FILLED = [*PAGES, ROOT / "benchmarks/distillation/README.md"]
+
+
+@pytest.mark.parametrize("page", FILLED, ids=names(FILLED))
 def test_figures_recipes_and_commands_are_those_of_now(page, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     from generate import filled

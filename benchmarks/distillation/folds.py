@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 from accelerate import Accelerator
 from datasets import Dataset, Image, concatenate_datasets
-from training import SCHEME, finish, labeled_faces, plan
+from study import SCHEME, finish, labeled_faces, plan
 from transformers.utils import logging as transformers_logging
 
 from kd_landmarks import load_rows, nme

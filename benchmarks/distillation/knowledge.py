@@ -24,7 +24,7 @@ from transformers.utils import logging as transformers_logging
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from record import print_table, record  # noqa: E402
-from training import SCHEME, SEED, labeled_faces  # noqa: E402
+from study import SCHEME, SEED, labeled_faces  # noqa: E402
 
 from kd_landmarks.data.columns import box_array, longer_sides, point_array  # noqa: E402
 from kd_landmarks.evaluation.metrics import nme  # noqa: E402

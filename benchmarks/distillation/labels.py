@@ -23,7 +23,7 @@ import typer
 from accelerate import Accelerator
 from datasets import Dataset
 from folds import store
-from training import RESULTS, SCHEME, SEED, finish, labeled_faces, plan
+from study import RESULTS, SCHEME, SEED, finish, labeled_faces, plan
 from transformers.utils import logging as transformers_logging
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -2,42 +2,48 @@
 
     python benchmarks/distillation/labels_report.py
 
-Reads the records of labels.py, prints the tables, puts them into docs/faces-without-labels.md, and
-draws docs/faces-without-labels.png.
+Reads the records of labels.py, prints the tables and draws docs/faces-without-labels.png;
+`docs/generate.py` puts the tables into docs/faces-without-labels.md.
 """
 
 import json
 import sys
+from functools import cache
 from typing import Any
 
 import numpy as np
 import typer
 from labels import CHOSEN, LABELED, TRIED, TRIED_AT, TURNED, UNLABELED
 from matplotlib.figure import Figure
-from record import markdown_table
-from report import compared, interval, with_tables
-from training import REPOSITORY, RESULTS
+from record import markdown_table, shrink_picture
+from report import compared, interval
+from study import REPOSITORY, RESULTS
 
-PAGE = REPOSITORY / "docs/faces-without-labels.md"
-PLOT = PAGE.with_suffix(".png")
+PLOT = REPOSITORY / "docs/faces-without-labels.png"
 TESTS = ("300W validation", "106 WFLW faces", TURNED)
 Grid = dict[tuple[int, int, str], dict[str, Any]]
 
 
 def main() -> None:
-    """Read, print, write and draw."""
+    """Print and draw."""
+    print(errors(), forms(), sep="\n\n")
+    draw()
+
+
+@cache
+def recorded() -> Grid:
+    """What every student scored, by its labeled faces, its unlabeled ones and their form."""
     records = [json.loads(file.read_text("utf-8")) for file in RESULTS.glob("labels-*.json")]
-    grid = {(one["labeled"], one["unlabeled"], one["form"]): one["tests"] for one in records}
-    if not grid:
+    if not records:
         sys.exit(
             f"there are no records of faces without labels in {RESULTS}: labels.py writes them"
         )
-    with_tables(PAGE, {"grid": grid_table(grid), "forms": forms_table(grid)})
-    draw(grid)
+    return {(one["labeled"], one["unlabeled"], one["form"]): one["tests"] for one in records}
 
 
-def grid_table(grid: Grid) -> str:
+def errors() -> str:
     """Errors by labeled and unlabeled faces, and how many labels alone are as good."""
+    grid = recorded()
     header = [
         *("labeled faces", "faces without labels", "300W validation: NME %"),
         *("gain, % of the error (95 % interval)", "as good as so many labels alone"),
@@ -60,8 +66,8 @@ def scores(tests: dict[str, Any], base: dict[str, Any]) -> list[str]:
     """The error on every test and the gain over a base, which has none over itself."""
     cells = []
     for test in TESTS:
-        errors = [np.array(one[test]["errors"]) for one in (base, tests)]
-        gain = "" if tests is base else interval(compared(*errors))
+        pair = [np.array(one[test]["errors"]) for one in (base, tests)]
+        gain = "" if tests is base else interval(compared(*pair))
         cells += [f"{tests[test]['nme']:.2f}", gain]
     return cells
 
@@ -71,34 +77,36 @@ def as_many_labels(grid: Grid, error: float) -> str:
     known = [
         (grid[one, 0, CHOSEN][TESTS[0]]["nme"], one) for one in LABELED if (one, 0, CHOSEN) in grid
     ]
-    errors, counts = zip(*sorted(known), strict=True)
-    if error < errors[0]:
+    reached, counts = zip(*sorted(known), strict=True)
+    if error < reached[0]:
         return f"more than {counts[0]:,}"
-    return f"{round(float(np.exp(np.interp(error, errors, np.log(counts)))), -1):,.0f}"
+    return f"{round(float(np.exp(np.interp(error, reached, np.log(counts)))), -1):,.0f}"
 
 
-def forms_table(grid: Grid) -> str:
+def forms() -> str:
     """What else was tried with pseudo-labels, against what the package does."""
+    grid = recorded()
     header = [
         *("pseudo-labels", "300W validation: NME %", "gain over the default, % (95 % interval)"),
         *("106 WFLW faces: NME %", "gain", "AFLW, turned: % of the box", "gain"),
     ]
     default = grid.get((*TRIED_AT, CHOSEN))
-    forms = {
+    titles = {
         CHOSEN: "weights by the views' spread; faces of much spread or off their points5 left "
         "out (the default)",
         **TRIED,
     }
     rows = [
         [words, *scores(tests, default)]
-        for form, words in forms.items()
+        for form, words in titles.items()
         if default is not None and (tests := grid.get((*TRIED_AT, form))) is not None
     ]
     return markdown_table(header, rows)
 
 
-def draw(grid: Grid) -> None:
+def draw() -> None:
     """Errors against the number of labels, a line for each number of faces without."""
+    grid = recorded()
     figure = Figure(figsize=(12, 4), dpi=110, layout="constrained")
     for axes, test in zip(figure.subplots(1, len(TESTS)), TESTS, strict=True):
         for unlabeled in UNLABELED:
@@ -115,6 +123,7 @@ def draw(grid: Grid) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].legend(fontsize="small")
     figure.savefig(PLOT)
+    shrink_picture(PLOT)
 
 
 if __name__ == "__main__":

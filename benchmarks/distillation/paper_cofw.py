@@ -18,7 +18,7 @@ import typer
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from record import record
 from small_schemes import DATA, TEACHERS, gathered, of_visibility, read, show, write
-from training import finish
+from study import finish
 
 from kd_landmarks.training.recipe_settings import STAGE_LABELS
 from kd_landmarks.training.run_folder import METRICS

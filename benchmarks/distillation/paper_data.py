@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from accelerate import Accelerator
 from folds import store
-from training import REPOSITORY, SCHEME
+from study import REPOSITORY, SCHEME
 
 from kd_landmarks import load_rows
 from kd_landmarks.models.loading import load_detector

@@ -2,14 +2,16 @@
 
     python benchmarks/distillation/report.py
 
-Reads `results/`, prints the tables, puts them into README.md beside this file, and draws
-`../results/distillation_gains.png`. An arm's score is the mean over its seeds; gains are those of
-errors averaged over seeds, with a bootstrap interval over faces and a paired Wilcoxon test.
+Reads `results/`, prints the tables and draws `../results/distillation_gains.png`;
+`docs/generate.py` puts the tables into README.md beside this file. An arm's score is the mean over
+its seeds; gains are those of errors averaged over seeds, with a bootstrap interval over faces and a
+paired Wilcoxon test.
 """
 
 import json
 import sys
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +23,11 @@ from scipy.stats import wilcoxon
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from record import markdown_table, shrink_picture
-from training import RESULTS, SEED, plan
+from study import RESULTS, SEED, plan
 
 from kd_landmarks.evaluation.metrics import gain_interval
-from kd_landmarks.utils.files import write_text
 
 HERE = Path(__file__).parent
-PAGE = HERE / "README.md"
 PLOT = HERE.parent / "results/distillation_gains.png"
 # Title of a comparison, the arm without, the arm with, and the target in percent. Our head and 40
 # epochs, unless the title says otherwise; the linear head has 80.
@@ -85,32 +85,31 @@ GAINS: tuple[tuple[str, str, str, float | None], ...] = (
 VALIDATION, COMMON, WFLW = "validation faces", "300W common", "106 WFLW faces"
 
 
+Records = dict[str, list[dict[str, Any]]]
+
+
 def main() -> None:
-    """Read, print, write and draw."""
-    records = [json.loads(file.read_text("utf-8")) for file in sorted(RESULTS.glob("*.json"))]
-    by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for record in records:
-        by_arm[record["arm"]].append(record)
-    if not by_arm:
+    """Print and draw."""
+    print(arms(), gains(), sep="\n\n")
+    draw(compared_arms())
+
+
+@cache
+def by_arm() -> Records:
+    """Every arm's records, one a seed."""
+    found: Records = defaultdict(list)
+    for file in sorted(RESULTS.glob("*.json")):
+        record = json.loads(file.read_text("utf-8"))
+        found[record["arm"]].append(record)
+    if not found:
         sys.exit(f"there are no records in {RESULTS}: run.py writes them")
-    gains = [gain(*one, by_arm) for one in GAINS if common_seeds(one[1], one[2], by_arm)]
-    # The paper's are reproduction.py's.
-    arms = [arm for arm in plan()["arms"] if not arm["group"].startswith("paper")]
-    tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
-    with_tables(PAGE, tables)
-    if gains:
-        draw(gains)
+    return found
 
 
-def with_tables(page: Path, tables: dict[str, str]) -> None:
-    """Print tables, and put them between their marks on a page."""
-    text = page.read_text("utf-8")
-    for name, table in tables.items():
-        print(table, end="\n\n")
-        block = f"<!-- {name} -->\n{table}\n<!-- end of {name} -->"
-        start, end = text.index(f"<!-- {name} -->"), text.index(f"<!-- end of {name} -->")
-        text = text[:start] + block + text[end + len(f"<!-- end of {name} -->") :]
-    write_text(page, text)
+@cache
+def compared_arms() -> list[dict[str, Any]]:
+    """Every comparison that both arms are recorded for."""
+    return [gain(*one) for one in GAINS if common_seeds(one[1], one[2])]
 
 
 def errors_of(records: list[dict[str, Any]], faces: str) -> NDArray[np.float64]:
@@ -123,13 +122,13 @@ def errors_of(records: list[dict[str, Any]], faces: str) -> NDArray[np.float64]:
     return np.mean(np.array(every, dtype=float), axis=0)
 
 
-def arms_table(arms: list[dict[str, Any]], by_arm: dict[str, Any]) -> str:
-    """Every arm's scores."""
+def arms() -> str:
+    """Every arm's scores; the paper's own arms are reproduction.py's."""
     header = ("arm", "seeds", "epochs", "validation NME %", "300W common NME % (spread over seeds)")
     rows = []
-    for arm in arms:
-        records = by_arm.get(arm["name"])
-        if not records:
+    for arm in plan()["arms"]:
+        records = by_arm().get(arm["name"])
+        if not records or arm["group"].startswith("paper"):
             continue
         tests = [record["measured"]["test"] for record in records]
         epochs = records[0]["recipe"][arm["stage"]]["epochs"]
@@ -164,20 +163,18 @@ def mean(values: Any) -> float:
     return float(np.mean(list(values)))
 
 
-def common_seeds(without: str, with_: str, by_arm: dict[str, Any]) -> set[int]:
+def common_seeds(without: str, with_: str) -> set[int]:
     """Seeds that both arms have been trained with."""
-    seeds = [{one["seed"] for one in by_arm.get(name, [])} for name in (without, with_)]
+    seeds = [{one["seed"] for one in by_arm().get(name, [])} for name in (without, with_)]
     return seeds[0] & seeds[1]
 
 
-def gain(
-    title: str, without: str, with_: str, target: float | None, by_arm: dict[str, Any]
-) -> dict[str, Any]:
+def gain(title: str, without: str, with_: str, target: float | None) -> dict[str, Any]:
     """What an arm has over another one, in percent of the other's error, for seeds of both."""
-    seeds = common_seeds(without, with_, by_arm)
+    seeds = common_seeds(without, with_)
     pair = [
         [one for one in records if one["seed"] in seeds]
-        for records in (by_arm[without], by_arm[with_])
+        for records in (by_arm()[without], by_arm()[with_])
     ]
     told = {
         faces: compared(*(errors_of(one, faces) for one in pair))
@@ -199,7 +196,7 @@ def compared(base: NDArray[np.float64], better: NDArray[np.float64]) -> dict[str
     return {"percent": found, "low": low, "high": high, "p": p}
 
 
-def gains_table(gains: list[dict[str, Any]]) -> str:
+def gains() -> str:
     """Every comparison."""
     header = (
         *("what is added", "seeds", f"gain on {VALIDATION}, % of the error (95 % interval)"),
@@ -215,7 +212,7 @@ def gains_table(gains: list[dict[str, Any]]) -> str:
             "" if one["target"] is None else f"{one['target']:g}",
             *(interval(one[WFLW]), f"{one[WFLW]['p']:.1g}"),
         )
-        for one in gains
+        for one in compared_arms()
     ]
     return markdown_table(header, rows)
 

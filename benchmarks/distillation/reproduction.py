@@ -5,28 +5,25 @@
         --runs runs/paper --weights DIR
     python benchmarks/distillation/reproduction.py
 
-Reads the records of the arms of group `paper` and of paper_cofw.py, prints the tables, puts them
-into docs/reproduction.md, and draws docs/reproduction.png: gains, and the error in training.
+Reads the records of the arms of group `paper`, prints the tables and draws docs/reproduction.png:
+the error in training, and at its end. `docs/generate.py` puts the tables into docs/reproduction.md.
 """
 
 import json
 import sys
-from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import typer
 from matplotlib.figure import Figure
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from record import markdown_table
-from report import COMMON, common_seeds, errors_of, gain, interval, over_seeds, with_tables
-from training import REPOSITORY, RESULTS, plan
+from record import markdown_table, shrink_picture
+from report import COMMON, by_arm, common_seeds, errors_of, gain, interval, over_seeds
+from study import REPOSITORY, plan
 
 from kd_landmarks.training.recipe_settings import STAGE_LABELS
 
-PAGE = REPOSITORY / "docs/reproduction.md"
 PLOT = REPOSITORY / "docs/reproduction.png"
 SEEN = ("visible", "hidden")
 COFW = REPOSITORY / "benchmarks/results/paper_cofw.json"
@@ -46,33 +43,26 @@ GAINS: tuple[tuple[str, str, str, float | None], ...] = (
 
 
 def main() -> None:
-    """Read, print, write and draw."""
-    by_arm: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for file in sorted(RESULTS.glob("paper-*.json")):
-        record = json.loads(file.read_text("utf-8"))
-        by_arm[record["arm"]].append(record)
-    if not by_arm:
-        sys.exit(
-            f"there are no records of group paper in {RESULTS}: run.py --only paper writes them"
-        )
-    gains = [
-        gain(title, f"paper-{without}", f"paper-{with_}", paper, by_arm)
-        for title, without, with_, paper in GAINS
-        if common_seeds(f"paper-{without}", f"paper-{with_}", by_arm)
-    ]
-    arms = {arm["name"]: arm["about"] for arm in plan()["arms"] if by_arm.get(arm["name"])}
-    tables = {"arms": arms_table(arms, by_arm), "gains": gains_table(gains)}
-    if COFW.exists():
-        tables["cofw"] = cofw_table(json.loads(COFW.read_text("utf-8"))["networks"])
-    with_tables(PAGE, tables)
-    draw(arms, by_arm)
+    """Print and draw."""
+    print(arms(), gains(), sep="\n\n")
+    draw()
 
 
-def arms_table(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> str:
+def recorded_arms() -> dict[str, str]:
+    """The arms that have records, and what they are."""
+    return {
+        arm["name"]: arm["about"]
+        for arm in plan()["arms"]
+        if arm["group"].startswith("paper") and arm["name"] in by_arm()
+    }
+
+
+def arms() -> str:
     """Every arm's scores on 300W common, their spread over seeds, and the paper's own measure."""
     rows = []
-    for name, about in arms.items():
-        tests = [record["measured"]["test"] for record in by_arm[name]]
+    for name, about in recorded_arms().items():
+        records = by_arm()[name]
+        tests = [record["measured"]["test"] for record in records]
         rows.append(
             (
                 about,
@@ -80,15 +70,20 @@ def arms_table(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) ->
                 over_seeds([test["nme"] for test in tests], 3),
                 f"{np.mean([test['failure_rate_8'] for test in tests]):.2f}",
                 f"{np.mean([test['failure_rate_10'] for test in tests]):.2f}",
-                f"{np.mean([record['stretched_nme'] for record in by_arm[name]]):.2f}",
+                f"{np.mean([record['stretched_nme'] for record in records]):.2f}",
             )
         )
     header = ("arm", "seeds", "NME % (spread over seeds)", "FR8 %", "FR10 %")
     return markdown_table((*header, "in the paper's stretched crop %"), rows)
 
 
-def gains_table(gains: list[dict[str, Any]]) -> str:
+def gains() -> str:
     """Every comparison, beside what the paper reports."""
+    told = [
+        gain(title, f"paper-{without}", f"paper-{with_}", paper)
+        for title, without, with_, paper in GAINS
+        if common_seeds(f"paper-{without}", f"paper-{with_}")
+    ]
     rows = [
         (
             one["title"],
@@ -97,7 +92,7 @@ def gains_table(gains: list[dict[str, Any]]) -> str:
             ", ".join(f"{value:.1f}" for value in one["by_seed"]),
             "" if one["target"] is None else f"{one['target']:g}",
         )
-        for one in gains
+        for one in told
     ]
     gain_on_common = f"gain on {COMMON}, % of the error (95 % interval over faces)"
     return markdown_table(
@@ -105,8 +100,9 @@ def gains_table(gains: list[dict[str, Any]]) -> str:
     )
 
 
-def cofw_table(networks: dict[str, Any]) -> str:
+def cofw() -> str:
     """Every network's error on all 29 landmarks, on the visible and on the hidden ones."""
+    networks = json.loads(COFW.read_text("utf-8"))["measured"]["networks"]
     rows = [
         (
             STAGE_LABELS[stage],
@@ -118,12 +114,13 @@ def cofw_table(networks: dict[str, Any]) -> str:
     return markdown_table(("network", "NME %", *(f"{kind} landmarks" for kind in SEEN)), rows)
 
 
-def draw(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> None:
+def draw() -> None:
     """The error on validation faces in training, and on 300W common at the end, by seed."""
     figure = Figure(figsize=(11, 4.5), dpi=110, layout="constrained")
     curves, ends = figure.subplots(1, 2)
-    for row, (name, about) in enumerate(arms.items()):
-        records = by_arm[name]
+    known = recorded_arms()
+    for row, (name, about) in enumerate(known.items()):
+        records = by_arm()[name]
         told = [
             [(at["epoch"], at["validation_nme"]) for at in one["history"] if "validation_nme" in at]
             for one in records
@@ -134,11 +131,11 @@ def draw(arms: dict[str, str], by_arm: dict[str, list[dict[str, Any]]]) -> None:
         ends.plot(scores, [row] * len(scores), "o", color=f"C{row}")
     curves.set(xlabel="epoch", ylabel="NME on validation faces, %", yscale="log")
     curves.legend(fontsize="x-small")
-    ends.set_yticks(range(len(arms)), arms.values(), fontsize="small")
+    ends.set_yticks(range(len(known)), known.values(), fontsize="small")
     ends.set_xlabel("NME on 300W common, %, a dot a seed")
     ends.grid(axis="x", alpha=0.3)
-    PLOT.parent.mkdir(exist_ok=True)
     figure.savefig(PLOT)
+    shrink_picture(PLOT)
 
 
 if __name__ == "__main__":

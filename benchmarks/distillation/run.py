@@ -22,7 +22,7 @@ from transformers.utils import logging as transformers_logging
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from record import describe, without_paths, write_json  # noqa: E402
-from training import REPOSITORY, RESULTS, SCHEME, SEED, finish, plan  # noqa: E402
+from study import REPOSITORY, RESULTS, SCHEME, SEED, finish, plan  # noqa: E402
 
 from kd_landmarks import KDLandmarksForKeypointDetection, load_rows  # noqa: E402
 from kd_landmarks.evaluation.evaluate import evaluate_detector  # noqa: E402

@@ -20,10 +20,10 @@ from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
-import training  # noqa: E402
+import study  # noqa: E402
 from onnx_time import milliseconds_a_face  # noqa: E402
 from record import RESULTS, print_table, record, shrink_picture  # noqa: E402
-from training import SCHEME, SEED  # noqa: E402
+from study import SCHEME, SEED  # noqa: E402
 
 from kd_landmarks.inference.export import export_onnx  # noqa: E402
 from kd_landmarks.models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor  # noqa: E402
@@ -37,12 +37,12 @@ Network = tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]
 
 def main() -> None:
     """Read, time, print, record and draw."""
-    arms = training.plan()["arms"]
+    arms = study.plan()["arms"]
     names = [REFERENCE, *(arm["name"] for arm in arms if arm["group"] == GROUP)]
-    files = [training.RESULTS / f"{name}-{SEED}.json" for name in names]
+    files = [study.RESULTS / f"{name}-{SEED}.json" for name in names]
     records = [json.loads(file.read_text("utf-8")) for file in files if file.exists()]
     if not records:
-        sys.exit(f"none of {', '.join(names)} is in {training.RESULTS}: run.py writes them")
+        sys.exit(f"none of {', '.join(names)} is in {study.RESULTS}: run.py writes them")
     built = [untrained(one) for one in records]
     networks = [
         described(one, model) | {"milliseconds": milliseconds}

@@ -24,7 +24,7 @@ import typer
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 from record import print_table, record  # noqa: E402
-from training import REPOSITORY, finish  # noqa: E402
+from study import REPOSITORY, finish  # noqa: E402
 
 from kd_landmarks import default_checkpoint, load_rows  # noqa: E402
 from kd_landmarks.data.columns import point_array  # noqa: E402

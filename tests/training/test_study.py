@@ -6,7 +6,7 @@ from pathlib import Path
 
 STUDY = Path(__file__).resolve().parents[2] / "benchmarks/distillation"
 
-# In a process of its own: the study's modules are called as some of the tests' are.
+# In a process of its own, whose search path is the study's.
 ARMS = """
 from run import planned
 from kd_landmarks.training.recipe import load_recipe
