@@ -43,7 +43,9 @@ def exported(noise_checkpoint, tmp_path_factory):
     return export_onnx(*load_detector(noise_checkpoint), path)
 
 
-def assert_same(found, expected, pixels=0.02):
+def assert_same(found, expected, pixels=0.1):
+    # A second look is cut by what the first one found, whose last digits differ by processor: a few
+    # of its pixels may be rounded another way.
     assert len(found) == len(expected)
     for face, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(face["keypoints"], other["keypoints"], atol=pixels)
