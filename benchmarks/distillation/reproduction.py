@@ -41,6 +41,8 @@ GAINS: tuple[tuple[str, str, str, float | None], ...] = (
     ("loss: KD-Loss's main term instead of L2", "l2", "main", None),
     ("teachers: both assistive terms beside that main term", "main", "author-code", None),
     ("teachers: KD-Loss, author code, against L1 without", "l1", "author-code", None),
+    ("teachers: KD-Loss, the paper's figures, against L1 without", "l1", "figures", None),
+    ("teachers: KD-Loss, our variant, against L1 without", "l1", "ours", None),
 )
 
 
