@@ -1,4 +1,4 @@
-"""The tables of figures in README.md and docs/, from the records in benchmarks/results/."""
+"""The tables of figures in pages, from the records of benchmarks."""
 
 import sys
 from collections.abc import Callable
