@@ -5,6 +5,8 @@ from typing import Any
 
 from records import COMMON, WFLW, figures, markdown_table, recorded
 
+from kd_landmarks.demo.recorded import AS_IT_IS
+
 
 def released() -> str:
     """Every released network."""
@@ -116,8 +118,6 @@ PEERS = {
     "MediaPipe, 468 points": "MediaPipe FaceMesh, 468 points",
     "face-api": "face-api, 68 points",
 }
-# Whose points are iBUG's own: the others' are mapped to them.
-AS_IT_IS = ("ours", "dlib")
 SAME_POINTS = {"ours, openvino", "ours, openvino int8", "ours, torch"}
 
 

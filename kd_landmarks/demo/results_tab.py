@@ -44,8 +44,9 @@ class ResultsTab:
         gr.HTML(peers_table("common"))
         gr.HTML(peers_table("wflw"))
         gr.Markdown(
-            "Other detectors' points are mapped to these 68 by a linear map fitted on training "
-            "faces, which favors them. dlib's model has most likely seen the 300W faces."
+            "dlib has the same 68 points. Those of MediaPipe and face-api are mapped to them by a "
+            "linear map fitted on training faces, which favors them. dlib's model has most likely "
+            "seen the 300W faces."
         )
         risk = risk_curves()
         orders = dict(zip(risk["sorted"].unique(), COLORS, strict=False))

@@ -485,11 +485,25 @@ def test_tables_show_what_was_recorded():
         html = shown.peers_table(part)
         assert html.count("<tr>") == 1 + len(results()["peers"]["errors"])
         assert f"one core of {machines['peers']} (" in html
-        mesh = results()["peers"]["errors"]["MediaPipe, 478 points"][part]
+        errors = results()["peers"]["errors"]
+        mesh, dlib = errors["MediaPipe, 478 points"][part], errors["dlib"][part]
         assert f"<td>{mesh['mapped']['nme']:.2f}</td>" in html
+        assert f"<td>{dlib['as it is']['nme']:.2f}</td>" in html
     curves = shown.error_curves(shown.COMMON)
     assert set(curves["network"]) == set(shown.TITLES.values())
     assert curves["faces, %"].between(0, 100).all()
+
+
+def test_what_teachers_brought_has_the_sign_of_the_two_errors():
+    models = results()["released"]["models"]
+    taught, alone = (
+        models[name]["tests"][shown.COMMON]["nme"]
+        for name in (shown.STUDENT, "mobilenetv2-300w-no-teachers")
+    )
+    change = "lower" if taught < alone else "raise"
+    text = shown.gain_text()
+    assert f" {change} the NME on 300W common by **{abs(taught - alone):.3f} points**" in text
+    assert f"{taught - alone:+.3f}"[0] == text.split("of the change ")[1][0]
 
 
 def test_each_network_of_the_results_has_a_color_of_its_own():

@@ -7,6 +7,8 @@ from typing import Any
 
 FOLDER = Path(__file__).parent
 RESULTS = FOLDER / "results.json"
+AS_IT_IS = ("ours", "dlib")
+"""How detectors are called whose points are iBUG's own. The others' points are mapped to them."""
 
 
 @cache
