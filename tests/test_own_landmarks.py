@@ -26,11 +26,11 @@ def commands():
     return [line for block in blocks for line in block.splitlines()]
 
 
-def write_cvat(folder):
+def write_cvat(folder, seeds):
     """Generated faces with five points, as CVAT exports them."""
     folder.mkdir()
     images = []
-    for seed in range(FACES):
+    for seed in seeds:
         face = generate_face(seed, size=128)
         Image.fromarray(face.image).save(folder / f"{seed}.png")
         points = ";".join(f"{x + 0.5:.2f},{y + 0.5:.2f}" for x, y in five_points(face.landmarks))
@@ -46,8 +46,9 @@ def write_cvat(folder):
 def test_from_a_folder_of_photos_to_a_detector_on_the_hub(tmp_path):
     asked = commands()
     assert len(asked) == 10
-    write_cvat(tmp_path / "faces")
-    face = generate_face(FACES + 1, size=300)
+    write_cvat(tmp_path / "faces", range(FACES))
+    write_cvat(tmp_path / "more-faces", range(FACES, FACES + 10))
+    face = generate_face(FACES + 10, size=300)
     Image.fromarray(face.image).save(tmp_path / "photo.jpg")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     here = {"PATH": path, "ACCELERATE_USE_CPU": "true", "PYTHONPATH": str(REPOSITORY)}

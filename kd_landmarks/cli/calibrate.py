@@ -13,11 +13,11 @@ from .options import AllowOutside
 CALIBRATE_HELP = """Make a detector's confidence a probability that holds.
 
 \b
-kd-landmarks calibrate runs/300w/student --data 300w --split validation
+kd-landmarks calibrate runs/300w/student --data more-faces
 
-Looks at faces with ground truth, best such as the detector was not trained on (some hundreds do),
-and writes to its config.json how the spread of a point's map goes with its error. Nothing is
-trained: points stay where they are.
+Looks at faces with ground truth that the detector was not trained on (some hundreds do), and
+writes to its config.json how the spread of a point's map goes with its error. Nothing is trained:
+points stay where they are.
 """
 
 
@@ -48,7 +48,9 @@ def calibrate(
     from ..data.row_checks import check_rows
     from ..evaluation.calibrate import calibrate_checkpoint
     from ..models.loading import detector_scheme, load_detector
+    from ..training.run_folder import warn_of_trained_faces
 
+    warn_of_trained_faces(checkpoint, data, split)
     detector, processor = load_detector(checkpoint)
     scheme = detector_scheme(detector, checkpoint)
     rows = load_rows(data, split, scheme=scheme, allow_outside=allow_outside)

@@ -21,6 +21,7 @@ from ..inference.checkpoints import default_checkpoint
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import check_same_landmarks, detector_scheme, load_detector
 from ..schemes import LandmarkScheme
+from ..training.run_folder import warn_of_trained_faces
 from ..utils.environment import devices
 from ..utils.values import one_of, whole
 from .metrics import (
@@ -156,6 +157,7 @@ def evaluate(
     if normalizer is not None:
         one_of("normalizer", normalizer, NORMALIZERS)
     source = model or default_checkpoint()
+    warn_of_trained_faces(source, data, split)
     detector, processor = load_detector(source)
     scheme = detector_scheme(detector, source)
     boxes = box if box == "dataset" else "gt"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from detectors import MARGIN, evaluate, save_detector, write_faces
+from finished_runs import save_run
 from PIL import Image
 
 import kd_landmarks
@@ -190,6 +191,20 @@ def test_the_detectors_scheme_chooses_the_labels(checkpoint, tmp_path):
     for model, name, faces in ((checkpoint, "ibug68", 4), (other, "wflw98", 3)):
         scores = scores_of("--data", tmp_path / "faces", "--model", model, folder=tmp_path)
         assert (scores["scheme"], scores["faces"]) == (name, faces)
+
+
+def test_faces_that_a_network_has_learned_from_are_told(truth, tmp_path, caplog):
+    run = save_run(tmp_path / "run", stages=("student",), source=str(truth[0]))
+    known = ("--model", run / "student", "--data")
+    evaluate(*known, truth[0])
+    assert f"{run}/student has learned from faces of {truth[0]}: on new faces" in caplog.text
+    assert f"{run}/metrics.json has the errors" in caplog.text
+    caplog.clear()
+    others = tmp_path / "others"
+    write_faces(others)
+    for words in ((others,), (truth[0], "--split", "test")):
+        assert evaluate(*known, *words).exit_code == 0
+    assert not caplog.text
 
 
 def test_weights_of_half_the_size_run_in_float32(truth, answer, errors, tmp_path):
