@@ -23,8 +23,8 @@ accelerate launch -m kd_landmarks train --recipe 300w …   on all accelerators 
 Four stages, each a network: tough_teacher learns the ground truth, tolerant_teacher the
 Soft-landmarks, student with both, baseline is the same student without them.
 
-Every value of a recipe can be given by its dotted name, such as --student.epochs 40, and is listed
-below.
+Every value of a recipe can be given by its dotted name, such as --student.epochs 40. The
+help of the command lists them all.
 """
 
 

@@ -28,8 +28,7 @@ SHOWN = ("Points", "Outlines")
 
 FIRST_EXAMPLE = "Astronaut"
 NO_FACE = (
-    "No face was found. Faces of fewer than about ten pixels, hidden or very dark ones may be "
-    "missed."
+    "No face was found. Faces of fewer than 12 pixels, hidden or very dark ones may be missed."
 )
 
 

@@ -62,7 +62,7 @@ def nme(
     scheme: str | LandmarkScheme = "ibug68",
     normalizer: str | None = None,
 ) -> Array:
-    """Normalised mean error of each face: mean point distance / a length of the face, in percent.
+    """Normalized mean error of each face: mean point distance / a length of the face, in percent.
 
     It needs no torch.
 
@@ -84,7 +84,7 @@ def nme(
 
     Raises:
         KDLandmarksError: Shapes that do not fit, an unknown scheme or normalizer, or, naming the
-            face, a coordinate that is not finite, a face without landmarks, or a normalising length
+            face, a coordinate that is not finite, a face without landmarks, or a normalizing length
             that is 0 or whose landmarks are not there.
     """
     scheme = get_scheme(scheme)

@@ -59,7 +59,7 @@ def plot_ced(
     axes.set(
         xlim=(0, max_error),
         ylim=(0, 100),
-        xlabel="normalised mean error of a face (%)",
+        xlabel="normalized mean error of a face (%)",
         ylabel="faces with at most this error (%)",
         title=title,
     )

@@ -23,7 +23,7 @@ def training_text(checkpoint: Checkpoint) -> str:
     training = checkpoint.training
     if training is None:
         return ""
-    lines = [*_data(training), *_network(training), *_teachers(checkpoint, training)]
+    lines = [*_data(training), *_network(checkpoint, training), *_teachers(checkpoint, training)]
     if training.versions:
         libraries = ", ".join(f"{name} {version}" for name, version in training.versions.items())
         lines.append(f"Software: {libraries}.")
@@ -88,13 +88,15 @@ def _lacking(recipe: Recipe, faces: Any) -> str | None:
     )
 
 
-def _network(training: Training) -> list[str]:
+def _network(checkpoint: Checkpoint, training: Training) -> list[str]:
     if not training.settings:
         return []
     # What they leave unsaid is as in a recipe's section.
     settings = NetworkSettings.model_validate(training.settings).model_dump(mode="json")
     start = settings.get("init") or settings["backbone_weights"]
-    lines = [f"Started from {_STARTS.get(start, f'`{_short(start)}`')}."]
+    # The texts of a released network say which other one it went on from.
+    told = checkpoint.texts is not None and settings.get("init")
+    lines = [] if told else [f"Started from {_STARTS.get(start, f'`{_short(start)}`')}."]
     loss = settings["loss"]
     name = f"KD-Loss, variant `{loss['variant']}`" if loss["name"] == "kd" else f"`{loss['name']}`"
     took = ""

@@ -38,7 +38,7 @@ def draw_landmarks(
 
     Args:
         image: PIL image, or (H, W, 3) or (H, W) uint8, RGB.
-        points: (N, 2) or (F, N, 2) pixels of the image, pixel centres at whole numbers; may lie
+        points: (N, 2) or (F, N, 2) pixels of the image, pixel centers at whole numbers; may lie
             outside.
         scheme: The landmark scheme of the points: its outlines are drawn.
         reference: Second set of points like `points`, such as the ground truth, drawn below them;
@@ -92,7 +92,7 @@ def draw_landmarks(
 def contact_sheet(
     images: Sequence[Image.Image | NDArray[np.uint8]], columns: int = 4, gap: int = 4
 ) -> Image.Image:
-    """Lay images out in rows, each centred in a cell as large as the largest image.
+    """Lay images out in rows, each centered in a cell as large as the largest image.
 
     Args:
         images: At least one PIL image or uint8 array.

@@ -1,10 +1,10 @@
 """Generated faces: drawn by a program, for trying, testing and teaching.
 
 No photo and no landmark file goes into them: every curve comes from one parametric face with
-round generic proportions, and a seed. Those proportions, the spreads and the colours were set by
+round generic proportions, and a seed. Those proportions, the spreads and the colors were set by
 hand, and checked against summary figures (mean shape, spread, brightness) of the 300W training
 faces. They make a package that works offline, tests with exact points and lessons without
-licences; they do **not** replace photos for training: a detector that has seen nothing else finds
+licenses; they do **not** replace photos for training: a detector that has seen nothing else finds
 real faces only roughly.
 """
 
@@ -39,7 +39,7 @@ class GeneratedFace:
 
     Attributes:
         image: (size, size, 3) uint8, RGB.
-        landmarks: (N, 2) float32, pixels of the image, x then y, pixel centres at whole numbers.
+        landmarks: (N, 2) float32, pixels of the image, x then y, pixel centers at whole numbers.
         visible: (N,) uint8, 0 where hair, glasses, an object or the head itself hides the point.
     """
 

@@ -1,4 +1,4 @@
-"""The appearance of a generated face that does not move its points: colours, hair, light, props."""
+"""The appearance of a generated face that does not move its points: colors, hair, light, props."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from .geometry import Floats
 
-# Skin from light to dark and hair from black to grey, sRGB; generic tones chosen by eye.
+# Skin from light to dark and hair from black to gray, sRGB; generic tones chosen by eye.
 _SKINS = np.array(
     [[246, 218, 200], [238, 198, 172], [224, 178, 146], [200, 148, 112], [160, 110, 80],
      [118, 78, 56], [80, 52, 38]], dtype=float,
@@ -24,7 +24,7 @@ _IRISES = np.array(
 
 @dataclass(frozen=True, eq=False)
 class Looks:
-    """Drawn at random by `sample_looks`; colours are RGB 0..255, shares 0..1."""
+    """Drawn at random by `sample_looks`; colors are RGB 0..255, shares 0..1."""
 
     skin: Floats
     lip: Floats
@@ -66,13 +66,13 @@ class Looks:
 
 
 def rgb(color: Floats) -> tuple[float, float, float]:
-    """A colour as OpenCV takes it."""
+    """A color as OpenCV takes it."""
     red, green, blue = (float(part) for part in color)
     return red, green, blue
 
 
 def tame_color(rng: np.random.Generator) -> Floats:
-    """A colour of things: any lightness, seldom saturated, as in photographs."""
+    """A color of things: any lightness, seldom saturated, as in photographs."""
     lightness = 255.0 * rng.beta(0.9, 1.1)
     return np.clip(lightness * (1.0 + rng.gamma(1.0, 0.14) * rng.normal(0, 1, 3)), 0, 255)
 

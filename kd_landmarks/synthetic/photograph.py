@@ -1,4 +1,4 @@
-"""What a camera does to a picture: exposure, colour, focus, noise, compression."""
+"""What a camera does to a picture: exposure, color, focus, noise, compression."""
 
 from typing import Any
 
@@ -25,8 +25,8 @@ def photograph(picture: npt.NDArray[np.float32], rng: np.random.Generator) -> np
     saturation = rng.normal(1.12, 0.18)
     if rng.random() < 0.08:
         saturation = 0.0
-    grey = cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    photo = cv2.addWeighted(photo, saturation, grey, 1.0 - saturation, 0.0)
+    gray = cv2.cvtColor(cv2.cvtColor(photo, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    photo = cv2.addWeighted(photo, saturation, gray, 1.0 - saturation, 0.0)
     if rng.random() < 0.45:
         photo = cv2.GaussianBlur(photo, (0, 0), rng.uniform(0.3, 1.3) * size / 160)
     if rng.random() < 0.12:

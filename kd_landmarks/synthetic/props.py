@@ -13,7 +13,7 @@ Mask = npt.NDArray[np.uint8]
 
 
 def paint_background(rng: np.random.Generator, size: int) -> Picture:
-    """A gradient, clouds of two colours or a heap of shapes, in or out of focus."""
+    """A gradient, clouds of two colors or a heap of shapes, in or out of focus."""
     first, second = tame_color(rng), tame_color(rng)
     coarse = 40
     kind = rng.random()

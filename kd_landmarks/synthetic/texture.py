@@ -32,7 +32,7 @@ class Canvas:
         return self.rows / (BOTTOM - TOP)
 
     def place(self, frontal: Floats) -> Floats:
-        """Canvas pixels (..., 2) of frontal head coordinates, pixel centres at whole numbers."""
+        """Canvas pixels (..., 2) of frontal head coordinates, pixel centers at whole numbers."""
         return (self.curves.address(frontal) - self._origin) * self._scale
 
     def fixed(self, frontal: Floats) -> npt.NDArray[np.int32]:

@@ -31,7 +31,7 @@ def centered_shapes(points: Array) -> tuple[ComplexArray, ComplexArray]:
 
 
 def alignment(shapes: ComplexArray, mean: ComplexArray) -> ComplexArray:
-    """(..., 1) factors that turn and scale centred shapes onto the mean of size 1, least squares.
+    """(..., 1) factors that turn and scale centered shapes onto the mean of size 1, least squares.
 
     Always a rotation: a reflection is not a complex factor.
     """
@@ -48,7 +48,7 @@ def alignment(shapes: ComplexArray, mean: ComplexArray) -> ComplexArray:
 
 
 def procrustes_mean(shapes: ComplexArray) -> ComplexArray:
-    """The full Procrustes mean of centred (M, N) shapes, of size 1 (Kent, JRSS B 56, 1994).
+    """The full Procrustes mean of centered (M, N) shapes, of size 1 (Kent, JRSS B 56, 1994).
 
     It is the first eigenvector of the sum of u u^H over the shapes u of size 1: what alternating
     alignment and averaging converges to. Turned as the shapes are on average.

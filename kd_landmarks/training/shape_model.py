@@ -51,7 +51,7 @@ class ShapeModel:
             the same result. False (the code of Fard and Mahoor): PCA straight on the coordinates,
             which must then be crop units of the same kind of crop everywhere.
         retained_variance: The share of the training variance asked for, in (0, 1].
-        mean: (N, 2) mean shape; aligned: centred, of a size a little below 1.
+        mean: (N, 2) mean shape; aligned: centered, of a size a little below 1.
         components: (num_components, 2N) orthonormal rows, x and y of each point in turn.
         standard_deviations: (num_components,) of the training shapes along each component.
         explained: The share of the training variance that the components hold.

@@ -30,7 +30,7 @@ POINTS = np.array([[20, 30], [80, 30], [50, 60], [30, 90], [70, 90]], dtype=floa
 PAPER = np.zeros((120, 100, 3), np.uint8)
 
 
-def centre_of(picture, color):
+def center_of(picture, color):
     """Weighted mean position (x, y) of a color's share of an otherwise black picture."""
     weight = np.asarray(picture, float) @ np.asarray(color, float)
     y, x = np.mgrid[: weight.shape[0], : weight.shape[1]]
@@ -44,7 +44,7 @@ def test_dots_lie_on_their_points_at_any_enlargement(min_size):
     scale = max(1, min_size / 120)
     assert picture.size == (round(100 * scale), round(120 * scale))
     np.testing.assert_allclose(
-        centre_of(picture, POINTS_COLOR), (points[0] + 0.5) * scale - 0.5, atol=0.15
+        center_of(picture, POINTS_COLOR), (points[0] + 0.5) * scale - 0.5, atol=0.15
     )
 
 
