@@ -65,17 +65,22 @@ def inspect(
 
     detector = None
     if model is not None:
-        from ..models.loading import detector_scheme, load_detector
+        from ..models.loading import check_same_landmarks, detector_scheme, load_detector
 
         detector = load_detector(model)
         wanted = detector_scheme(detector[0], model)
+        if scheme is not None:
+            wanted = get_scheme(scheme)
+            check_same_landmarks(detector[0], wanted, model)
     else:
         wanted = get_scheme(scheme or _built_in(data, split, allow_outside))
     rows = load_rows(
         data, split, scheme=wanted, allow_outside=allow_outside, orientation=orientation
     )
-    told = facts(rows, wanted)
+    told, rows = facts(rows, wanted)
     print(facts_table(told))
+    if not len(rows):
+        raise KDLandmarksError(f"{data} has no photo that can be decoded: fix them, or their paths")
     if plots is not None:
         draw_faces(rows, wanted, plots / PLOTS[0])
     if model is None and wanted.name != "ibug68":

@@ -113,8 +113,15 @@ def predict(
                 bar.write(f"failed: {outcome}", file=sys.stderr)
                 continue
             faces += len(outcome)
-            if draw is not None:
-                save_drawing(outcome.plot(), drawings[photo], "predict")
+            if draw is None:
+                continue
+            try:
+                drawn = outcome.plot()
+            except KDLandmarksError as error:  # of an address that does not answer once more
+                failed += 1
+                bar.write(f"failed: drawing {photo}: {error}", file=sys.stderr)
+                continue
+            save_drawing(drawn, drawings[photo], "predict")
         writer.close()
     where = "".join(f", {path}" for path in (output, draw) if path is not None)
     count = f"{counted(faces, 'face')} in {counted(len(found) - failed, 'photo')}"

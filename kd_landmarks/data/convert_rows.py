@@ -98,7 +98,7 @@ class FaceConverter:
             else:
                 cells["box"] = np.asarray(box, np.float32)
         if self.crop_margin is not None:
-            _cut(cells, row, self.crop_margin)
+            _cut(cells, self.crop_margin)
         return ConvertedFace(cells, note, self._outside(row["image"]))
 
     def _outside(self, image: Any) -> str:
@@ -127,7 +127,7 @@ class FaceConverter:
         return image, seen
 
 
-def _cut(cells: dict[str, Any], row: Mapping[str, Any], margin: float) -> None:
+def _cut(cells: dict[str, Any], margin: float) -> None:
     """Replaces the photo by the face's surroundings, and moves landmarks and box along.
 
     These are the squares of `margin` around the landmarks and around the face's own box, together,
@@ -146,9 +146,10 @@ def _cut(cells: dict[str, Any], row: Mapping[str, Any], margin: float) -> None:
         return
     cells["image"] = _encoded(photo, window, Path(cells["image"]["path"]).stem)
     offset = np.array(window[:2], dtype=np.float64)
-    cells["landmarks"] = np.float32(np.asarray(row["landmarks"], np.float64) - offset)
+    # Of the cells, in which landmarks that are not there are NaN.
+    cells["landmarks"] = np.float32(cells["landmarks"].astype(np.float64) - offset)
     if cells["box"] is not None:
-        cells["box"] = np.float32(np.asarray(row["box"], np.float64) - np.tile(offset, 2))
+        cells["box"] = np.float32(cells["box"].astype(np.float64) - np.tile(offset, 2))
 
 
 def _encoded(

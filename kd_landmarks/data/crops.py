@@ -26,7 +26,8 @@ from .photos import Photos
 logger = logging.getLogger(__name__)
 
 # Columns of points, all in photo pixels, that ride through one augmentation together.
-POINT_COLUMNS = ("landmarks", "soft_landmarks", "tough_landmarks", "tolerant_landmarks")
+TEACHERS_POINTS = ("tough_landmarks", "tolerant_landmarks")
+POINT_COLUMNS = ("landmarks", "soft_landmarks", *TEACHERS_POINTS)
 
 # The column that says how much each landmark counts in training, (N,) of 0 or more.
 WEIGHTS = "weights"

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from ..errors import KDLandmarksError, shown
+from ..errors import KDLandmarksError, reason, shown
 from ..utils.parsing import read_json, read_text
 
 MOST_BYTES = 2**29
@@ -46,8 +46,23 @@ def tool_faces(file: Path) -> Iterator[LabeledFace]:
     """The faces of a tool's file.
 
     Raises:
-        KDLandmarksError: it cannot be read or is of no known kind.
+        KDLandmarksError: it cannot be read, is of no known kind, or holds what its kind does not.
     """
+    last = file.name
+    try:
+        for face in _faces_of(file):
+            last = f"{face.source}, or after it"
+            yield face
+    except (TypeError, ValueError, OverflowError, KeyError, IndexError, csv.Error) as error:
+        if isinstance(error, KDLandmarksError):
+            raise
+        # A value of a type that no tool writes, somewhere in a file that anybody may have made.
+        raise KDLandmarksError(
+            f"{last}: its labels cannot be understood ({reason(error)})"
+        ) from error
+
+
+def _faces_of(file: Path) -> Iterator[LabeledFace]:
     if file.suffix.lower() == ".csv":
         return _csv_faces(read_text(file, MOST_BYTES), file.name)
     if file.suffix.lower() == ".xml":

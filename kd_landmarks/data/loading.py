@@ -10,7 +10,7 @@ from pathlib import Path
 import datasets
 
 from ..errors import KDLandmarksError, reason
-from ..schemes import LandmarkScheme
+from ..schemes import LandmarkScheme, get_scheme
 from ..utils.values import one_of
 from .bad_rows import text_problem
 from .json_lines import read_json_lines
@@ -30,7 +30,7 @@ def load_rows(
     source: str | Path,
     split: str | None = None,
     *,
-    scheme: LandmarkScheme,
+    scheme: LandmarkScheme | str,
     box: str = "gt",
     revision: str | None = None,
     skip_bad_rows: bool = False,
@@ -50,7 +50,7 @@ def load_rows(
             the Hub.
         split: which part; the error for an unknown one lists what there is. None where there is
             only one.
-        scheme: the landmarks' scheme.
+        scheme: the landmarks' scheme, or its name.
         box: "gt" for the tight box of the landmarks, "dataset" for the data set's own, refused
             where it has none.
         revision: branch, tag or commit of a Hub data set.
@@ -68,6 +68,7 @@ def load_rows(
     Raises:
         KDLandmarksError: nothing there, an unknown split, a bad row (named by file and line).
     """
+    scheme = get_scheme(scheme)
     one_of("orientation", orientation, ORIENTATIONS)
     if streaming and token not in (None, True):
         raise KDLandmarksError(

@@ -119,7 +119,9 @@ def own_boxes(path: Path) -> bool:
     """Whether there are boxes in one's own data, which JSON lines and some tools have."""
     files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
     if not files and not any(path.glob(PTS_FILES)):
-        files = _tool_files(path)
+        files = _tool_files(path) or [
+            file for folder in path.glob("*/") for file in _tool_files(folder)
+        ]
     return any(
         lines_have_boxes(file)
         if file.suffix == ".jsonl"

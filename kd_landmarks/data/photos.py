@@ -15,8 +15,8 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..imaging.formats import open_picture
-from ..imaging.orientation import turned_upright, without_orientation
-from ..imaging.photos import floats_in_8_bits
+from ..imaging.orientation import without_orientation
+from ..imaging.photos import upright_in_8_bits
 from .streaming import Place, RowGroups, groups_at_once
 
 # Rows that need no fetching, such as generated faces among streamed ones, come in groups of this
@@ -50,15 +50,9 @@ def rows_with_photos(
 
 
 def open_photo(stored: Mapping[str, Any]) -> Image.Image:
-    """The picture of an undecoded `image`, upright, as `datasets` shows it too.
-
-    Floats (`mode F`) become 8 bits.
-    """
+    """The picture of an undecoded `image`, upright and of 8 bits, as `load_photo` gives it."""
     data = stored["bytes"]
-    photo = open_picture(stored["path"] if data is None else io.BytesIO(data))
-    photo.load()  # and close the file
-    photo = turned_upright(photo)
-    return floats_in_8_bits(photo) if photo.mode == "F" else photo
+    return upright_in_8_bits(open_picture(stored["path"] if data is None else io.BytesIO(data)))
 
 
 def as_stored(image: str | Mapping[str, Any]) -> str | Mapping[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..imaging.formats import open_picture
 from ..imaging.orientation import SWAPPED, orientation_of
-from ..imaging.photos import floats_in_8_bits
+from ..imaging.photos import upright_in_8_bits
 
 logger = logging.getLogger("kd_landmarks")
 
@@ -48,14 +48,10 @@ def see_picture(image: Mapping[str, Any] | None) -> SeenPicture | str:
     file = io.BytesIO(data) if data is not None else str(path)
     try:
         with open_picture(file) as picture:
-            picture.load()
-            if picture.mode == "F":
-                floats_in_8_bits(picture)
+            size = upright_in_8_bits(picture).size
             orientation = orientation_of(picture)
-            width, height = picture.size
     except Exception as error:  # Pillow's decoders raise whatever their format's code raises
         return f"the image {path or ''} cannot be decoded: {error}"
-    size = (height, width) if orientation in SWAPPED else (width, height)
     return SeenPicture(size, orientation)
 
 

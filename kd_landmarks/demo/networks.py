@@ -2,6 +2,7 @@
 
 import statistics
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -86,7 +87,7 @@ class Networks:
     def __init__(self, device: str | None = None) -> None:
         self._device = checked_device(device)
         self._loaded: dict[str | None, FaceLandmarkPipeline] = {}
-        self._lock = Lock()
+        self._locks: defaultdict[str | None, Lock] = defaultdict(Lock)
 
     def get(self, source: str | None = None) -> FaceLandmarkPipeline:
         """The pipeline of a source; None is the package's own student.
@@ -94,7 +95,8 @@ class Networks:
         Raises:
             KDLandmarksError: if there is no such checkpoint.
         """
-        with self._lock:
+        # Each source has its own, so that no visitor waits for what another one loads.
+        with self._locks[source]:
             if source not in self._loaded:
                 self._loaded[source] = FaceLandmarkPipeline(source, device=self._device)
             return self._loaded[source]

@@ -76,8 +76,8 @@ def gain_text() -> str:
     return (
         f"Teachers and the unlabeled faces that they mark {change} the NME on 300W common by "
         f"**{abs(gain['mean']):.3f} points**, {abs(gain['percent']):.1f} % of it (95 % interval of "
-        f"the change {-gain['interval_high']:+.3f} to {-gain['interval_low']:+.3f} points, Wilcoxon "
-        f"over faces p = {gain['wilcoxon_p']:.1g})."
+        f"the change {-gain['interval_high']:+.3f} to {-gain['interval_low']:+.3f} points, "
+        f"Wilcoxon over faces p = {gain['wilcoxon_p']:.1g})."
     )
 
 

@@ -1,6 +1,7 @@
 """Fitting the confidence of a finished detector to faces with ground truth."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..data.columns import box_array, longer_sides, point_array
 from ..errors import KDLandmarksError
-from ..inference.checkpoints import CONFIG
+from ..inference.backends.torch import describe
+from ..inference.checkpoints import CONFIG, INT8_FILE, ONNX_FILE
 from ..inference.confidence import Calibration, log_spread, sigmoid
+from ..inference.export import describe_anew
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
+from ..utils.environment import need_packages
 from ..utils.files import check_writable, new_file
 from ..utils.parsing import read_json_object
 from .predictions import predict_rows
@@ -65,6 +69,8 @@ def calibrate_checkpoint(
 ) -> Calibration:
     """Fit a detector's confidence, and write it to `confidence` in its config.json.
 
+    What the folder has for ONNX Runtime tells it from then on, too.
+
     Args:
         folder: of the checkpoint; its weights stay as they are.
         model: the detector.
@@ -74,10 +80,14 @@ def calibrate_checkpoint(
 
     Raises:
         KDLandmarksError: for a head without maps; where there is nothing to learn from the faces;
-            for a config.json that cannot be written.
+            for files that cannot be written, of ONNX without the package onnx.
     """
     file = Path(folder) / CONFIG
-    check_writable(file)
+    exported = [path for name in (ONNX_FILE, INT8_FILE) if (path := Path(folder) / name).is_file()]
+    if exported:
+        need_packages("export", "onnx", why=f"calibrating {exported[0]}")
+    for path in (file, *exported):
+        check_writable(path)
     found = fit_calibration(*scores_and_errors(model, processor, rows, progress))
     values = read_json_object(file) | {"confidence": found.to_dict()}
     # A link may lead into the Hub's cache, whose files belong to others too.
@@ -85,6 +95,8 @@ def calibrate_checkpoint(
         # As transformers writes it.
         text = json.dumps(values, indent=2, sort_keys=True) + "\n"
         partial.write_text(text, encoding="utf-8", newline="\n")
+    for path in exported:
+        describe_anew(path, replace(describe(model, processor), calibration=found))
     return found
 
 
@@ -108,13 +120,15 @@ def fit_calibration(
     there, right = ~np.isnan(away), away <= tolerance
     if spread.ndim != 2 or spread.shape != right.shape:
         raise KDLandmarksError(f"scores {spread.shape} and errors {right.shape} do not fit")
+    if not spread[there].std() > 0:
+        raise KDLandmarksError("on these faces all scores are the same: nothing tells errors apart")
     share = right[there].mean()
     if share in (0, 1):
         raise KDLandmarksError(
             f"{'all' if share else 'none'} of the points are within {tolerance} box sides of "
             "the truth: choose another tolerance"
         )
-    center, width = spread[there].mean(), max(spread[there].std(), 1e-9)
+    center, width = spread[there].mean(), spread[there].std()
     z = (spread - center) / width
     count = z.shape[1]
     prior = _PRIOR_FACES * share * (1 - share)

@@ -22,21 +22,30 @@ from ..utils.tables import counted
 SMALL = 40
 """Pixels of a face, below which points are hard to place."""
 LISTED = 5
+BATCH = 64
+"""Photos in memory at a time."""
 DRAWN, COLUMNS = 20, 5
 CROP_MARGIN = 1.25
 """Of drawn faces, in sides of their box; what networks look at."""
 
 
-def facts(rows: Dataset, scheme: LandmarkScheme) -> list[tuple[str, str]]:
+def facts(rows: Dataset, scheme: LandmarkScheme) -> tuple[list[tuple[str, str]], Dataset]:
     """What rows in the row format are, as names and values to print.
 
     Args:
         rows: checked or not; every picture is decoded once.
         scheme: theirs.
+
+    Returns:
+        Names and values, and the rows without those of broken pictures.
     """
     photos = Photos(rows)
+    looked: list[tuple[SeenPicture | str, bytes | None]] = []
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        looked = list(pool.map(_seen, (photos[index] for index in range(len(rows)))))
+        # By batches, since a pool takes all that it is given into memory.
+        for start in range(0, len(rows), BATCH):
+            numbers = range(start, min(start + BATCH, len(rows)))
+            looked += pool.map(_seen, [photos[number] for number in numbers])
     seen = [one for one, _ in looked if isinstance(one, SeenPicture)]
     broken = [
         f"{source}: {one}"
@@ -63,7 +72,8 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> list[tuple[str, str]]:
     told += _twice(rows, [digest for _, digest in looked], points)
     if broken:
         told.append(("broken", f"{counted(len(broken), 'photo')}: {'; '.join(broken[:LISTED])}"))
-    return told
+        rows = rows.select([row for row, (one, _) in enumerate(looked) if not isinstance(one, str)])
+    return told, rows
 
 
 def _seen(image: dict[str, object]) -> tuple[SeenPicture | str, bytes | None]:

@@ -240,13 +240,17 @@ class LandmarkEvaluator:
     `accelerator.gather_for_metrics` returns, or feed each its own faces and call `gather` once.
 
     Args:
-        scheme: The landmark scheme of the points.
+        scheme: The landmark scheme of the points, or its name.
         normalizer: What the errors are divided by; see `nme`.
+
+    Raises:
+        KDLandmarksError: for a scheme or normalizer that is not known.
     """
 
-    def __init__(self, scheme: LandmarkScheme, normalizer: str | None = None) -> None:
-        self.scheme = scheme
-        self.normalizer = normalizer or scheme.normalizer
+    def __init__(self, scheme: LandmarkScheme | str, normalizer: str | None = None) -> None:
+        self.scheme = get_scheme(scheme)
+        self.normalizer = normalizer or self.scheme.normalizer
+        one_of("normalizer", self.normalizer, NORMALIZERS)
         self._errors: dict[int, float] = {}
         self._groups: dict[int, dict[str, str]] = {}
 

@@ -24,7 +24,7 @@ from .results import eval_results_files
 from .upload import BARE, CARD, Push, check_access, file_sizes
 
 # What an earlier push may have left and this one may have no file of the same name for.
-_STALE = [".eval_results/*", "*_kd_landmarks.py"]
+_STALE = [".eval_results/*", "*_kd_landmarks.py", "onnx/*"]
 _MARK = "_kd_landmarks"
 CODE = (
     *(real.__module__ for real in AUTO_CLASSES.values()),

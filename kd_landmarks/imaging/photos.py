@@ -38,7 +38,7 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
     Returns:
         A loaded picture of any 8-bit mode. Paths, URLs and PIL pictures with an EXIF orientation
         are turned by it, as `PIL.ImageOps.exif_transpose` does. 16 bits are scaled, not clipped;
-        floats are taken as 0 to 1 where none is larger, else as 0 to 255.
+        a picture's floats (mode F) are taken as 0 to 1 where none is larger, else as 0 to 255.
 
     Raises:
         KDLandmarksError: if there is no photo there, it is broken, of another format or of more
@@ -56,7 +56,7 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
         return _decoded(io.BytesIO(photo), f"the photo of {len(photo)} bytes")
     if isinstance(photo, Image.Image):
         try:
-            return _upright(photo)
+            return upright_in_8_bits(photo)
         except KDLandmarksError:
             raise
         except Exception as error:  # Pillow may decode as late as now
@@ -121,7 +121,7 @@ def _decoded(file: Any, shown: str) -> Image.Image:
     """The picture of a path or a binary stream; messages call it `shown`."""
     try:
         with open_picture(file) as photo:
-            return _upright(photo)
+            return upright_in_8_bits(photo)
     except KDLandmarksError as error:
         raise KDLandmarksError(f"{shown}: {error}") from error
     except Exception as error:  # decoders raise whatever broken bytes lead them to
@@ -138,13 +138,18 @@ def _download(url: str, timeout: float | None) -> bytes:
         raise KDLandmarksError(f"cannot fetch the photo {_shortened(url)}: {reason}") from error
 
 
-def _upright(photo: Image.Image) -> Image.Image:
+def upright_in_8_bits(photo: Image.Image) -> Image.Image:
+    """A picture as viewers show it, in an 8-bit mode: 16 bits and floats are scaled, not clipped.
+
+    Raises:
+        KDLandmarksError: for an empty picture, and for values of another range.
+    """
     photo.load()
     if 0 in photo.size:
         raise KDLandmarksError(f"the photo is empty: {photo.width} x {photo.height} pixels")
     photo = turned_upright(photo)
     if photo.mode == "F":
-        return floats_in_8_bits(photo)
+        return _floats_in_8_bits(photo)
     # Pillow has 16-bit gray files in modes I;16… or I, and its conversion to 8 bits clips both.
     if photo.mode == "I":
         extrema: Any = photo.getextrema()
@@ -158,7 +163,7 @@ def _upright(photo: Image.Image) -> Image.Image:
     return photo
 
 
-def floats_in_8_bits(photo: Image.Image) -> Image.Image:
+def _floats_in_8_bits(photo: Image.Image) -> Image.Image:
     """A gray picture of floats, as some TIFF files are, in mode L.
 
     Args:

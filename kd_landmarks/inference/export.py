@@ -26,6 +26,7 @@ from ..utils.files import check_outputs, new_file
 from .backends.onnx import METADATA
 from .backends.openvino import load_openvino, own_core
 from .backends.torch import TorchBackend, describe
+from .description import Description
 
 # Of the files: what ONNX Runtime 1.20 and OpenVINO 2024.6, the oldest that we ask for, both read.
 OPSET = 18
@@ -90,12 +91,32 @@ def export_onnx(
         part.doc_string = ""
     if halve:
         _halve_weights(exported, model)
-    onnx.helper.set_model_props(
-        exported, {METADATA: json.dumps({"version": __version__, **description.to_dict()})}
-    )
+    _describe(exported, description)
     with new_file(path) as partial:
         onnx.save(exported, str(partial))
     return path
+
+
+def describe_anew(path: Path, description: Description) -> None:
+    """Have an exported file tell something else of its detector, such as another calibration.
+
+    Raises:
+        KDLandmarksError: without the package onnx, and where the file cannot be written.
+    """
+    need_packages("export", "onnx", why=f"changing {path}")
+    import onnx
+
+    exported = onnx.load(str(path))
+    _describe(exported, description)
+    with new_file(path, follow=False) as partial:
+        onnx.save(exported, str(partial))
+
+
+def _describe(exported: Any, description: Description) -> None:
+    import onnx
+
+    told = {"version": __version__, **description.to_dict()}
+    onnx.helper.set_model_props(exported, {METADATA: json.dumps(told)})
 
 
 def quantize_int8(source: str | Path, path: str | Path, crops: NDArray[np.float32]) -> Path:

@@ -1,6 +1,5 @@
 """What people hand to the pipeline, as photos with or without boxes."""
 
-import io
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -34,8 +33,9 @@ def is_photo(image: Any) -> bool:
     """Whether it is one photo, and not several."""
     if isinstance(image, np.ndarray) or is_tensor(image):
         return image.ndim != 4
-    files = str | os.PathLike | Image.Image | bytes | bytearray | memoryview | io.IOBase
-    return isinstance(image, files) or is_stored_image(image)
+    files = str | os.PathLike | Image.Image | bytes | bytearray | memoryview
+    # Temporary and uploaded files are open files of no common class.
+    return isinstance(image, files) or hasattr(image, "read") or is_stored_image(image)
 
 
 def as_photo(item: Any, where: str = "", kept: bool = True) -> PhotoInput:
@@ -57,8 +57,9 @@ def as_photo(item: Any, where: str = "", kept: bool = True) -> PhotoInput:
 def stream_photos(items: Any) -> Iterator[PhotoInput]:
     """The photos of a generator or data set, one by one; results do not keep what is not a file."""
     if hasattr(items, "__len__") and hasattr(items, "__getitem__"):
-        # Of torch's data sets some have no iterator, and others one that never ends.
-        photos: Iterable[Any] = map(items.__getitem__, range(len(items)))
+        # Of torch's data sets some have no iterator, and others one that never ends. Columns of
+        # pandas are asked by their labels, and by position in `iloc`.
+        photos: Iterable[Any] = map(getattr(items, "iloc", items).__getitem__, range(len(items)))
     else:
         photos = items
     for index, item in enumerate(photos):

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import KDLandmarksError
-from ..imaging.boxes import face_boxes
+from ..imaging.boxes import face_boxes, tight_box
 from ..imaging.crop import check_finite
 from ..imaging.detection import FaceDetector, YuNet, detect_faces
 from ..imaging.photos import URL_TIMEOUT, load_photo
@@ -278,7 +278,7 @@ class FaceLandmarkPipeline:
         """A photo's faces."""
         scheme = self.backend.description.scheme
         faces = []
-        for box, score in zip(photo.boxes[:, :4].tolist(), photo.detection_scores, strict=True):
+        for box, score in zip(photo.boxes, photo.detection_scores, strict=True):
             seen = next(answers)
             if photo.item.boxes is None and seen.sure < self.min_confidence:
                 continue
@@ -294,12 +294,14 @@ class FaceLandmarkPipeline:
                     scores=seen.scores,
                     confidence=seen.confidence,
                     face_confidence=None if seen.confidence is None else seen.sure,
-                    box=box,
+                    box=(tight_box(pixels) if box[4:].any() else box[:4]).tolist(),
                     detection_score=score,
                     scheme=scheme,
                 )
             )
-        return Faces(faces, scheme, photo.item.image if photo.item.kept else None, photo.size)
+        # An open file is at its end by now.
+        lasting = photo.item.kept and not hasattr(photo.item.image, "read")
+        return Faces(faces, scheme, photo.item.image if lasting else None, photo.size)
 
 
 def _refuse_broken(keypoints: NDArray[np.float32], scores: NDArray[np.float32] | None) -> None:

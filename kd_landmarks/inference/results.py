@@ -51,7 +51,8 @@ class Face(Mapping[str, Any]):
             within a share of the face box (3 %) of the truth; None for a detector that was not
             calibrated.
         face_confidence: their mean, the share of the points that is expected to be right; or None.
-        box: x0, y0, x1, y1 in photo pixels, tight around the points: as given or as found.
+        box: x0, y0, x1, y1 in photo pixels, tight around the points: as given or as found; of a
+            turned face, whose own box leans, that of the points found.
         detection_score: how sure the face detector is, YuNet's from 0 to 1; None for given boxes.
         track: of a video's face, the same for the same face; None for photos.
         scheme: the landmarks; None for a detector that does not say. Not among the mapping's keys.
@@ -65,6 +66,10 @@ class Face(Mapping[str, Any]):
     detection_score: float | None
     track: int | None = None
     scheme: LandmarkScheme | None = field(default=None, repr=False)
+
+    # A face is itself alone. Mappings are compared by their values, which for arrays is an error.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def __getitem__(self, name: str) -> Any:
         if name in self._keys():
@@ -195,14 +200,16 @@ class Faces(list[Face]):
                 is loaded again from its path or URL.
 
         Raises:
-            KDLandmarksError: where there is no photo, as of streams, or no scheme.
+            KDLandmarksError: where there is no photo, as of streams and open files, or no scheme.
         """
         photo = self.photo if photo is None else photo
         if photo is None:
-            raise KDLandmarksError("photos of a stream are not kept: give plot(photo)")
+            raise KDLandmarksError(
+                "photos of a stream or of an open file are not kept: give plot(photo)"
+            )
         picture = as_rgb(load_photo(photo))
         if not self:
-            return picture
+            return picture.copy()  # it may be the caller's own
         if self.scheme is None:
             raise KDLandmarksError("the detector does not say what its landmarks are: no outlines")
         points = [face.keypoints for face in self]
@@ -216,13 +223,16 @@ class Faces(list[Face]):
         Raises:
             KDLandmarksError: for another ending, as `plot`, and where it cannot be written.
         """
-        path = Path(path)
+        path = Path(path).expanduser()
         if ending("save", path, (*PICTURES, ".json")) == ".json":
             write_json(path, self.to_dict())
             return path
         picture = self.plot(photo)
-        with new_file(path) as partial:
-            picture.save(partial)
+        try:
+            with new_file(path) as partial:
+                picture.save(partial)
+        except ValueError as error:  # WebP and JPEG have a largest side
+            raise KDLandmarksError(f"{path} cannot be written: {error}. Save it as .png") from error
         return path
 
     def to_dict(self) -> dict[str, Any]:

@@ -71,6 +71,7 @@ class FaceTracker:
         self._tracks: list[_Track] = []
         self._frames = 0
         self._thumbnail: NDArray[np.float64] | None = None
+        self._size: tuple[int, int] | None = None
         self._time: float | None = None
 
     def __call__(self, frame: Any, time: float) -> Faces:
@@ -94,10 +95,11 @@ class FaceTracker:
         self._time = time
         thumbnail = _thumbnail(photo)
         before = self._thumbnail
-        if before is not None and np.abs(thumbnail - before).mean() > CUT:
+        cut = before is not None and np.abs(thumbnail - before).mean() > CUT
+        if cut or photo.size != self._size:  # boxes are in pixels of the frame before
             self.reset()
             self._time = time
-        self._thumbnail = thumbnail
+        self._thumbnail, self._size = thumbnail, photo.size
         if self._frames % self.detect_every == 0 or not self._tracks:
             self._match(*detect_faces(photo, self.detect.detector))
         self._frames += 1

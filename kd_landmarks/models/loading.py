@@ -123,14 +123,18 @@ def load_processor(files: CheckpointFiles, config: KDLandmarksConfig) -> KDLandm
     values = _read_ours(files, PROCESSOR, "image_processor_type", kind)
     try:
         processor = KDLandmarksImageProcessor.from_dict(values)
-        _check_pictures(processor, config)
+        check_pictures(processor, config)
     except Exception as error:  # whatever strange values lead to
         raise _not_meant(PROCESSOR, files, error) from error
     return processor
 
 
-def _check_pictures(processor: KDLandmarksImageProcessor, config: KDLandmarksConfig) -> None:
-    """Refuse a processor that makes other pictures than training does."""
+def check_pictures(processor: KDLandmarksImageProcessor, config: KDLandmarksConfig) -> None:
+    """Refuse a processor that makes other pictures than training does.
+
+    Raises:
+        ValueError: naming what differs.
+    """
     side = config.image_size
     wanted = {
         "size.height": (processor.size["height"], side),
@@ -168,6 +172,11 @@ def detector_scheme(model: KDLandmarksForKeypointDetection, source: str | Path) 
     return get_scheme(model.config.scheme)
 
 
+def landmark_names(model: KDLandmarksForKeypointDetection) -> tuple[str, ...]:
+    """What a detector's landmarks are called; empty where it does not say."""
+    return tuple((model.config.scheme or {}).get("names", ()))
+
+
 def check_same_landmarks(
     model: KDLandmarksForKeypointDetection, scheme: LandmarkScheme, source: str | Path
 ) -> None:
@@ -177,7 +186,7 @@ def check_same_landmarks(
         KDLandmarksError: naming both schemes.
     """
     theirs = (model.config.scheme or {}).get("name", f"{model.config.num_landmarks} points")
-    if list((model.config.scheme or {}).get("names", ())) != list(scheme.names):
+    if landmark_names(model) != tuple(scheme.names):
         raise KDLandmarksError(
             f"{source} detects the landmarks of {theirs}, not of {scheme.name}: give a checkpoint "
             "of that scheme"

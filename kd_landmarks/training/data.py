@@ -240,15 +240,10 @@ def generated_faces(split: str, settings: DataSettings, scheme: LandmarkScheme) 
 
 
 def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
-    """Fit the active shape model on the whole shapes of un-augmented crops, in crop units."""
-    shapes = whole_shapes(rows, margin)
-    return ShapeModel.fit(shapes, settings.retained_variance, settings.aligned)
-
-
-def whole_shapes(rows: Dataset, margin: float) -> np.ndarray:
-    """The landmarks (faces, N, 2), in crop units, of those faces that have all of them."""
+    """Fit the active shape model on faces that have all landmarks: un-augmented, in crop units."""
     shapes = crop_points(rows, "landmarks", margin)
-    return shapes[~np.isnan(shapes).any((1, 2))]
+    whole = shapes[~np.isnan(shapes).any((1, 2))]
+    return ShapeModel.fit(whole, settings.retained_variance, settings.aligned)
 
 
 def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:

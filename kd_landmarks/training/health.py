@@ -8,9 +8,9 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from ..data.crops import POINT_COLUMNS, WEIGHTS
+from ..data.crops import TEACHERS_POINTS, WEIGHTS
 from ..errors import KDLandmarksError
-from ..utils.signals import stop_requested
+from ..utils.signals import SIGNALS, stop_requested
 
 # Reading a number makes the host wait for a GPU: steps between two looks there, a second or so.
 STEPS_BETWEEN_LOOKS = 20
@@ -41,7 +41,7 @@ class Watch:
 
     def add(self, loss: Tensor, batch: Mapping[str, Tensor]) -> None:
         """Take a batch's loss, and what it was asked to learn; reads no number."""
-        names = ("index", *POINT_COLUMNS, WEIGHTS)
+        names = ("index", "landmarks", *TEACHERS_POINTS, WEIGHTS)
         self._new.append((loss.detach(), {name: batch[name] for name in names if name in batch}))
 
     def step(self, skipped: bool) -> None:
@@ -70,25 +70,30 @@ class Watch:
                 where that is what was not finite.
         """
         losses = torch.stack([loss.float() for loss, _ in self._unseen] or [torch.zeros(())])
-        flags = torch.zeros(3, device=self.accelerator.device)
+        flags = torch.zeros(1 + len(SIGNALS), device=self.accelerator.device)
         flags[0] = (~losses.isfinite()).any()
-        number = stop_requested()
-        flags[1], flags[2] = number, number > 0
-        bad, numbers, stopping = self.accelerator.reduce(flags, "sum").tolist()
+        if stop_requested():
+            flags[1 + SIGNALS.index(stop_requested())] = 1
+        bad, *asked = self.accelerator.reduce(flags, "sum").tolist()
         if bad:
             found = [self._cause(loss, batch) for loss, batch in self._unseen]
             causes = gather_object([next((cause for cause in found if cause), None)])
             raise NotFinite(next(cause for cause in causes if cause))
         self._unseen.clear()
-        return round(numbers / stopping) if stopping else 0
+        return next((number for number, count in zip(SIGNALS, asked, strict=True) if count), 0)
 
     def _cause(self, loss: Tensor, batch: Mapping[str, Tensor]) -> str | None:
         """What a loss that is not finite came from; None for one that is."""
         if loss.isfinite():
             return None
         for name, values in batch.items():
-            bad = ~values.isfinite().flatten(1).all(1) if name != "index" else None
-            if bad is not None and bad.any():
+            if name in ("index", "landmarks"):
+                continue  # losses leave out what the ground truth has not
+            wrong = ~values.isfinite()
+            if name != WEIGHTS:
+                wrong &= batch["landmarks"].isfinite()
+            bad = wrong.flatten(1).any(1)
+            if bad.any():
                 source = self.sources[int(batch["index"][bad][0])]
                 return f"the loss is {loss.item()}, for the {name} of {source} are not finite,"
         return f"the loss is {loss.item()}"

@@ -12,11 +12,13 @@ from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT
 from ..errors import KDLandmarksError
 from ..inference.hub_checkpoints import cached_or_reachable
 from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.loading import load_detector
+from ..models.loading import landmark_names, load_detector
 from ..models.modeling_kd_landmarks import drop_unused_stages
 from ..schemes import LandmarkScheme
 from ..utils.hub_patience import patient_hub
 from .recipe import NetworkSettings
+
+REFINEMENT = "head.refinement."
 
 
 def build_network(
@@ -77,9 +79,14 @@ def _check_forward(model: KDLandmarksForKeypointDetection) -> None:
 
 
 def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) -> None:
-    """Copy a checkpoint's weights; a head for other landmarks is left to `adopt_landmarks`."""
+    """Copy a checkpoint's weights; a head for other landmarks is left to `adopt_landmarks`.
+
+    As many landmarks may be others, or in another order: their mean face is another one, too.
+    """
     other, _ = load_detector(source)
     own = model.state_dict()
+    if landmark_names(other) != landmark_names(model):
+        own = {name: value for name, value in own.items() if not name.startswith(REFINEMENT)}
     fitting = {
         name: value
         for name, value in other.state_dict().items()

@@ -13,12 +13,11 @@ from torch.utils.data import DataLoader, Subset
 
 from ..data.augmentation_settings import AugmentationSettings
 from ..data.columns import evenly_spaced
-from ..data.crops import WEIGHTS, FaceCrops
+from ..data.crops import WEIGHTS, FaceCrops, crop_points
 from ..evaluation.predictions import to_pixel_values
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.modeling_kd_landmarks import ShapeRefinement
 from ..schemes import LandmarkScheme
-from .data import whole_shapes
 from .procrustes import centered_shapes, procrustes_mean, to_points
 
 RIDGE = 0.003
@@ -54,7 +53,7 @@ def start_refinement(
     Args:
         model: with `config.refinement`.
         processor: its image processor.
-        rows: training faces in the row format; those with all landmarks count.
+        rows: training faces in the row format; those with all landmarks count, if there are any.
         scheme: of both.
         target: column of the points that the network learns.
         fitted: whether the network detects already, so that there are errors to learn from.
@@ -62,8 +61,13 @@ def start_refinement(
     refinement = model.head.refinement
     if refinement.mean_shape.any():
         return
-    shapes, _ = centered_shapes(whole_shapes(rows, processor.crop_margin))
-    mean = to_points(procrustes_mean(shapes))
+    shapes = crop_points(rows, "landmarks", processor.crop_margin)
+    whole = shapes[~np.isnan(shapes).any((1, 2))]
+    if len(whole):
+        mean = to_points(procrustes_mean(centered_shapes(whole)[0]))
+    else:  # no face has all landmarks: each one's mean place in the crop
+        places = np.nanmean(shapes, axis=0)
+        mean = places - places.mean(0)
     # The mean of symmetric faces is symmetric.
     mean = (mean + mean[list(scheme.flip_permutation)] * [-1, 1]) / 2
     refinement.mean_shape.copy_(torch.from_numpy(mean / np.linalg.norm(mean)))

@@ -79,7 +79,7 @@ def write_report(
     sets: FaceSets,
     scheme: LandmarkScheme,
     networks: Mapping[str, ExaminedNetwork],
-    soft_nme: float,
+    soft_nme: float | None,
 ) -> str:
     """Write metrics.json, ced.png and predictions.png; return the table to print."""
     split = "validation" if sets.test is None else "test"
@@ -104,13 +104,14 @@ def write_report(
     write_json(folder / METRICS, metrics)
     told = scheme.normalizer.replace("_", "-")
     title = f"{recipe.name}, {len(rows)} {split} faces, {told}, box: {data.box}"
+    soft = f"Soft-landmarks against the ground truth: {soft_nme:.2f} % NME\n" if soft_nme else ""
     draw_ced(networks, title, folder / "ced.png")
     points = {stage: network.points for stage, network in networks.items()}
     draw_predictions(rows, points, scheme, data.crop_margin, folder / "predictions.png")
     return (
         f"\n{title}\n{results_table(entries)}\n"
         f"{_gain_line(gain, recipe)}"
-        f"Soft-landmarks against the ground truth: {soft_nme:.2f} % NME\n"
+        f"{soft}"
         "ms per face: PyTorch, one CPU thread, batch 1, median\n\n"
         f"{folder}: {', '.join(networks)} (each for from_pretrained), {METRICS}, ced.png, "
         "predictions.png, recipe.yaml"

@@ -83,22 +83,25 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     scheme = get_scheme(recipe.scheme)
     sources = find_teachers(recipe, folder)
 
-    # Data: faces, split by photo, and their Soft-landmarks.
+    # Data: faces, split by photo, and the Soft-landmarks that a Tolerant-Teacher learns.
     sets = load_sets(accelerator, recipe.data, scheme, recipe.run.seed)
     margin = recipe.data.crop_margin
-    shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)
     train_rows = with_generated(accelerator, sets.train, recipe.data, scheme)
-    train_rows = add_soft_landmarks(train_rows, shape_model, margin)
-    measured = sets.measured
-    soft_nme = soft_landmarks_nme(add_soft_landmarks(measured, shape_model, margin), scheme)
+    shape_model = soft_nme = None
+    if "tolerant_teacher" in recipe.stages:
+        shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)
+        train_rows = add_soft_landmarks(train_rows, shape_model, margin)
+        measured = add_soft_landmarks(sets.measured, shape_model, margin)
+        soft_nme = soft_landmarks_nme(measured, scheme)
     if accelerator.is_main_process:
         start_run(folder, recipe, shape_model)
     accelerator.wait_for_everyone()
-    say(
-        f"{sets.describe()}; run folder {folder}\n"
-        f"shape model: {shape_model.num_components} components, Soft-landmarks against the ground "
-        f"truth {soft_nme:.2f} % NME"
-    )
+    say(f"{sets.describe()}; run folder {folder}")
+    if shape_model is not None:
+        say(
+            f"shape model: {shape_model.num_components} components, Soft-landmarks against the "
+            f"ground truth {soft_nme:.2f} % NME"
+        )
     identity = {"run": run_identity(folder), "data": sets.digest()}
     accelerator.init_trackers(recipe.name, config={})
     progress = Progress()

@@ -64,7 +64,7 @@ def plan_run(
     return planned, resume
 
 
-def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel) -> None:
+def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel | None) -> None:
     """Make the folder: recipe, shape model, identity. Those of a continued run are left alone.
 
     The recipe comes first and is all that a continuation needs; the identity, without which nothing
@@ -79,7 +79,8 @@ def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel) -> None:
             return
         if not (folder / RECIPE).is_file():
             save_recipe(recipe, folder / RECIPE)
-        shape_model.save_pretrained(folder / "shape_model")
+        if shape_model is not None:
+            shape_model.save_pretrained(folder / "shape_model")
         write_json(folder / RUN, {"run": uuid.uuid4().hex})
 
 

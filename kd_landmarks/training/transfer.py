@@ -8,7 +8,7 @@ from datasets import Dataset
 from ..data.columns import box_array, evenly_spaced, longer_sides, point_array
 from ..evaluation.predictions import predict_rows
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..models.loading import load_detector
+from ..models.loading import landmark_names, load_detector
 from ..schemes import LandmarkScheme
 
 # Faces on which landmarks are matched: enough for the mean over them to settle.
@@ -31,7 +31,7 @@ def adopt_landmarks(
         both have the same landmarks, or heads of another kind or width.
     """
     other, processor = load_detector(source)
-    if tuple((other.config.scheme or {}).get("names", ())) == scheme.names:
+    if landmark_names(other) == tuple(scheme.names):
         return None
     theirs, ours = (_last_layer(one).state_dict() for one in (other, model))
     if other.config.head != model.config.head or any(

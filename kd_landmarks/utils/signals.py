@@ -15,7 +15,8 @@ from types import FrameType
 # is the same one.
 SAME_SIGNAL = 0.5
 WORKER_STAYS = 20
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+"""That ask to end."""
 
 
 class Stopped(KeyboardInterrupt):
@@ -69,7 +70,7 @@ def stop_signals(kept: Callable[[], str | None]) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread() or _listener is not None:
         yield
         return
-    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
     _listener = _Listener(kept)
     _follow_launcher()
     try:

@@ -30,11 +30,13 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from kd_landmarks.data import convert_rows, known_data_sets
+from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.crops import cut_crop
 from kd_landmarks.data.known_data_sets import PUBLISHED, Part
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.official import _300W_PARTS
+from kd_landmarks.data.photos import Photos
 from kd_landmarks.data.row_checks import check_rows
 from kd_landmarks.data.rows import row_features
 from kd_landmarks.errors import KDLandmarksError
@@ -639,3 +641,34 @@ def test_the_command_refuses_with_one_line(root_300w, tmp_path, monkeypatch, wor
     assert result.output.count("error: ") == 1
     assert message in result.output
     assert not (tmp_path / "o").exists()
+
+
+def test_crops_keep_what_is_not_there(tmp_path):
+    (tmp_path / "own").mkdir()
+    Image.new("RGB", (300, 200)).save(tmp_path / "own" / "photo.png")
+    shape = (face(5) + 80).tolist()
+    lines = [
+        {"image": "photo.png", "landmarks": [gap, *shape[1:]], "visible": [-1, 1, 1, 1, 1]}
+        for gap in (None, [0, 0])
+    ]
+    write_lines(tmp_path / "own" / "faces.jsonl", lines)
+    convert("own", tmp_path / "own", tmp_path / "out", scheme=FIVE, crop_margin=1.8)
+    rows = load_rows(tmp_path / "out", scheme=FIVE)
+    points = point_array(rows, "landmarks")
+    assert rows["image"][0].width < 300
+    assert np.isnan(points[:, 0]).all()
+    assert np.isfinite(points[:, 1:]).all()
+
+
+def test_gray_photos_of_16_bits_are_scaled(tmp_path, rng):
+    (tmp_path / "own").mkdir()
+    gray = rng.integers(0, 255, (150, 200), dtype=np.uint8)
+    for name, values in (("8", gray), ("16", gray.astype(np.uint16) * 257)):
+        Image.fromarray(values).save(tmp_path / "own" / f"{name}.png")
+    lines = [{"image": f"{n}.png", "landmarks": (face(5) + 60).tolist()} for n in ("8", "16")]
+    write_lines(tmp_path / "own" / "faces.jsonl", lines)
+    convert("own", tmp_path / "own", tmp_path / "out", scheme=FIVE, crop_margin=1.8)
+    one, two = load_rows(tmp_path / "out", scheme=FIVE)["image"]
+    np.testing.assert_array_equal(np.asarray(one), np.asarray(two))
+    photos = Photos(load_rows(tmp_path / "own", scheme=FIVE))
+    np.testing.assert_array_equal(*(np.asarray(photos.open(row)) for row in range(2)))

@@ -293,3 +293,41 @@ def test_a_photo_that_is_not_there_is_named(tmp_path, faces):
     with pytest.raises(KDLandmarksError, match=r"annotations.xml:1.png: there is no image file"):
         load_rows(folder, scheme=SCHEME)
     assert len(load_rows(folder, scheme=SCHEME, skip_bad_rows=True)) == 2
+
+
+def test_boxes_of_files_in_a_folder_per_split_stay(tmp_path, faces):
+    (tmp_path / "faces").mkdir()
+    for split in ("train", "test"):
+        write(tmp_path / "faces" / split, faces, write_dlib)
+    convert("own", tmp_path / "faces", tmp_path / "out", scheme=SCHEME)
+    rows = load_rows(tmp_path / "out", "train", scheme=SCHEME, box="dataset")
+    np.testing.assert_allclose(rows["box"][0], [12, 10, 82, 82])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda values: values["annotations"][0]["keypoints"].__setitem__(2, 1e999),
+        lambda values: values["annotations"][0].__setitem__("category_id", [1]),
+        lambda values: values["categories"][0].__setitem__("keypoints", 5),
+        lambda values: values["images"][0].__setitem__("id", []),
+    ],
+)
+def test_a_value_that_no_tool_writes_is_one_clear_line(tmp_path, faces, change):
+    folder = write(tmp_path / "coco", faces, write_coco)
+    values = json.loads((folder / "person_keypoints.json").read_text())
+    change(values)
+    (folder / "person_keypoints.json").write_text(json.dumps(values))
+    with pytest.raises(KDLandmarksError, match=r"person_keypoints\.json.*cannot be understood"):
+        load_rows(folder, scheme=SCHEME)
+
+
+def test_two_eyes_on_a_level_line_are_a_face(tmp_path, faces):
+    scheme = LandmarkScheme("eyes", ("left", "right"), (1, 0))
+    folder = tmp_path / "eyes"
+    folder.mkdir()
+    Image.new("RGB", (120, 90)).save(folder / "0.png")
+    line = {"image": "0.png", "landmarks": [[30, 40], [80, 40]]}
+    (folder / "train.jsonl").write_text(json.dumps(line) + "\n")
+    rows = check_rows(load_rows(folder, scheme=scheme), scheme)
+    assert rows["box"][0] == [30, 39.5, 80, 40.5]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from kd_landmarks.data.loading import load_rows
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.evaluation.calibrate import fit_calibration, scores_and_errors
 from kd_landmarks.inference import upright
+from kd_landmarks.inference.checkpoints import ONNX_FILE
 from kd_landmarks.inference.confidence import Calibration
+from kd_landmarks.inference.export import export_onnx
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
@@ -163,3 +166,23 @@ def test_what_cannot_be_calibrated_ends_with_one_clear_message(tmp_path):
         result = calibrate(place, "--data", tmp_path / "faces")
         assert (result.exit_code, message in result.output) == (2, True), result.output
         assert "Traceback" not in result.output
+
+
+def test_the_checkpoints_onnx_file_is_calibrated_too(noise_checkpoint, tmp_path):
+    folder = shutil.copytree(noise_checkpoint, tmp_path / "network")
+    (folder / "onnx").mkdir()
+    export_onnx(*load_detector(folder), folder / ONNX_FILE)
+    before = FaceLandmarkPipeline(folder, backend="onnxruntime").backend.description
+    write_faces(tmp_path / "faces", numbers=range(12))
+    assert calibrate(folder, "--data", tmp_path / "faces").exit_code == 0
+    onnx, plain = (
+        FaceLandmarkPipeline(folder, backend=backend).backend.description
+        for backend in ("onnxruntime", "torch")
+    )
+    assert onnx.calibration == plain.calibration != before.calibration
+    assert replace(onnx, calibration=None) == replace(before, calibration=None)
+
+
+def test_scores_that_are_all_the_same_teach_nothing():
+    with pytest.raises(KDLandmarksError, match="all scores are the same"):
+        fit_calibration(np.full((20, 5), 0.5), drawn(20)[1][:, :5])

@@ -8,6 +8,7 @@ from faces import rewrite_lines, write_lines
 from PIL import ExifTags, Image
 from typer.testing import CliRunner
 
+from kd_landmarks import default_checkpoint
 from kd_landmarks.cli import app
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.evaluation.inspection import facts
@@ -58,7 +59,9 @@ def test_photos_that_are_gone_are_broken_and_not_the_same(folder):
     rows = load_rows(folder, scheme=get_scheme("ibug68"))
     for number in (4, 5):
         (folder / f"{number}.png").unlink()
-    told = dict(facts(rows, get_scheme("ibug68")))
+    told, whole = facts(rows, get_scheme("ibug68"))
+    assert len(whole) == 7
+    told = dict(told)
     assert told["broken"].startswith("2 photos: faces.jsonl:5: there is no image file")
     assert told["same picture"].startswith("1 under several names")
 
@@ -95,3 +98,21 @@ def test_a_conversion_can_be_looked_at(folder, tmp_path):
     code, output = run(*words[:-1], tmp_path / "again", "--preview", folder / "0.png")
     assert code == 2
     assert not (tmp_path / "again").exists()
+
+
+def test_a_broken_photo_is_told_and_left_out_of_drawings(folder, tmp_path):
+    (folder / "4.png").write_bytes((folder / "4.png").read_bytes()[:200])
+    code, output = run("inspect", folder, "--plots", tmp_path / "plots")
+    assert code == 0, output
+    assert told(output)["broken"].startswith("1 photo: faces.jsonl:5")
+    assert (tmp_path / "plots/suspicious.png").is_file()
+    for photo in folder.glob("*.png"):
+        photo.write_bytes(b"no picture")
+    code, output = run("inspect", folder)
+    assert (code, "has no photo that can be decoded" in output) == (2, True)
+
+
+def test_a_scheme_that_is_not_the_models_is_refused(folder):
+    code, output = run("inspect", folder, "--model", default_checkpoint(), "--scheme", "wflw98")
+    assert code == 2
+    assert "detects the landmarks of ibug68, not of wflw98" in output

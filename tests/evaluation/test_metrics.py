@@ -324,3 +324,9 @@ def test_two_processes_measure_what_one_does(faces, tmp_path):
         assert parity.keys() == {"0", "1"}
         for value, summary in expected["groups"]["parity"].items():
             assert parity[value] == pytest.approx(summary, abs=1e-6)
+
+
+def test_the_evaluator_takes_a_schemes_name_and_no_unknown_normalizer():
+    assert LandmarkEvaluator("wflw98").normalizer == get_scheme("wflw98").normalizer
+    with pytest.raises(KDLandmarksError, match="normalizer='shoe size': give one of"):
+        LandmarkEvaluator("ibug68", "shoe size")

@@ -256,3 +256,65 @@ def test_nothing_is_written_to_the_home_folder(exported, photo, tmp_path, backen
         check=True,
     )
     assert not list((tmp_path / "home").rglob("*"))
+
+
+@pytest.mark.parametrize("kind", ["series", "filtered", "temporary file", "upload"])
+def test_columns_of_tables_and_files_of_any_class(photo, tmp_path, kind):
+    import tempfile
+
+    import pandas
+
+    detect = FaceLandmarkPipeline()
+    for side in (96, 128):
+        Image.fromarray(photo).resize((side, side)).save(tmp_path / f"{side}.png")
+    column = pandas.Series([str(tmp_path / f"{side}.png") for side in (96, 128, 96)])
+    if kind == "series":
+        sizes = [faces.size[0] for faces in detect(column.sort_values(ascending=False))]
+        assert sizes == [96, 96, 128]
+    elif kind == "filtered":
+        assert [faces.size[0] for faces in detect(column[column.index > 0])] == [128, 96]
+    else:
+        data = (tmp_path / "128.png").read_bytes()
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(data)
+            file.seek(0)
+            upload = type("Upload", (), {"read": staticmethod(file.read)})()
+            given = file if kind == "temporary file" else upload
+            assert_same(detect(given, boxes=BOXES), detect(data, boxes=BOXES))
+
+
+THREADS = """
+import pickle, sys
+import torch
+torch.set_num_threads(3)
+with open(sys.argv[1], "rb") as file:
+    detect = pickle.load(file)
+detect(sys.argv[2], boxes=[20, 30, 90, 110])
+print(torch.get_num_threads())
+"""
+
+
+def test_a_pickled_pipeline_leaves_the_threads_of_its_new_process_alone(
+    noise_checkpoint, photo, tmp_path
+):
+    Image.fromarray(photo).save(tmp_path / "photo.png")
+    detect = FaceLandmarkPipeline(noise_checkpoint, device="cpu")
+    (tmp_path / "detect.pkl").write_bytes(pickle.dumps(detect))
+    words = [sys.executable, "-c", THREADS, tmp_path / "detect.pkl", tmp_path / "photo.png"]
+    done = subprocess.run(words, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "3"
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"size": {"height": 96, "width": 96}}, "size.height is 96"),
+        ({"do_rescale": False}, "do_rescale is False"),
+        ({"resample": 0}, "resample is 0"),
+    ],
+)
+def test_a_processor_that_makes_other_pictures_is_refused(noise_checkpoint, settings, message):
+    model, processor = load_detector(noise_checkpoint)
+    other = type(processor)(**{"size": processor.size, **settings})
+    with pytest.raises(KDLandmarksError, match=f"image_processor does not fit: its {message}"):
+        FaceLandmarkPipeline(model, other)

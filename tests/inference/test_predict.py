@@ -145,6 +145,27 @@ def test_bad_words_end_with_one_clear_message(photos, model, tmp_path, words, me
     assert message in result.output
 
 
+def test_an_address_that_does_not_answer_once_more_fails_alone(
+    photos, model, tmp_path, monkeypatch
+):
+    """To draw on a photo of the web it is fetched again."""
+    data, asked = (photos / "one.png").read_bytes(), []
+
+    def once(url, timeout):
+        asked.append(url)
+        if len(asked) > 1:
+            raise OSError("gone")
+        return data
+
+    monkeypatch.setattr("kd_landmarks.imaging.photos.download", once)
+    words = ("https://host/a.jpg", photos / "one.png", "--draw", tmp_path / "drawn")
+    result = predict(model, *words, "--output", tmp_path / "found.jsonl")
+    assert result.exit_code == 1
+    assert "failed: drawing https://host/a.jpg: " in result.stderr
+    assert len((tmp_path / "found.jsonl").read_text().splitlines()) == 2
+    assert [file.name for file in (tmp_path / "drawn").iterdir()] == ["one.png"]
+
+
 def test_find_photos_takes_files_folders_and_addresses(photos):
     found = find_photos([str(photos / "more"), "https://host/a.jpg", str(photos / "one.png")])
     assert found == [str(photos / "more/two.jpg"), "https://host/a.jpg", str(photos / "one.png")]

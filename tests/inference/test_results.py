@@ -130,3 +130,42 @@ def test_coco_key_points_count_from_pixels_corners(faces):
     assert (points[:, 2] == 2).all()
     x0, y0, x1, y1 = faces[0].box
     np.testing.assert_allclose(first["bbox"], [x0 + 0.5, y0 + 0.5, x1 - x0, y1 - y0], atol=0.011)
+
+
+def test_a_face_is_itself_alone(detect, faces):
+    again = detect(FACE.image, boxes=[BOX, [10, 20, 90, 100]])
+    assert faces.index(faces[1]) == 1
+    assert faces[0] in faces
+    assert again[0] not in faces
+    assert len({faces[0], faces[1], faces[0]}) == 2
+
+
+def test_a_drawing_is_never_the_callers_own_photo(detect):
+    photo = Image.new("RGB", (64, 64))
+    nobody = detect(photo)
+    assert not nobody
+    assert nobody.plot() is not photo
+
+
+def test_an_open_file_is_at_its_end_and_not_drawn_on(detect, tmp_path):
+    Image.fromarray(FACE.image).save(tmp_path / "photo.png")
+    with (tmp_path / "photo.png").open("rb") as file:
+        found = detect(file, boxes=[BOX])
+        with pytest.raises(KDLandmarksError, match=r"open file are not kept: give plot\(photo\)"):
+            found.plot()
+
+
+def test_the_home_folder_is_known_and_a_format_too_small_is_told(faces, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert faces.save("~/points.json") == tmp_path / "points.json"
+    wide = Image.new("RGB", (17_000, 20))
+    with pytest.raises(KDLandmarksError, match=r"wide\.webp cannot be written: .*Save it as \.png"):
+        faces.save(tmp_path / "wide.webp", wide)
+    assert not (tmp_path / "wide.webp").exists()
+
+
+def test_the_box_of_a_turned_face_is_that_of_its_points(detect):
+    turned, held = detect(FACE.image, boxes=[[*BOX, 20], [*BOX, 0]])
+    corners = [*turned.keypoints.min(0), *turned.keypoints.max(0)]
+    np.testing.assert_allclose(turned.box, corners, atol=1e-3)
+    assert held.box == pytest.approx(BOX)

@@ -175,3 +175,14 @@ def test_what_comes_back_can_be_drawn_on_the_frame(detect):
     assert (faces.size, faces.scheme, faces.photo) == (SIZE, detect.scheme, None)
     assert (np.asarray(faces.plot(picture)) != np.asarray(picture)).any()
     assert FaceTracker(detect)(frame({}), 0.0).size == SIZE
+
+
+def test_frames_of_another_size_are_a_new_start(detect):
+    """A box of the larger frame may lie outside of the smaller one."""
+    tracker = FaceTracker(detect, detect_every=100)
+    [face] = tracker(frame({0: (260, 150)}), 0.0)
+    small = Image.new("RGB", (200, 150), (90, 110, 90))
+    small.paste(Image.fromarray(generate_face(0, size=130).image), (20, 10))
+    [again] = tracker(small, 0.1)
+    assert again["track"] != face["track"]
+    assert again["keypoints"].max(0)[0] < 200

@@ -431,3 +431,5 @@ def test_a_full_disk_is_noticed(tmp_path, ending, room):
 def test_only_videos_that_browsers_play_are_written(tmp_path):
     with pytest.raises(KDLandmarksError, match=r"a\.avi"):
         VideoWriter(tmp_path / "a.avi", VideoInfo(30, 32, 32))
+    with pytest.raises(KDLandmarksError, match="rate=0: give frames per second"):
+        VideoWriter(tmp_path / "a.mp4", VideoInfo(0, 32, 32))

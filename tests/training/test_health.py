@@ -13,6 +13,7 @@ from kd_landmarks.training.health import MOST_SKIPPED, NotFinite, Watch
 from kd_landmarks.utils.signals import Stopped, stop_signals, stopping_between_steps
 
 NAN = float("nan")
+COLUMNS = ("landmarks", "tough_landmarks", "tolerant_landmarks")
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def accelerator():
 
 def batch(*rows, column=None):
     """Points of rows by number; those of `column` are spoilt in the last row."""
-    values = {name: torch.zeros(len(rows), 68, 2) for name in ("landmarks", "tough_landmarks")}
+    values = {name: torch.zeros(len(rows), 68, 2) for name in COLUMNS}
     if column is not None:
         values[column][-1, 3, 1] = NAN
     return {"image": torch.zeros(len(rows), 3, 8, 8), "index": torch.tensor(rows), **values}
@@ -40,7 +41,17 @@ def test_a_loss_that_is_not_finite_is_found_at_the_next_look(accelerator):
         watch.read()
 
 
-@pytest.mark.parametrize("column", ["landmarks", "tough_landmarks"])
+def test_landmarks_that_are_not_there_are_not_blamed(accelerator):
+    watch = Watch(accelerator, ["gap.jsonl:1", "gap.jsonl:2"])
+    gap = batch(0, 1, column="landmarks")
+    gap["tough_landmarks"] = gap["landmarks"].clone()  # no teacher's point counts there
+    watch.add(torch.tensor(NAN), gap)
+    watch.step(skipped=False)
+    with pytest.raises(NotFinite, match=r"^the loss is nan$"):
+        watch.read()
+
+
+@pytest.mark.parametrize("column", ["tough_landmarks", "tolerant_landmarks"])
 def test_the_row_whose_targets_are_not_finite_is_named(accelerator, column):
     watch = Watch(accelerator, ["train.jsonl:1", "train.jsonl:2", "train.jsonl:3"])
     watch.add(torch.tensor(NAN), batch(1, 2, column=column))

@@ -20,7 +20,7 @@ from kd_landmarks.models import (
     KDLandmarksImageProcessor,
 )
 from kd_landmarks.models.loading import load_detector
-from kd_landmarks.schemes import get_scheme
+from kd_landmarks.schemes import LandmarkScheme, get_scheme
 from kd_landmarks.synthetic import generated_dataset
 from kd_landmarks.training.networks import build_network
 from kd_landmarks.training.recipe import NetworkSettings
@@ -194,3 +194,21 @@ def test_settings_that_do_not_go_together_are_refused(settings, complaint):
 def test_a_backbone_that_cannot_run_is_refused_before_training(backbone, head, image_size):
     with pytest.raises(KDLandmarksError, match=f"'{backbone}' does not run with"):
         network(backbone=backbone, head=head, image_size=image_size, backbone_weights="none")
+
+
+def test_as_many_landmarks_in_another_order_have_a_mean_face_of_their_own():
+    flip = tuple(67 - index for index in reversed(SCHEME.flip_permutation))
+    other = LandmarkScheme("reversed", SCHEME.names[::-1], flip)
+    student = default_checkpoint()
+    config = load_detector(student)[0].config
+    settings = NetworkSettings(
+        backbone=config.backbone,
+        image_size=config.image_size,
+        head_strides=tuple(config.head_strides),
+        head_channels=config.head_channels,
+        init=student,
+    )
+    same, _ = build_network(settings, SCHEME, "student", MARGIN)
+    model, _ = build_network(settings, other, "student", MARGIN)
+    assert same.head.refinement.mean_shape.any()
+    assert not model.head.refinement.mean_shape.any()

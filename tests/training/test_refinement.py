@@ -125,3 +125,21 @@ def test_a_network_that_detects_starts_with_the_map_of_its_errors(target):
     assert error(model) < 0.9 * before
     assert model.training
     assert model.head.refinement is not None
+
+
+def test_where_no_face_has_all_landmarks_the_mean_face_is_that_of_each():
+    rows = face_rows()
+    points = np.asarray(rows["landmarks"], dtype=np.float32)
+    points[np.arange(len(points)), np.arange(len(points))] = np.nan
+    feature = rows.features["landmarks"]
+    gaps = rows.remove_columns("landmarks").add_column(
+        "landmarks", points.tolist(), feature=feature
+    )
+    means = []
+    for some in (rows, gaps):
+        config = KDLandmarksConfig(backbone="test_efficientnet", image_size=64, refinement=True)
+        model = KDLandmarksForKeypointDetection(config)
+        _, processor = load_detector(default_checkpoint())
+        start_refinement(model, processor, some, SCHEME, "landmarks", fitted=False)
+        means.append(model.head.refinement.mean_shape.numpy())
+    np.testing.assert_allclose(*means, atol=0.02)

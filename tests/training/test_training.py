@@ -110,10 +110,13 @@ def test_teachers_of_an_earlier_run_teach_a_new_student(finished, tmp_path):
     words += ["--teachers.tough", folder / "tough_teacher"]
     words += ["--teachers.tolerant", folder / "tolerant_teacher", "--teachers.targets", "online"]
     words += ["--student.loss.map_weight", "0.1"]
-    train(*words)
-    assert list(json.loads((tmp_path / "student/metrics.json").read_text())["networks"]) == [
-        "student"
-    ]
+    output = train(*words)
+    metrics = json.loads((tmp_path / "student/metrics.json").read_text())
+    assert list(metrics["networks"]) == ["student"]
+    # Nobody learns Soft-landmarks here, so nothing is said of them.
+    assert metrics["soft_landmarks_nme"] is None
+    assert "Soft-landmarks" not in output
+    assert not (tmp_path / "student/shape_model").exists()
     history = json.loads((tmp_path / "student/student/training.json").read_text())["history"]
     assert {"loss", "main", "tough", "tolerant", "maps", "validation_nme"} <= history[-1].keys()
     assert history[-1]["tough"] != 0

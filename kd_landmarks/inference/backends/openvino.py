@@ -36,7 +36,10 @@ def own_core() -> Any:
     The CPU plugin gives the thread that loads it a stack for signals, and takes that away with the
     core, in whichever thread the last reference goes: Ctrl-C then ends in a segmentation fault.
     """
-    return _cores.setdefault(os.getpid(), load_openvino().Core())
+    process = os.getpid()
+    if process not in _cores:
+        _cores.setdefault(process, load_openvino().Core())
+    return _cores[process]
 
 
 class OpenVinoBackend:

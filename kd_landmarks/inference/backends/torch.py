@@ -41,7 +41,12 @@ class TorchBackend:
         floats = None if dtype is None or dtype == "auto" else _as_dtype(dtype)
         # Here, since transformers takes seconds to import.
         from ...models import KDLandmarksConfig
-        from ...models.loading import check_weights, load_detector, load_processor
+        from ...models.loading import (
+            check_pictures,
+            check_weights,
+            load_detector,
+            load_processor,
+        )
         from ..checkpoints import find_checkpoint
 
         if isinstance(model, str | os.PathLike):
@@ -72,10 +77,18 @@ class TorchBackend:
                 f"image_processor is a {type(image_processor).__name__}: give a "
                 "KDLandmarksImageProcessor"
             )
+        try:
+            check_pictures(image_processor, model.config)
+        except ValueError as error:
+            raise KDLandmarksError(f"image_processor does not fit: its {error}") from error
         self.model = model.to(place or default_device()).eval()
         self.image_processor = image_processor
         self.description = describe(model, image_processor)
         self._process = os.getpid()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # A pickled one may come from another process, which no thread is missed of.
+        self.__dict__.update(state, _process=os.getpid())
 
     def run(
         self, pixels: NDArray[np.float32]

@@ -10,6 +10,7 @@ import numpy as np
 from av.codec.context import Flags
 from numpy.typing import NDArray
 
+from ...errors import KDLandmarksError
 from ...utils.values import VIDEOS, ending
 from .reader import VideoInfo, VideoReader
 from .sound import Sound
@@ -38,7 +39,7 @@ class VideoWriter:
         sound: the video whose sound is taken along.
 
     Raises:
-        KDLandmarksError: for another ending.
+        KDLandmarksError: for another ending, or a rate that is none.
         OSError: where the file cannot be written; so do the methods.
     """
 
@@ -46,6 +47,8 @@ class VideoWriter:
         path = Path(path).expanduser()
         kind = ending("video", path, VIDEOS)
         self.frames = 0
+        if not (math.isfinite(info.rate) and info.rate > 0):
+            raise KDLandmarksError(f"rate={info.rate}: give frames per second, more than 0")
         self._step = 1 / info.rate
         self._held: tuple[NDArray[np.uint8], int] | None = None
         self._failed = False
