@@ -44,10 +44,10 @@ def _extent(targets: Array) -> Array:
     return np.nanmax(targets, axis=1) - np.nanmin(targets, axis=1)
 
 
-# Each gives one length per face from targets (B, N, 2) and the scheme.
 EVALUATION_BOXES = ("gt", "upright", "dataset", "detector")
 """What faces can be cut by: see `evaluate`."""
 
+# Each gives one length per face from targets (B, N, 2) and the scheme.
 NORMALIZERS: dict[str, Callable[[Array, LandmarkScheme], Array]] = {
     "inter_ocular": _inter_ocular,
     "inter_pupil": _inter_pupil,

@@ -1,15 +1,14 @@
-"""Plots of results: CED curves, the shape of KD-Loss.
+"""Plots of results: CED curves, and the values of those of KD-Loss.
 
 Nothing here touches pyplot, so it works without a display and beside a notebook's figures.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
@@ -97,60 +96,6 @@ def loss_curves(
     main = main_loss(error, far_tolerant, variant.main, variant.main_slope)
     total = weights[0] * main + weights[1] * tough + weights[2] * tolerant
     return {"tough": tough, "tolerant": tolerant, "main": main, "total": total}
-
-
-def plot_kd_loss(
-    path: PathLike,
-    tough_distance: float = 0.02,
-    tolerant_distance: float = 0.04,
-    variants: Sequence[str] | None = None,
-    weights: tuple[float, float, float] = (2.0, 1.0, 1.0),
-) -> Path:
-    """Draw each variant's assistive losses and KD-Loss against the student's signed error.
-
-    Args:
-        path: The file to write (its suffix gives the format).
-        tough_distance: |t - g| of the Tough-Teacher, crop units.
-        tolerant_distance: |t - g| of the Tolerant-Teacher, crop units.
-        variants: Names from `losses.VARIANTS`; None draws all.
-        weights: Weights of the main, tough and tolerant parts.
-
-    Returns:
-        The path written.
-    """
-    import torch
-
-    from ..losses.variants import VARIANTS, find_variant
-
-    chosen = [find_variant(name) for name in (variants or list(VARIANTS))]
-    reach = 1.5 * max(tough_distance, tolerant_distance)
-    signed = torch.linspace(-reach, reach, 3001)
-    figure = Figure(figsize=(4 * len(chosen), 5.6), dpi=_DPI, layout="constrained")
-    for column, variant in enumerate(chosen):
-        curves = loss_curves(signed.abs(), tough_distance, tolerant_distance, variant, weights)
-        tough, tolerant, total = (curves[name] for name in ("tough", "tolerant", "total"))
-        main = weights[0] * curves["main"]
-        upper: Axes = figure.add_subplot(2, len(chosen), column + 1)
-        upper.plot(signed, tough, label="tough")
-        upper.plot(signed, tolerant, label="tolerant")
-        upper.set(title=f'"{variant.name}"')
-        lower: Axes = figure.add_subplot(2, len(chosen), len(chosen) + column + 1)
-        lower.plot(signed, main, color="gray", linestyle="--", label="main")
-        lower.plot(signed, total, color="black", label="KD-Loss")
-        least = torch.isclose(total, total.min(), atol=1e-7)
-        lower.plot(signed[least], total[least], "rv", markersize=5, label="minimum")
-        lower.set(xlabel="signed error p - g (crop units)")
-        for axes in (upper, lower):
-            for distance, shade in ((tough_distance, "C0"), (tolerant_distance, "C1")):
-                for side in (-distance, distance):
-                    axes.axvline(side, color=shade, linestyle=":", linewidth=0.8)
-            axes.axhline(0, color="black", linewidth=0.5)
-            axes.grid(alpha=0.3)
-            axes.legend(fontsize="small", loc="upper center")
-        if column == 0:
-            upper.set_ylabel("ALoss(e, d)")
-            lower.set_ylabel("weighted sum")
-    return _save(figure, path)
 
 
 def _save(figure: Figure, path: PathLike) -> Path:

@@ -110,7 +110,7 @@ def to_pixel_values(images: Tensor, processor: KDLandmarksImageProcessor) -> Ten
     return (pixels - mean) / std
 
 
-def milliseconds_per_face(model: KDLandmarksForKeypointDetection, repeats: int = 30) -> float:
+def milliseconds_per_face(model: KDLandmarksForKeypointDetection) -> float:
     """Median time of one face on one CPU thread in PyTorch, after warm-up."""
     size = model.config.image_size
     model = model.to("cpu", torch.float32).eval()  # type: ignore[arg-type]  # transformers wraps it
@@ -120,7 +120,7 @@ def milliseconds_per_face(model: KDLandmarksForKeypointDetection, repeats: int =
         pixels = torch.zeros(1, 3, size, size)
         times = []
         with torch.inference_mode():
-            for _ in range(repeats + 5):
+            for _ in range(35):
                 start = time.perf_counter()
                 model(pixel_values=pixels)
                 times.append(time.perf_counter() - start)

@@ -31,7 +31,6 @@ def draw_landmarks(
     reference: ArrayLike | None = None,
     unsure: ArrayLike | None = None,
     color: Color = POINTS_COLOR,
-    reference_color: Color = REFERENCE_COLOR,
     min_size: int = 384,
 ) -> Image.Image:
     """Draw the outlines and points of one or more faces on a copy of an image.
@@ -41,11 +40,10 @@ def draw_landmarks(
         points: (N, 2) or (F, N, 2) pixels of the image, pixel centers at whole numbers; may lie
             outside.
         scheme: The landmark scheme of the points: its outlines are drawn.
-        reference: Second set of points like `points`, such as the ground truth, drawn below them;
-            NaN for landmarks that are not there.
+        reference: Second set of points like `points`, such as the ground truth, drawn below them
+            in `REFERENCE_COLOR`; NaN for landmarks that are not there.
         unsure: (N,) or (F, N) bool, the points that are drawn as open circles in `UNSURE_COLOR`.
         color: RGB of the points, 0 to 255.
-        reference_color: RGB of the reference.
         min_size: Smaller images are enlarged until their longer side has this many pixels, so that
             lines and points stay crisp.
 
@@ -68,7 +66,7 @@ def draw_landmarks(
     sets = [
         ((face + 0.5) * ratio - 0.5, rgb, marks)
         for some, rgb, masks in (
-            (below, reference_color, [np.zeros(scheme.num_landmarks, bool)] * len(below)),
+            (below, REFERENCE_COLOR, [np.zeros(scheme.num_landmarks, bool)] * len(below)),
             (faces, color, open_.reshape(faces.shape[:2])),
         )
         for face, marks in zip(some, masks, strict=True)

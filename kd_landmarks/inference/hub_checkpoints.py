@@ -89,13 +89,13 @@ def cached_checkpoint(repo: str, revision: str | None, reason: Exception) -> Che
     return CheckpointFiles(repo, sizes, paths.__getitem__)
 
 
-def cached_or_reachable(repo: str, filename: str, revision: str | None = None) -> str | None:
+def cached_or_reachable(repo: str, filename: str) -> str | None:
     """A file in the Hub's cache, or None where it is not there but the Hub can be asked for it.
 
     Raises:
         KDLandmarksError: if neither, within seconds.
     """
-    file = try_to_load_from_cache(repo, filename, revision=revision)
+    file = try_to_load_from_cache(repo, filename)
     if isinstance(file, str):
         return file
     try:

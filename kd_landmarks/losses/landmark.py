@@ -17,12 +17,13 @@ WING_EPSILON = 0.01
 SMOOTH_L1_BETA = 0.01
 
 
-def wing_loss(error: Tensor, width: float = WING_WIDTH, epsilon: float = WING_EPSILON) -> Tensor:
+def wing_loss(error: Tensor) -> Tensor:
     """Wing loss (Feng et al., CVPR 2018, equation 5) of each coordinate's error e >= 0.
 
-    width * ln(1 + e / epsilon) below `width`, e - C from there on, with C such that they meet:
+    width * ln(1 + e / epsilon) below WING_WIDTH, e - C from there on, with C such that they meet:
     slope 1 on large errors, up to width / epsilon on small ones. In the units of `error`.
     """
+    width, epsilon = WING_WIDTH, WING_EPSILON
     constant = width - width * math.log1p(width / epsilon)
     return torch.where(error < width, width * torch.log1p(error / epsilon), error - constant)
 

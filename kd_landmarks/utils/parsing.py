@@ -85,13 +85,13 @@ def read_json(path: str | Path, most_bytes: int = MOST_JSON) -> Any:
     return parse_json(read_text(path, most_bytes), str(path))
 
 
-def read_json_object(path: str | Path, most_bytes: int = MOST_JSON) -> dict[str, Any]:
+def read_json_object(path: str | Path) -> dict[str, Any]:
     """The values of a JSON file that holds an object.
 
     Raises:
         KDLandmarksError: naming the file; also where it holds something else.
     """
-    values = read_json(path, most_bytes)
+    values = read_json(path)
     if not isinstance(values, dict):
         raise KDLandmarksError(f"{path} holds {shown(values)}, not an object of names and values")
     return values

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from kd_landmarks.errors import KDLandmarksError
-from kd_landmarks.evaluation.plots import plot_ced, plot_kd_loss
+from kd_landmarks.evaluation.plots import plot_ced
 from kd_landmarks.imaging.drawing import (
     BACKGROUND,
     POINTS_COLOR,
@@ -15,7 +15,6 @@ from kd_landmarks.imaging.drawing import (
     contact_sheet,
     draw_landmarks,
 )
-from kd_landmarks.losses.variants import VARIANTS
 from kd_landmarks.schemes import LandmarkScheme, Outline
 
 FIVE = LandmarkScheme(
@@ -117,15 +116,3 @@ def test_plot_ced_writes_a_picture_without_pyplot(tmp_path, rng):
     assert plot_ced(curves, tmp_path / "ced.svg").read_text().startswith("<?xml")
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()
-
-
-def test_plot_kd_loss_draws_each_variant_with_its_minimum(tmp_path):
-    everything = Image.open(plot_kd_loss(tmp_path / "all.png"))
-    one = Image.open(plot_kd_loss(tmp_path / "one.png", variants=["ours"]))
-    assert everything.width == len(VARIANTS) * one.width
-    for panel in range(len(VARIANTS)):
-        edges = (panel * one.width, one.height // 2, (panel + 1) * one.width, one.height)
-        lower = np.asarray(everything.convert("RGB").crop(edges))
-        assert (lower == [255, 0, 0]).all(-1).any()
-    with pytest.raises(KDLandmarksError, match="'mine'"):
-        plot_kd_loss(tmp_path / "never.png", variants=["mine"])
