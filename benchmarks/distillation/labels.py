@@ -67,18 +67,21 @@ def main(
 ) -> None:
     """Train and record what is missing."""
     transformers_logging.disable_progress_bar()
-    for labeled in map(int, only.split(",")) if only else LABELED:
+    chosen = list(map(int, only.split(","))) if only else LABELED
+    for labeled in chosen:
         if labeled not in LABELED:
             sys.exit(f"--only {labeled}: choose from {', '.join(map(str, LABELED))}")
-        for unlabeled, form in planned(labeled):
-            name = f"labels-{labeled}-{unlabeled}-{form}"
-            record = RESULTS / f"{name}.json"
-            if record.exists():
-                continue
-            network = train_student(data, runs, weights, runs / name, labeled, unlabeled, form)
-            known = {"arm": name, "labeled": labeled, "unlabeled": unlabeled, "form": form}
-            write_json(record, known | measured(network, data))
-            print(record, flush=True)
+    students = [(labeled, *one) for labeled in chosen for one in planned(labeled)]
+    # Labels alone come first, since the others are told by them.
+    for labeled, unlabeled, form in sorted(students, key=lambda one: one[1] > 0):
+        name = f"labels-{labeled}-{unlabeled}-{form}"
+        record = RESULTS / f"{name}.json"
+        if record.exists():
+            continue
+        network = train_student(data, runs, weights, runs / name, labeled, unlabeled, form)
+        known = {"arm": name, "labeled": labeled, "unlabeled": unlabeled, "form": form}
+        write_json(record, known | measured(network, data))
+        print(record, flush=True)
 
 
 def planned(labeled: int) -> list[tuple[int, str]]:
