@@ -257,6 +257,76 @@ def test_points_tell_their_names_under_the_cursor(open_page):
 
 
 @marked(*in_browser)
+def test_what_was_asked_for_last_is_shown(open_page, tmp_path):
+    """However long what came before takes: decoding a large photo, fetching the example."""
+    late = """(() => {
+      const [decode, ask] = [createImageBitmap, fetch];
+      const wait = () => new Promise((done) => setTimeout(done, 1500));
+      let first = true;
+      window.createImageBitmap = async (...given) => {
+        if (first) { first = false; await wait(); }
+        return decode(...given);
+      };
+      window.fetch = async (...given) => { await wait(); return ask(...given); };
+    })()"""
+    page = open_page(script=late)
+    Image.new("RGB", (900, 700), "gray").save(tmp_path / "gray.png")
+    page.locator("#file").set_input_files(tmp_path / "gray.png")
+    send(page, EXAMPLES / "astronaut.jpg")
+    page.wait_for_timeout(2000)
+    assert page.evaluate("document.querySelector('#photo').naturalWidth") == 320
+    assert saved(page)["image"] == "astronaut.jpg"
+    page.locator("#example").click()
+    page.locator("#camera").click()
+    page.wait_for_selector("#view[data-shows=camera]")
+    page.wait_for_timeout(2000)
+    assert page.locator("#view").get_attribute("data-shows") == "camera"
+    assert page.locator("#camera").inner_text() == "Stop camera"
+
+
+@marked(*in_browser)
+def test_a_photo_that_is_dropped_beside_the_frame_does_not_replace_the_page(open_page):
+    page = open_page()
+    for place in ("document.body", "document.querySelector('header')"):
+        for kind in ("dragover", "drop"):
+            event = f"new DragEvent('{kind}', {{cancelable: true, bubbles: true, "
+            event += "dataTransfer: new DataTransfer()})"
+            assert page.evaluate(f"{place}.dispatchEvent({event})") is False  # prevented
+
+
+@marked(*in_browser)
+def test_a_worker_that_broke_down_is_said_so(open_page):
+    page = open_page(
+        script="""(() => {
+      const Real = Worker;
+      window.Worker = class extends Real {
+        constructor(...given) { super(...given); window.worker = this; }
+      };
+    })()"""
+    )
+    page.evaluate("worker.terminate(), worker.dispatchEvent(new ErrorEvent('error'))")
+    page.locator("#file").set_input_files(EXAMPLES / "astronaut.jpg")
+    page.wait_for_selector("#message.wrong")
+    assert "Reload the page" in page.locator("#message").inner_text()
+
+
+@marked(*in_browser)
+def test_names_at_the_upper_edge_stay_in_the_picture(open_page, detect, tmp_path):
+    photo = Image.open(EXAMPLES / "grace_hopper.jpg")
+    [face] = detect(photo)
+    top = round(float(face.keypoints[:, 1].min())) - 4
+    photo.crop((0, top, *photo.size)).save(tmp_path / "cut.png")
+    page = open_page(size="phone")
+    send(page, tmp_path / "cut.png")
+    [found] = saved(page)["faces"]
+    x, y = min(found["keypoints"], key=lambda point: point[1])
+    area = page.locator("#overlay").bounding_box()
+    scale = area["width"] / photo.width
+    page.mouse.move(area["x"] + (x + 0.5) * scale, area["y"] + (y + 0.5) * scale)
+    assert page.locator("#name").bounding_box()["y"] >= area["y"] - 0.5
+
+
+@marked(*in_browser)
 def test_what_is_no_photo_or_shows_no_face_is_said_so(open_page, tmp_path):
     page = open_page()
     (tmp_path / "letter.jpg").write_text("Dear all,")

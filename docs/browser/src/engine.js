@@ -5,6 +5,7 @@ export class Engine {
   #worker;
   #waiting = new Map();
   #next = 0;
+  #broken = null;
 
   constructor() {
     this.#worker = new Worker(new URL("worker.js", document.baseURI), { type: "module" });
@@ -15,10 +16,9 @@ export class Engine {
       else reject(new Error(error));
     };
     // A worker that could not start, or broke down, answers nothing any more.
-    this.#worker.onerror = ({ message }) => {
-      for (const { reject } of this.#waiting.values()) {
-        reject(new Error(message || "its worker could not be started"));
-      }
+    this.#worker.onerror = this.#worker.onmessageerror = ({ message }) => {
+      this.#broken = new Error(message || "its worker could not be started");
+      for (const { reject } of this.#waiting.values()) reject(this.#broken);
       this.#waiting.clear();
     };
   }
@@ -44,6 +44,9 @@ export class Engine {
   }
 
   #ask(type, given, transfer = []) {
+    if (this.#broken) {
+      return Promise.reject(new Error(`${this.#broken.message}. Reload the page`));
+    }
     return new Promise((resolve, reject) => {
       const id = this.#next++;
       this.#waiting.set(id, { resolve, reject });

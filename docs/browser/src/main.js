@@ -9,6 +9,8 @@ const elements = Object.fromEntries(
 );
 const overlay = new Overlay(elements.overlay, elements.name);
 
+const DRAGGING = ["dragenter", "dragover", "dragleave", "drop"];
+
 let engine;
 let camera = null;
 let shown = null; // what "Save points" saves
@@ -41,6 +43,7 @@ function showNothing() {
   elements.view.dataset.shows = "nothing";
   for (const id of ["photo", "live", "save", "legend"]) elements[id].hidden = true;
   for (const id of ["faces", "rate"]) write(id, "");
+  elements.overlay.setAttribute("aria-label", "Landmarks");
   overlay.show([], 1, 1);
 }
 
@@ -55,6 +58,10 @@ async function openPhoto(file, name) {
   } catch {
     if (mine !== turn) return;
     say(`${name} is no picture that this browser can read. JPEG, PNG and WebP always work.`, true);
+    return;
+  }
+  if (mine !== turn) {
+    bitmap.close();
     return;
   }
   const { width, height } = bitmap;
@@ -79,13 +86,20 @@ async function openPhoto(file, name) {
 
 async function openExample() {
   const name = "astronaut.jpg";
+  closeCamera();
+  const mine = ++turn;
+  showNothing();
+  say("Loading the example …");
+  let file;
   try {
     const response = await fetch(name);
     if (!response.ok) throw new Error(`the server says ${response.status}`);
-    await openPhoto(await response.blob(), name);
+    file = await response.blob();
   } catch (error) {
-    say(`The example cannot be loaded: ${error.message}.`, true);
+    if (mine === turn) say(`The example cannot be loaded: ${error.message}.`, true);
+    return;
   }
+  if (mine === turn) await openPhoto(file, name);
 }
 
 function closeCamera() {
@@ -93,7 +107,6 @@ function closeCamera() {
   camera = null;
   turn++;
   elements.camera.textContent = "Camera";
-  elements.camera.setAttribute("aria-pressed", "false");
   elements.steadily.hidden = true;
 }
 
@@ -124,7 +137,6 @@ async function toggleCamera() {
     return;
   }
   elements.camera.textContent = "Stop camera";
-  elements.camera.setAttribute("aria-pressed", "true");
   elements.steadily.hidden = false;
   try {
     await follow(mine);
@@ -202,9 +214,8 @@ function connect() {
   elements.camera.addEventListener("click", toggleCamera);
   elements.example.addEventListener("click", openExample);
   elements.save.addEventListener("click", savePoints);
-  for (const type of ["dragenter", "dragover", "dragleave", "drop"]) {
-    view.addEventListener(type, (event) => {
-      event.preventDefault();
+  for (const type of DRAGGING) {
+    document.addEventListener(type, (event) => {
       view.classList.toggle("over", type === "dragenter" || type === "dragover");
       const [dropped] = type === "drop" ? event.dataTransfer.files : [];
       if (dropped) openPhoto(dropped, dropped.name);
@@ -213,6 +224,8 @@ function connect() {
 }
 
 async function start() {
+  // Wherever it falls, and whenever: browsers would open the photo in place of the page.
+  for (const type of DRAGGING) document.addEventListener(type, (event) => event.preventDefault());
   const buttons = [elements.choose, elements.camera, elements.example];
   for (const button of buttons) button.disabled = true;
   if (location.protocol === "file:") {

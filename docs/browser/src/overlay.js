@@ -7,6 +7,8 @@ const UNSURE = "#ff9100";
 const CHOSEN = "#ffffff";
 // From the cursor to a point, in CSS pixels: a fingertip is not exact.
 const REACH = 16;
+// Between a point and its name.
+const LIFT = 12;
 
 /** Draws faces on a canvas that lies over the picture and has the screen's own pixels. */
 export class Overlay {
@@ -104,10 +106,11 @@ export class Overlay {
     const sure = confidence ? ` · ${Math.round(100 * confidence[index])} %` : "";
     this.#label.textContent = `${index} · ${this.scheme.names[index]}${sure}`;
     // Above the point, where no fingertip hides it, and within the picture.
+    const lowest = this.#label.offsetHeight + LIFT;
     const half = this.#label.offsetWidth / 2;
     const middle = Math.min(Math.max(x, half), Math.max(half, across - half));
     this.#label.style.setProperty("--x", `${middle}px`);
-    this.#label.style.setProperty("--y", `${y}px`);
+    this.#label.style.setProperty("--y", `${Math.max(y, lowest) - LIFT}px`);
   }
 }
 

@@ -77,7 +77,7 @@ export class Student {
 }
 
 /** Each point's probability of being right, from its score. */
-export function probabilities(scores, { slope, intercepts }) {
+function probabilities(scores, { slope, intercepts }) {
   return scores.map((score, index) => {
     const spread = Math.min(1, Math.max(LEAST_SPREAD, 1 - score));
     return 1 / (1 + Math.exp(-(intercepts[index] + slope * Math.log(spread))));

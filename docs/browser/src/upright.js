@@ -74,7 +74,7 @@ async function answered(looks, student) {
  * @param {import("./geometry.js").Point[]} points
  * @param {object} scheme
  */
-export function faceRoll(points, scheme) {
+function faceRoll(points, scheme) {
   const lips = scheme.outlines.find(({ name }) => name === "outer_lips");
   if (!scheme.eye_corners || !lips) return null;
   const [left, right] = scheme.eye_corners.map((index) => points[index]);
