@@ -64,11 +64,12 @@ def shrink_picture(path: Path) -> Path:
 
 def describe() -> dict[str, Any]:
     """When, with which code, on what machine and with which versions something is measured."""
+    commit = _git("rev-parse", "HEAD")
     return {
         "date": datetime.now(UTC).date().isoformat(),
-        "commit": _git("rev-parse", "HEAD"),
+        "commit": commit,
         # What an earlier benchmark recorded changes nothing in what is measured.
-        "clean": not _git("status", "--porcelain", "--untracked-files=no", "--", ":/", NO_RESULTS),
+        "clean": bool(commit) and not _git("status", "--porcelain", "--", ":/", NO_RESULTS),
         "machine": {
             "processor": processor_name(),
             "threads": torch.get_num_threads(),
@@ -103,8 +104,9 @@ def processor_name() -> str:
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
-        return platform.processor()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
+        lines = []
+    named = (line.split(": ")[1] for line in lines if line.startswith("model name"))
+    return next(named, "") or platform.processor() or platform.machine()
 
 
 def _git(*words: str) -> str:

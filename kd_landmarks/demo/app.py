@@ -26,7 +26,8 @@ from .zero_gpu import LENT
 
 TITLE = "kd-landmarks: facial landmarks by knowledge distillation"
 AT_ONCE, WAITING = 2, 64
-"""Requests that are computed together, and that may wait; more are refused."""
+"""Requests that are computed together, beside cameras and a clip, and that may wait; more are
+refused."""
 HERE = Path(__file__).parent
 
 THEME = gr.themes.Base(
@@ -78,6 +79,10 @@ def build(
                 MethodTab(networks, tab)
             with gr.Tab("Results"):
                 ResultsTab()
+    # Gradio's limit holds for each function by itself; these have one together.
+    for function in demo.fns.values():
+        if function.concurrency_limit == "default":
+            function.concurrency_id = "computing"
     demo.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING)
     return demo
 

@@ -13,7 +13,7 @@ from ..errors import KDLandmarksError
 from ..evaluation.metrics import nme
 from ..imaging.detection import detect_faces
 from .examples import Example, example, example_names
-from .networks import Answer, Entry, Networks, how_to_get
+from .networks import MOST_FACES, Answer, Entry, Networks, how_to_get
 from .overlay import legend, notice, photo_view
 from .photo_tab import NO_FACE, example_buttons, photo_upload
 from .received import Uploads
@@ -21,7 +21,6 @@ from .uploads import read_photo
 from .zero_gpu import on_gpu
 
 SHOWN_SIDE = 640
-MOST_FACES = 8
 WITH_TRUTH = "Drawn face"
 
 

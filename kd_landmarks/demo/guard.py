@@ -155,11 +155,21 @@ class Guard:
                 for name in {name for name in headers if name.startswith("access-control-")}:
                     del headers[name]
                 if new_visitor:
-                    cookie = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly; SameSite=Lax"
-                    headers.append("set-cookie", cookie)
+                    cookie = f"{COOKIE}={secrets.token_urlsafe(24)}; Path=/; HttpOnly"
+                    headers.append("set-cookie", f"{cookie}; {_where_sent(request)}")
             await send(message)
 
         return closed
+
+
+def _where_sent(request: Request) -> str:
+    """To which pages' requests browsers add the cookie.
+
+    A Space is shown in a frame of another site, where only such a cookie is kept, apart for each
+    site that frames it. Other sites' requests are refused all the same (`_is_foreign`).
+    """
+    scheme = request.headers.get("x-forwarded-proto", request.url.scheme)
+    return "Secure; SameSite=None; Partitioned" if scheme == "https" else "SameSite=Lax"
 
 
 def _is_foreign(request: Request, hosts: Collection[str]) -> bool:

@@ -18,6 +18,8 @@ from ..inference.results import Face
 from ..schemes import LandmarkScheme
 from ..utils.environment import MissingPackageError, checked_device
 
+MOST_FACES = 8
+"""That are compared, or followed by the camera and in a clip."""
 TIMED_RUNS = 7
 """The first one warms up."""
 

@@ -117,8 +117,12 @@ def face_svg(
     parts = [
         f'<g class="kd-face{" kd-chosen" if number == 0 else ""}" data-face="{number}" '
         f'style="--radius:{radius:.2f}px;--line:{line:.2f}px">',
-        f'<rect class="kd-box" x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" '
-        f'height="{y1 - y0:.1f}"/>',
+        # The first is what reacts to the cursor: not every browser knows an area without a shape.
+        *(
+            f'<rect class="{name}" x="{x0:.1f}" y="{y0:.1f}" width="{x1 - x0:.1f}" '
+            f'height="{y1 - y0:.1f}"/>'
+            for name in ("kd-area", "kd-box")
+        ),
         *outline_svg(points, scheme, "kd-line"),
     ]
     aside = _number_places(points, scheme, 3 * radius)

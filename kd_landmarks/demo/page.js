@@ -74,10 +74,33 @@ function kdName(event) {
 document.addEventListener("pointermove", kdName);
 document.addEventListener("pointerdown", kdName);
 
+// Gradio keeps the camera open, and goes on sending its pictures, behind another tab.
+function kdStopStream() {
+  document.querySelector('#webcam button:has([title="stop recording"])')?.click();
+}
+
+document.addEventListener("click", (event) => {
+  if (!event.target.closest?.('button[role="tab"]')) return;
+  setTimeout(async () => {
+    const video = document.querySelector("#webcam video");
+    const tracks = video?.srcObject?.getTracks() ?? [];
+    if (!tracks.length) return;
+    if (video.offsetParent === null) {
+      kdStopStream();
+      for (const track of tracks) track.stop();
+    } else if (tracks.every((track) => track.readyState === "ended")) {
+      const wanted = { video: tracks[0].getConstraints() };
+      video.srcObject = await navigator.mediaDevices.getUserMedia(wanted);
+      video.play();
+    }
+  }, 100);
+});
+
 // The last frame's points over the preview; they go when no more come.
 let kdStale;
 
 function kdOverlay() {
+  if (document.querySelector("#webcam-view .kd-stream-over")) kdStopStream();
   const found = document.querySelector("#webcam-view .kd-overlay");
   const video = document.querySelector("#webcam video");
   let overlay = document.querySelector("#webcam .kd-overlay");
@@ -145,8 +168,9 @@ for (const name of ["play", "seeked"]) {
 const kdDrawn = ["fill", "stroke", "stroke-width", "stroke-dasharray", "opacity", "display", "r",
   "paint-order", "font-family", "text-anchor", "dominant-baseline", "stroke-linejoin"];
 const kdSmallestPicture = 1024;
+const kdLargestPicture = 2048;
 
-function kdSavePicture(selector) {
+async function kdSavePicture(selector) {
   const shown = document.querySelector(selector);
   if (!shown) return;
   const copy = shown.cloneNode(true);
@@ -157,28 +181,37 @@ function kdSavePicture(selector) {
     for (const key of kdDrawn) copies[index].style.setProperty(key, style.getPropertyValue(key));
   }
   const box = shown.viewBox.baseVal;
-  // What is enlarged on the page is enlarged in the file.
-  const enlarged = shown.closest("[data-face]") ? kdSmallestPicture / Math.max(box.width, box.height) : 1;
-  const [width, height] = [box.width, box.height].map((side) => Math.round(side * Math.max(1, enlarged)));
+  // What is enlarged on the page is enlarged in the file; the page has no more of a large photo.
+  const longest = Math.max(box.width, box.height);
+  const wanted = shown.closest("[data-face]") ? kdSmallestPicture / longest : 1;
+  const scale = Math.min(Math.max(1, wanted), Math.max(wanted, kdLargestPicture / longest));
+  const [width, height] = [box.width, box.height].map((side) => Math.round(side * scale));
   copy.setAttribute("width", width);
   copy.setAttribute("height", height);
   copy.style.display = "block";
+  const photo = copy.querySelector("image");
+  photo?.remove();  // Safari may draw the rest before it has decoded a picture inside
   const text = new XMLSerializer().serializeToString(copy);
   const address = URL.createObjectURL(new Blob([text], { type: "image/svg+xml" }));
-  const picture = new Image();
-  picture.onload = () => {
-    const canvas = document.createElement("canvas");
-    canvas.width = width;
-    canvas.height = height;
-    canvas.getContext("2d").drawImage(picture, 0, 0, width, height);
+  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const context = canvas.getContext("2d");
+  try {
+    for (const source of [photo?.getAttribute("href"), address].filter(Boolean)) {
+      const picture = new Image();
+      picture.src = source;
+      await picture.decode();
+      context.drawImage(picture, 0, 0, width, height);
+    }
+    const blob = await new Promise((done) => canvas.toBlob(done, "image/png"));
+    if (!blob) throw new Error("the browser has no room for it");
+    const link = document.createElement("a");
+    link.href = URL.createObjectURL(blob);
+    link.download = shown.closest("[data-face]") ? "face.png" : "landmarks.png";
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  } catch (error) {
+    alert(`The picture cannot be saved: ${error.message}`);
+  } finally {
     URL.revokeObjectURL(address);
-    canvas.toBlob((blob) => {
-      const link = document.createElement("a");
-      link.href = URL.createObjectURL(blob);
-      link.download = shown.closest("[data-face]") ? "face.png" : "landmarks.png";
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
-    }, "image/png");
-  };
-  picture.src = address;
+  }
 }

@@ -23,7 +23,7 @@ from ..schemes import LandmarkScheme
 from ..utils.tables import counted
 from .clip_record import ClipRecord
 from .examples import CLIP
-from .networks import Networks
+from .networks import MOST_FACES, Networks
 from .overlay import count_of, data_url, downloads, legend, notice
 from .received import Uploads
 from .uploads import LONGEST_CLIP, MOST_FRAMES, open_clip, uploaded_path
@@ -31,7 +31,8 @@ from .uploads import LONGEST_CLIP, MOST_FRAMES, open_clip, uploaded_path
 LARGEST_RESULT = 960
 """Pixels of the longer side of the clip that comes back; larger ones are shrunk."""
 SECONDS_BETWEEN_NEWS = 0.4
-
+MOST_SECONDS = 180.0
+"""Of work on one clip: others wait for it."""
 
 SMOOTHED, FOUND, BOTH = "Smoothed", "As found", "Both"
 BOTH_COLORS = {"as found": "var(--kd-reference)", "smoothed": "var(--kd-line)"}
@@ -75,24 +76,27 @@ class VideoTab:
         # Gradio's own way to cancel leaves an error on the page, now and then.
         canceled = gr.State([])
         outputs = [news, view, details, measures]
-        run = start.click(
-            self._follow,
-            [upload, points, canceled],
-            outputs,
-            show_progress="hidden",
-            concurrency_limit=1,
-            concurrency_id="clips",
-            api_visibility="private",
-        )
-        example.click(
-            self._follow_example,
-            [points, canceled],
-            outputs,
-            show_progress="hidden",
-            concurrency_limit=1,
-            concurrency_id="clips",
-            api_visibility="private",
-        )
+        for button, follow, asked in (
+            (start, self._follow, [upload, points, canceled]),
+            (example, self._follow_example, [points, canceled]),
+        ):
+            # At once, so that a click on Cancel counts while the clip waits for its turn.
+            begun = button.click(
+                lambda canceled: canceled.clear(),
+                canceled,
+                None,
+                queue=False,
+                api_visibility="private",
+            )
+            begun.then(
+                follow,
+                asked,
+                outputs,
+                show_progress="hidden",
+                concurrency_limit=1,
+                concurrency_id="clips",
+                api_visibility="private",
+            )
         stop.click(
             lambda canceled: canceled.append(True),
             canceled,
@@ -100,7 +104,6 @@ class VideoTab:
             queue=False,
             api_visibility="private",
         )
-        run.success(lambda: None, None, upload, api_visibility="private")
 
     def _follow(
         self, clip: str | None, shown: str, canceled: list[bool]
@@ -124,7 +127,6 @@ class VideoTab:
     def _answers(
         self, content: bytes, shown: str, canceled: list[bool]
     ) -> Iterator[tuple[str, str, str, str]]:
-        canceled.clear()
         try:
             with open_clip(content) as reader, TemporaryDirectory() as folder:
                 yield from self._run(reader, shown, canceled, Path(folder) / "clip.webm")
@@ -139,7 +141,8 @@ class VideoTab:
         scheme, info = self._networks.scheme, reader.info
         shrink = min(1.0, LARGEST_RESULT / max(info.width, info.height))
         size = round(info.width * shrink), round(info.height * shrink)
-        tracker = FaceTracker(self._networks.get(), smoothing=None)
+        tracker = FaceTracker(self._networks.get(), smoothing=None, most_faces=MOST_FACES)
+        began, done = time.monotonic(), 0.0
         smoothers: dict[int | None, PointSmoother] = {}
         record, told, cut = ClipRecord(scheme), 0.0, False
         sized = replace(info, width=size[0], height=size[1])
@@ -149,8 +152,9 @@ class VideoTab:
                     yield notice("Canceled."), *NOTHING
                     return
                 # Files do not always say how long they are, and may say any time.
-                if frame.time > LONGEST_CLIP or frame.number >= MOST_FRAMES:
-                    cut = True
+                too_long = frame.time > LONGEST_CLIP or frame.number >= MOST_FRAMES
+                if too_long or time.monotonic() - began > MOST_SECONDS:
+                    cut, done = True, min(frame.time, LONGEST_CLIP)
                     break
                 found = tracker(frame.pixels, frame.time)
                 smoothed = [
@@ -170,7 +174,7 @@ class VideoTab:
         frames = writer.frames
         check_frames(out, frames)
         count = f"{count_of(record.seen)} followed in {counted(frames, 'frame')}"
-        rest = f"; only the first {LONGEST_CLIP} seconds were done" if cut else ""
+        rest = f"; only the first {done:.0f} seconds were done" if cut else ""
         unread = None if cut else reader.unread()
         rest += f"; {unread}" if unread else ""
         video = (

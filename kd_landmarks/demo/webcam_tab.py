@@ -13,7 +13,7 @@ from ..inference.results import Faces
 from ..inference.smoothing import Smoothing
 from ..inference.tracking import FaceTracker
 from .bars import measure_bars
-from .networks import Networks
+from .networks import MOST_FACES, Networks
 from .overlay import count_of, face_svg, notice
 from .received import Uploads
 from .uploads import data_of, read_photo
@@ -22,6 +22,14 @@ FRAME = {"width": {"ideal": 640}, "height": {"ideal": 480}}
 SECONDS_A_FRAME = 0.05
 """A frame is sent this often at most; what is still being computed delays the next one."""
 STREAM_SECONDS = 120
+PAUSE = 2.0
+"""Seconds without frames after which the next one is of a new stream."""
+OVER = (
+    '<div class="kd-stream-over">'
+    + notice(f"The stream has ended after {STREAM_SECONDS} seconds. Press Record for another one.")
+    + "</div>"
+)
+"""page.js presses Stop where it finds this: Gradio would go on for ever."""
 
 
 @dataclass
@@ -30,6 +38,8 @@ class Stream:
 
     tracker: FaceTracker
     smooth: bool
+    since: float
+    last: float
     times: deque[float] = field(default_factory=lambda: deque(maxlen=20))
 
     def rate(self, now: float) -> float:
@@ -91,12 +101,17 @@ class WebcamTab:
         """One frame; whatever is wrong with it does not stop the next."""
         if frame is None:
             return gr.skip(), stream
-        if stream is None or stream.smooth != smooth:
-            smoothing = Smoothing() if smooth else None
-            stream = Stream(FaceTracker(self._networks.get(), smoothing), smooth)
+        now = time.monotonic()
+        if stream is None or now - stream.last > PAUSE:
+            stream = Stream(self._tracker(smooth), smooth, now, now)
+        stream.last = now
+        if now - stream.since > STREAM_SECONDS:
+            return OVER, stream
+        if stream.smooth != smooth:
+            stream.tracker, stream.smooth = self._tracker(smooth), smooth
         try:
             photo = self._read(frame)
-            faces = stream.tracker(photo, time.monotonic())
+            faces = stream.tracker(photo, now)
         except KDLandmarksError as error:
             return notice(str(error)), stream
         rate = stream.rate(time.monotonic())
@@ -105,6 +120,10 @@ class WebcamTab:
         line = f'<p class="kd-summary kd-rate">{rate:.1f} frames per second, {count}, {steady}</p>'
         first = faces[0].to_dict(with_measures=True)["measures"] if faces else {}
         return self._overlay(photo, faces) + line + measure_bars(first), stream
+
+    def _tracker(self, smooth: bool) -> FaceTracker:
+        smoothing = Smoothing() if smooth else None
+        return FaceTracker(self._networks.get(), smoothing, most_faces=MOST_FACES)
 
     def _overlay(self, photo: Image.Image, faces: Faces) -> str:
         """The faces alone, in the pixels of the frame."""

@@ -48,9 +48,10 @@ class FaceTracker:
         detect: the pipeline.
         smoothing: how steady points are held; None for not at all.
         detect_every: frames from one detection to the next, >= 1.
+        most_faces: that are followed, the surest; None for all.
 
     Raises:
-        KDLandmarksError: for a `detect_every` below 1.
+        KDLandmarksError: for a `detect_every` or `most_faces` below 1.
     """
 
     def __init__(
@@ -58,8 +59,10 @@ class FaceTracker:
         detect: FaceLandmarkPipeline,
         smoothing: Smoothing | None = Smoothing(),  # noqa: B008 - it cannot be changed
         detect_every: int = 10,
+        most_faces: int | None = None,
     ) -> None:
         whole("detect_every", detect_every)
+        self.most_faces = None if most_faces is None else whole("most_faces", most_faces)
         self.detect = detect
         self.smoothing = smoothing or Smoothing(steadiness=0)
         self.detect_every = detect_every
@@ -101,7 +104,8 @@ class FaceTracker:
             self._time = time
         self._thumbnail, self._size = thumbnail, photo.size
         if self._frames % self.detect_every == 0 or not self._tracks:
-            self._match(*detect_faces(photo, self.detect.detector))
+            boxes, scores = detect_faces(photo, self.detect.detector)
+            self._match(boxes[: self.most_faces], scores[: self.most_faces])
         self._frames += 1
         scheme = self.detect.backend.description.scheme
         if not self._tracks:

@@ -37,13 +37,14 @@ from kd_landmarks.demo import (
     webcam_tab,
 )
 from kd_landmarks.demo import results as shown
-from kd_landmarks.demo.app import launch
+from kd_landmarks.demo.app import build, launch
 from kd_landmarks.demo.bars import measure_bars
 from kd_landmarks.demo.examples import CLIP, Example, example, turned
-from kd_landmarks.demo.networks import Networks, compared
+from kd_landmarks.demo.networks import MOST_FACES, Networks, compared
 from kd_landmarks.demo.overlay import notice, photo_view, table
 from kd_landmarks.demo.recorded import FOLDER, results
 from kd_landmarks.evaluation.metrics import nme
+from kd_landmarks.inference.tracking import FaceTracker
 from kd_landmarks.losses.kd import KDLoss
 from kd_landmarks.losses.variants import VARIANTS
 from kd_landmarks.training.shape_model import ShapeModel
@@ -417,6 +418,55 @@ def test_a_canceled_clip_ends_at_once(tabs, tmp_path, upload):
     assert "<progress" in next(steps)[0]
     canceled.append(True)
     assert ["Canceled." in news for news, *_ in steps] == [True]
+
+
+def test_a_clip_that_was_canceled_in_the_queue_does_not_begin(tabs, tmp_path, upload):
+    path = write_clip(tmp_path / "clip.avi", list(frames_of(6)), 30)
+    steps = tabs.video._follow(upload(path.read_bytes(), "a.avi"), "Smoothed", [True])
+    assert ["Canceled." in news for news, *_ in steps] == [True]
+
+
+def test_a_clip_that_takes_too_long_to_follow_is_cut(tabs, tmp_path, upload, monkeypatch):
+    monkeypatch.setattr(video_tab, "MOST_SECONDS", 0.0)
+    path = write_clip(tmp_path / "clip.avi", list(frames_of(60)), 30)
+    payload = upload(path.read_bytes(), "a.avi")
+    news, *_ = list(tabs.video._follow(payload, "Smoothed", []))[-1]
+    assert "only the first 0 seconds were done" in news
+
+
+def test_of_a_crowd_a_few_are_followed(tabs):
+    crowd = Image.new("RGB", (1000, 600), "gray")
+    face = example("Drawn face").photo.resize((180, 180))
+    for number in range(15):
+        crowd.paste(face, (10 + 195 * (number % 5), 10 + 195 * (number // 5)))
+    tracker = FaceTracker(Networks("cpu").get(), most_faces=MOST_FACES)
+    assert len(tracker(crowd, 0.0)) == MOST_FACES
+
+
+def test_a_stream_ends_and_the_next_one_begins(tabs, upload, monkeypatch):
+    frame = cv2.imencode(".jpg", next(frames_of(1)))[1].tobytes()
+    payload = types.SimpleNamespace(url=None, path=upload(frame, "frame.jpg"))
+    now = iter([0, 0, 60, 60, 121, 122, 125, 125])
+    monkeypatch.setattr(webcam_tab, "time", types.SimpleNamespace(monotonic=lambda: next(now)))
+    monkeypatch.setattr(webcam_tab, "PAUSE", 61)
+    monkeypatch.setattr(webcam_tab, "STREAM_SECONDS", 100)
+    state, views = None, []
+    for _ in range(4):
+        view, state = tabs.webcam._follow(payload, True, state)
+        views.append(view)
+    assert ["frames per second" in view for view in views] == [True, True, False, False]
+    assert "Press Record for another one" in views[3]
+    monkeypatch.setattr(webcam_tab, "PAUSE", 2)
+    view, state = tabs.webcam._follow(payload, True, state)
+    assert "frames per second" in view
+
+
+def test_all_that_is_computed_shares_one_limit():
+    """Gradio's own is one for each function."""
+    limits = {}
+    for function in build(device="cpu").fns.values():
+        limits.setdefault(function.concurrency_id, set()).add(function.concurrency_limit)
+    assert sorted(map(str, limits.values())) == ["{'default'}", "{1}", "{4}"]
 
 
 def test_the_camera_is_followed_and_bad_frames_are_passed_over(tabs, upload):

@@ -269,6 +269,20 @@ def test_the_camera_is_followed(open_page, demo):
     told.get_by_text(re.compile("1 face, as found")).wait_for()
     page.locator("button:visible", has_text="Stop").click()
     overlay.wait_for(state="detached")
+    # Behind another tab the camera is off, and on again behind this one.
+    page.locator("button:visible", has_text="Record").click()
+    overlay.wait_for()
+    go_to(page, "Results")
+    state = "document.querySelector('#webcam video').srcObject.getTracks()[0].readyState"
+    page.wait_for_function(f"{state} === 'ended'")
+    sent = []
+    page.on("request", lambda request: sent.append(request.url))
+    page.wait_for_timeout(1000)
+    assert not [url for url in sent if "/stream" in url or "/upload" in url]
+    go_to(page, "Webcam")
+    page.wait_for_function(f"{state} === 'live'")
+    page.locator("button:visible", has_text="Record").click()
+    overlay.wait_for()
 
 
 def test_a_clip_is_followed_and_a_long_one_canceled(open_page, tmp_path, demo):
@@ -286,6 +300,7 @@ def test_a_clip_is_followed_and_a_long_one_canceled(open_page, tmp_path, demo):
     page.locator("#video-news").get_by_text("Canceled.").wait_for()
     page.wait_for_timeout(1500)
     assert page.locator("#video-news").inner_text().strip() == "Canceled."
+    page.locator("#video-tab").get_by_label("Clear").first.click()
     page.wait_for_selector("video", state="detached")
     chooser.set_input_files(short)
     page.wait_for_selector("video")

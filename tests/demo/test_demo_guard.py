@@ -472,3 +472,12 @@ def test_a_server_that_is_stopped_takes_its_uploads_along(tmp_path):
         process.terminate()
         assert process.wait(30) == 143
     assert list((tmp_path / "place").glob("kd-landmarks*")) == []
+
+
+def test_a_frame_of_another_site_has_a_cookie_where_the_page_is_on_https(demo):
+    """As a Space is shown: there browsers keep no other."""
+    told = []
+    for headers in ({}, {"x-forwarded-proto": "https"}):
+        answer = httpx.get(demo.local_url, headers=headers, trust_env=False)
+        told.append(answer.headers["set-cookie"].partition("HttpOnly; ")[2])
+    assert told == ["SameSite=Lax", "Secure; SameSite=None; Partitioned"]
