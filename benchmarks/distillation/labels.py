@@ -72,8 +72,8 @@ def main(
         if labeled not in LABELED:
             sys.exit(f"--only {labeled}: choose from {', '.join(map(str, LABELED))}")
     students = [(labeled, *one) for labeled in chosen for one in planned(labeled)]
-    # Labels alone come first, since the others are told by them.
-    for labeled, unlabeled, form in sorted(students, key=lambda one: one[1] > 0):
+    # Labels alone come first, since the others are told by them, then what differs most from them.
+    for labeled, unlabeled, form in sorted(students, key=lambda one: (one[1] > 0, -one[1])):
         name = f"labels-{labeled}-{unlabeled}-{form}"
         record = RESULTS / f"{name}.json"
         if record.exists():
