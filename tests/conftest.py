@@ -2,11 +2,16 @@
 
 import os
 import signal
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# Drawn faces are cached, which would be in the home folder. Further test processes inherit it.
+if not {"HF_HOME", "HF_DATASETS_CACHE"} & set(os.environ):
+    _CACHE = tempfile.TemporaryDirectory(prefix="kd-landmarks-tests-", ignore_cleanup_errors=True)
+    os.environ["HF_DATASETS_CACHE"] = _CACHE.name
 # As train_accelerate.py does: waiting OpenMP threads that spin make a busy machine crawl.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 # One of several test processes keeps to one core.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
@@ -53,6 +55,21 @@ def open_photo(stored: Mapping[str, Any]) -> Image.Image:
     """The picture of an undecoded `image`, upright and of 8 bits, as `load_photo` gives it."""
     data = stored["bytes"]
     return upright_in_8_bits(open_picture(stored["path"] if data is None else io.BytesIO(data)))
+
+
+def size_of(stored: Mapping[str, Any]) -> int:
+    """Bytes of an undecoded `image`; 0 where there is none."""
+    if stored["bytes"] is not None:
+        return len(stored["bytes"])
+    return os.path.getsize(stored["path"]) if os.path.isfile(stored["path"] or "") else 0
+
+
+def digest_of(stored: Mapping[str, Any]) -> bytes:
+    """What tells the file of an undecoded `image` from others."""
+    data = stored["bytes"]
+    if data is None and size_of(stored):
+        data = Path(stored["path"]).read_bytes()
+    return hashlib.sha256(data or b"").digest()
 
 
 def as_stored(image: str | Mapping[str, Any]) -> str | Mapping[str, Any]:

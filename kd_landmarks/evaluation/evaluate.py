@@ -1,7 +1,6 @@
 """Measuring a finished detector on faces with ground truth, as `kd-landmarks evaluate` does."""
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -219,7 +218,7 @@ def evaluate_detector(
     if not len(rows):
         raise KDLandmarksError("there are no faces to evaluate on: give rows")
     check_same_landmarks(model, scheme, "the model")
-    _check_truth(point_array(rows, "landmarks"), list(rows["source"]), scheme, normalizer)
+    check_truth(rows, scheme, normalizer)
     model = model.to(devices()[0])  # type: ignore[arg-type]  # transformers wraps it
     points = predict_rows(model, processor, rows, batch_size=batch_size, progress=progress).points
     result = measure(points, rows, scheme, normalizer)
@@ -272,14 +271,14 @@ def group_columns(rows: Dataset) -> dict[str, list[str] | list[int]]:
     return groups
 
 
-def _check_truth(
-    truth: NDArray[np.float64],
-    sources: Sequence[str],
-    scheme: LandmarkScheme,
-    normalizer: str | None,
-) -> None:
-    """Find what cannot be measured before the detector runs, and call it by its source."""
-    for source, face in zip(sources, truth, strict=True):
+def check_truth(rows: Dataset, scheme: LandmarkScheme, normalizer: str | None = None) -> None:
+    """Find what cannot be measured before a detector runs.
+
+    Raises:
+        KDLandmarksError: a face, named by its source, whose ground truth has no length to divide
+            by.
+    """
+    for source, face in zip(rows["source"], point_array(rows, "landmarks"), strict=True):
         try:
             nme(np.nan_to_num(face)[None], face[None], scheme, normalizer)
         except KDLandmarksError as error:

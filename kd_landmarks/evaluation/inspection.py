@@ -1,6 +1,5 @@
 """What a data set is, before anyone trains on it: counts, sizes, visibility, duplicates."""
 
-import hashlib
 import os
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from datasets import Dataset
 from PIL import Image
 
 from ..data.columns import evenly_spaced, point_array
-from ..data.photos import Photos
+from ..data.photos import Photos, digest_of
 from ..data.pictures import SeenPicture, see_picture
 from ..imaging.drawing import contact_sheet
 from ..imaging.output import save_drawing
@@ -82,8 +81,7 @@ def _seen(image: dict[str, object]) -> tuple[SeenPicture | str, bytes | None]:
     if image["bytes"] is None and path.is_file():
         image = {**image, "bytes": path.read_bytes()}
     data = image["bytes"]
-    digest = hashlib.sha256(data).digest() if isinstance(data, bytes) else None
-    return see_picture(image), digest
+    return see_picture(image), digest_of(image) if isinstance(data, bytes) else None
 
 
 def _range(values: np.ndarray) -> str:

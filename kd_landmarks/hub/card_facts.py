@@ -16,12 +16,10 @@ from ..models.loading import load_config, load_processor
 from ..schemes import LandmarkScheme, get_scheme
 from ..training.recipe import NetworkSettings, Recipe, load_recipe
 from ..training.recipe_settings import STAGES
-from ..training.run_folder import METRICS, RECIPE
+from ..training.run_folder import METRICS, RECIPE, TRAINING
 from ..utils.parsing import read_json_object
 from .measurements import Measurement, named_measurements, run_measurement
 from .released import ReleasedTexts, released_texts
-
-TRAINING = "training.json"
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 

@@ -111,9 +111,12 @@ class KDLoss(nn.Module):
         """The weighted parts `loss`, `main`, `tough`, `tolerant`; see the class."""
         check_coordinates(weights, pred=pred, gt=gt, tough=tough, tolerant=tolerant)
         truth, weights = without_gaps(gt, weights)
+        counts = weights.unsqueeze(-1) > 0  # elsewhere a teacher's points may be of any value
         points, truth = self.scale * pred.float(), self.scale * truth
         by_tough, by_tolerant = (
-            None if teacher is None else self.scale * teacher.detach().float()
+            None
+            if teacher is None
+            else torch.where(counts, self.scale * teacher.detach().float(), truth)
             for teacher in (tough, tolerant)
         )
         error = (points - truth).abs()

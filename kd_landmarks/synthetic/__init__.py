@@ -121,7 +121,7 @@ def generated_dataset(
             "subset": Value("string"),
             "photo": Value("string"),
             "source": Value("string"),
-            "visible": List(Value("uint8"), length=points),
+            "visible": List(Value("int8"), length=points),
         }
     )
     first = seed * FACES_PER_SEED

@@ -3,8 +3,9 @@
 import hashlib
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -13,10 +14,11 @@ from datasets import Dataset, concatenate_datasets
 from ..data.columns import point_array
 from ..data.crops import WEIGHTS, crop_points, with_weights
 from ..data.detector_boxes import with_upright_boxes
-from ..data.photos import Photos
+from ..data.photos import Photos, digest_of, size_of
 from ..data.row_checks import check_rows
 from ..data.splits import split_by_photo
 from ..errors import KDLandmarksError
+from ..evaluation.evaluate import check_truth
 from ..evaluation.metrics import nme
 from ..schemes import LandmarkScheme
 from ..synthetic import generated_dataset
@@ -52,6 +54,11 @@ class FaceSets:
         rows = self.test if self.test is not None else self.validation
         assert rows is not None, "load_sets refuses a run without both"
         return rows
+
+    @property
+    def all_measured(self) -> list[Dataset]:
+        """All faces that a network may be measured on."""
+        return [rows for rows in (self.validation, self.test, *self.held_back) if rows is not None]
 
     def describe(self) -> str:
         """How many faces there are of each kind."""
@@ -110,6 +117,8 @@ def load_sets(
         sets = FaceSets(train, validation, test)
         if settings.more:
             sets = _with_more(sets, settings, scheme, seed)
+    for rows in sets.all_measured:
+        check_truth(rows, scheme)
     return _boxed(sets, settings, scheme)
 
 
@@ -149,15 +158,53 @@ def _with_more(
             rows, held = split_by_photo(rows, more.held_back, seed)
             held_back.append(held)
         parts.append((rows, more.weight))
-    measured = [rows for rows in (sets.validation, sets.test, *held_back) if rows is not None]
-    taken = {photo for rows in measured for photo in rows["photo"]}
+    sets = replace(sets, held_back=tuple(held_back))
     weighted = []
     for rows, weight in parts:
-        kept = [index for index, photo in enumerate(rows["photo"]) if photo not in taken]
-        if len(kept) < len(rows):
-            rows = rows.select(kept)
+        rows = without_photos_of(rows, sets.all_measured, by_name=True)
         weighted.append(with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight)))
-    return replace(sets, train=joined(weighted), held_back=tuple(held_back))
+    return replace(sets, train=joined(weighted))
+
+
+def without_photos_of(rows: Dataset, measured: Sequence[Dataset], by_name: bool = False) -> Dataset:
+    """Rows but for those of photos that networks are measured on; says how many these are.
+
+    Args:
+        rows: any, with `image` and `photo`.
+        measured: faces of the photos to leave out: those whose file has the same bytes.
+        by_name: also those of the same `photo`, of which there may be several crops.
+    """
+    names = {photo for part in measured for photo in part["photo"]} if by_name else set()
+    # Only files of the same length are read whole.
+    sizes: dict[int, list[tuple[Photos, int]]] = {}
+    for part in measured:
+        photos = Photos(part)
+        for number in range(len(part)):
+            sizes.setdefault(size_of(photos[number]), []).append((photos, number))
+    contents: dict[int, set[bytes]] = {}
+
+    def is_measured(stored: Mapping[str, Any]) -> bool:
+        size = size_of(stored)
+        if size not in sizes:
+            return False
+        if size not in contents:
+            contents[size] = {digest_of(photos[number]) for photos, number in sizes[size]}
+        return digest_of(stored) in contents[size]
+
+    photos = Photos(rows)
+    kept = [
+        number
+        for number, name in enumerate(rows["photo"])
+        if name not in names and not is_measured(photos[number])
+    ]
+    if len(kept) == len(rows):
+        return rows
+    logger.warning(
+        "%d of %d faces are of photos that are measured on: they are not trained on",
+        len(rows) - len(kept),
+        len(rows),
+    )
+    return rows.select(kept)
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:

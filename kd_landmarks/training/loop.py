@@ -33,6 +33,7 @@ from .health import NotFinite, Watch, check_finite
 from .optimization import decayed_parameters, learning_rate_schedule
 from .recipe import NetworkSettings
 from .recipe_settings import RunSettings
+from .run_folder import TRAINING
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,7 @@ class StageTraining:
         progress: registered with the accelerator for its checkpoints; started anew here.
         validate: NME in percent on the validation faces, on all processes; None without any.
         finish: what is left to do with the trained network before it is saved; None for nothing.
+        steps_before: of the stages before this one: some trackers take no step twice.
     """
 
     stage: str
@@ -101,6 +103,7 @@ class StageTraining:
     progress: Progress
     validate: Callable[[], float] | None = None
     finish: Callable[[], None] | None = None
+    steps_before: int = 0
 
     @property
     def checkpoints(self) -> Path:
@@ -139,7 +142,13 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
     # Model and optimizer first, since the loader starts where the checkpoint ends.
     network, optimizer, schedule = accelerator.prepare(model, optimizer, schedule)
     state = (network, optimizer)
-    identity = {**training.identity, "stage": stage, "processes": accelerator.num_processes}
+    # Of another length, it would be in the middle of another schedule.
+    identity = {
+        **training.identity,
+        "stage": stage,
+        "processes": accelerator.num_processes,
+        "steps": steps,
+    }
     if existing:
         load_checkpoint(accelerator, state, existing[-1], identity)
         if accelerator.is_main_process:
@@ -205,7 +214,8 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
                     if training.validate:
                         nme = training.validate()
                         progress.history[-1]["validation_nme"] = nme
-                        accelerator.log({f"{stage}/validation_nme": nme}, step=progress.step)
+                        step = training.steps_before + progress.step
+                        accelerator.log({f"{stage}/validation_nme": nme}, step=step)
                         bar.set_postfix_str(f"{bar.postfix}, validation NME {nme:.2f}")
                 if progress.step < steps and (to_save or stop):
                     place = training.checkpoints
@@ -285,7 +295,8 @@ def _record(
     losses.clear()
     values = dict(zip(names, means, strict=True))
     progress.history.append({"epoch": progress.step / steps_per_epoch, **values})
-    accelerator.log({f"{stage}/{name}": value for name, value in values.items()}, progress.step)
+    told = {f"{stage}/{name}": value for name, value in values.items()}
+    accelerator.log(told, training.steps_before + progress.step)
     bar.postfix = f"loss {values['loss']:.4f}"
 
 
@@ -302,4 +313,4 @@ def _save_network(training: StageTraining) -> None:
     with new_folder(training.folder / training.stage) as folder:
         model.to(memory_format=torch.contiguous_format).save_pretrained(folder)
         training.processor.save_pretrained(folder)
-        write_json(folder / "training.json", record)
+        write_json(folder / TRAINING, record)

@@ -29,7 +29,11 @@ def check_start(recipe: Recipe) -> None:
     level = logger.level
     logger.setLevel(logging.ERROR)  # what is left out is said when it is loaded
     try:
-        problems = [*_data_problems(recipe), *_file_problems(recipe)]
+        problems = [
+            *_data_problems(recipe),
+            *_file_problems(recipe),
+            *_unlabeled_problems(recipe),
+        ]
     finally:
         logger.setLevel(level)
     if problems:
@@ -72,6 +76,29 @@ def _data_problems(recipe: Recipe) -> list[str]:
                 "be held back to validate on: give more photos, or measure on a test split alone "
                 "(--data.validation_faces 0)"
             )
+    return problems
+
+
+def _unlabeled_problems(recipe: Recipe) -> list[str]:
+    """Of what the student meets only once its teachers are trained."""
+    told = recipe.unlabeled
+    if "student" not in recipe.stages or not (told.source or told.targets):
+        return []
+    problems = [
+        f"there is no file or folder {source} (--unlabeled.source)"
+        for source in told.source
+        if source.startswith(("/", "./", "../", "~")) and not Path(source).expanduser().exists()
+    ]
+    if told.targets and not Path(told.targets).is_dir():
+        problems.append(
+            f"there is no folder {told.targets}: --unlabeled.targets names `unlabeled` of an "
+            "earlier run"
+        )
+    if told.source and recipe.student.loss.name != "kd":
+        problems.append(
+            "unlabeled faces need a teacher: give the student a KD-Loss (--student.loss.name kd), "
+            "or leave unlabeled.source out"
+        )
     return problems
 
 

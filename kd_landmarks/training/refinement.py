@@ -66,7 +66,11 @@ def start_refinement(
     if len(whole):
         mean = to_points(procrustes_mean(centered_shapes(whole)[0]))
     else:  # no face has all landmarks: each one's mean place in the crop
-        places = np.nanmean(shapes, axis=0)
+        seen = ~np.isnan(shapes).any(-1)
+        counts = seen.sum(0)[:, None]
+        places = np.where(seen[..., None], shapes, 0).sum(0) / np.maximum(counts, 1)
+        # One that no face has stands in the middle of the others.
+        places = np.where(counts, places, places[counts[:, 0] > 0].mean(0))
         mean = places - places.mean(0)
     # The mean of symmetric faces is symmetric.
     mean = (mean + mean[list(scheme.flip_permutation)] * [-1, 1]) / 2

@@ -4,12 +4,18 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration, broadcast_object_list, set_seed
+from accelerate.utils import (
+    InitProcessGroupKwargs,
+    ProjectConfiguration,
+    broadcast_object_list,
+    set_seed,
+)
 from datasets import Dataset
 
 from ..data.columns import point_array
@@ -37,10 +43,13 @@ from .recipe import STAGES, Recipe
 from .recipe_settings import PACKAGE
 from .refinement import ENOUGH_FACES, refit_refinement, start_refinement
 from .report import examine_networks, write_report
-from .run_folder import run_identity, stage_is_finished, start_run
+from .run_folder import run_identity, stage_is_finished, start_run, steps_of
 from .teachers import FrozenTeacher, find_teachers, load_teachers, stored_targets
 from .transfer import adopt_landmarks
 from .unlabeled import add_unlabeled, equal_steps
+
+LONGEST_WAIT = timedelta(hours=12)
+"""Of a process for another: pseudo-labels of 100,000 faces take hours on a CPU."""
 
 
 def run_recipe(recipe: Recipe, folder: Path) -> None:
@@ -62,6 +71,8 @@ def run_recipe(recipe: Recipe, folder: Path) -> None:
         log_with=list(recipe.run.trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder)),
         step_scheduler_with_optimizer=False,
+        # While the first process prepares what the others wait for.
+        kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)],
     )
     # Every process looked for a free folder; they go by the first one's.
     folder = broadcast_object_list([folder])[0]
@@ -88,7 +99,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     margin = recipe.data.crop_margin
     train_rows = with_generated(accelerator, sets.train, recipe.data, scheme)
     shape_model = soft_nme = None
-    if "tolerant_teacher" in recipe.stages:
+    if "tolerant_teacher" in recipe.stages or stage_is_finished(folder, "tolerant_teacher"):
         shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)
         train_rows = add_soft_landmarks(train_rows, shape_model, margin)
         measured = add_soft_landmarks(sets.measured, shape_model, margin)
@@ -106,6 +117,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     accelerator.init_trackers(recipe.name, config={})
     progress = Progress()
     accelerator.register_for_checkpointing(progress)
+    done = 0
 
     # The networks, one after another.
     for stage in STAGES:
@@ -113,6 +125,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             continue
         if stage_is_finished(folder, stage):
             say(f"{stage} is finished already")
+            done += steps_of(folder, stage)
             if accelerator.is_main_process:
                 drop_checkpoints(folder, stage)
             continue
@@ -141,7 +154,13 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             if on_unlabeled:
                 with accelerator.main_process_first():
                     rows = add_unlabeled(
-                        rows, recipe.unlabeled, teachers, scheme, pseudo_labels, recipe.data
+                        rows,
+                        recipe.unlabeled,
+                        teachers,
+                        scheme,
+                        pseudo_labels,
+                        recipe.data,
+                        sets.all_measured,
                     )
         else:
             step_loss = plain_step(settings, target)
@@ -178,8 +197,10 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             progress=progress,
             validate=validation(accelerator, model, processor, sets.validation, scheme),
             finish=finish,
+            steps_before=done,
         )
         train_network(accelerator, training)
+        done += progress.step
 
     # Every finished network of the folder, measured and drawn.
     networks = examine_networks(accelerator, folder, sets, scheme)

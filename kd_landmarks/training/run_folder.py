@@ -13,13 +13,14 @@ from ..utils.files import check_outside, leftovers, remove_leftovers, write_json
 from ..utils.parsing import read_json_object
 from .checkpoints import checkpoints_of, finished_checkpoints
 from .recipe import STAGES, Recipe, changed_values, load_recipe, save_recipe
-from .shape_model import ShapeModel
+from .shape_model import WEIGHTS_NAME, ShapeModel
 
 logger = logging.getLogger(__name__)
 
 RECIPE = "recipe.yaml"
 RUN = "run.json"
 METRICS = "metrics.json"
+TRAINING = "training.json"
 
 
 def plan_run(
@@ -75,12 +76,13 @@ def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel | None) -> N
     """
     with writing(folder, folder=True):
         remove_leftovers(folder)
-        if (folder / RUN).is_file():
-            return
         if not (folder / RECIPE).is_file():
             save_recipe(recipe, folder / RECIPE)
-        if shape_model is not None:
+        # A continued run may have one more stage.
+        if shape_model is not None and not (folder / "shape_model" / WEIGHTS_NAME).is_file():
             shape_model.save_pretrained(folder / "shape_model")
+        if (folder / RUN).is_file():
+            return
         write_json(folder / RUN, {"run": uuid.uuid4().hex})
 
 
@@ -155,6 +157,13 @@ def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str |
 def stage_is_finished(folder: Path, stage: str) -> bool:
     """Whether a stage's network is there; it appears in one step, whole."""
     return (folder / stage / "config.json").is_file()
+
+
+def steps_of(folder: Path, stage: str) -> int:
+    """Of a finished stage's training, as its record tells; 0 where there is none."""
+    file = folder / stage / TRAINING
+    steps = read_json_object(file).get("steps", 0) if file.is_file() else 0
+    return steps if isinstance(steps, int) else 0
 
 
 def _free_folder(output: Path | None, name: str) -> Path:

@@ -66,7 +66,7 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, list[str]]:
         KD-Loss's names (`tough`, `tolerant`) to folders or Hub ids: those that its loss listens to.
 
     Raises:
-        KDLandmarksError: if one is nowhere to come from, or detects other landmarks.
+        KDLandmarksError: if one is nowhere to come from, or has other landmarks or another crop.
     """
     sources: dict[str, list[str]] = {}
     if "student" not in recipe.stages or recipe.teachers.targets == "stored":
@@ -81,7 +81,9 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, list[str]]:
             )
         sources[name] = [*given] or [str(folder / stage)]
         for source in given:
-            check_same_landmarks(load_detector(source)[0], get_scheme(recipe.scheme), source)
+            _check_teacher(
+                *load_detector(source), get_scheme(recipe.scheme), recipe.data.crop_margin, source
+            )
     return sources
 
 
@@ -118,15 +120,25 @@ def load_teachers(
 
     def load(source: str) -> FrozenTeacher:
         model, processor = load_detector(source)
-        check_same_landmarks(model, scheme, source)
-        if processor.crop_margin != margin:
-            raise KDLandmarksError(
-                f"{source} looks at crops of margin {processor.crop_margin}, this run's is "
-                f"{margin}: set --data.crop_margin {processor.crop_margin}"
-            )
+        _check_teacher(model, processor, scheme, margin, source)
         return FrozenTeacher(model, processor, accelerator)
 
     return {name: [load(source) for source in places] for name, places in sources.items()}
+
+
+def _check_teacher(
+    model: KDLandmarksForKeypointDetection,
+    processor: KDLandmarksImageProcessor,
+    scheme: LandmarkScheme,
+    margin: float,
+    source: str,
+) -> None:
+    check_same_landmarks(model, scheme, source)
+    if processor.crop_margin != margin:
+        raise KDLandmarksError(
+            f"{source} looks at crops of margin {processor.crop_margin}, this run's is "
+            f"{margin}: set --data.crop_margin {processor.crop_margin}"
+        )
 
 
 def add_points(rows: Dataset, column: str, points: np.ndarray, margin: float) -> Dataset:

@@ -10,12 +10,13 @@ from datasets import Dataset
 
 from ..data.columns import point_array
 from ..data.crops import WEIGHTS, with_weights
+from ..data.detector_boxes import with_upright_boxes
 from ..data.photos import Photos
 from ..data.unlabeled import FEATURES, load_unlabeled
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
 from ..utils.files import new_folder
-from .data import generated_faces
+from .data import generated_faces, without_photos_of
 from .pseudo_labels import label_faces
 from .recipe_settings import DataSettings, UnlabeledSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
@@ -28,6 +29,7 @@ def add_unlabeled(
     scheme: LandmarkScheme,
     folder: Path,
     data: DataSettings,
+    measured: Sequence[Dataset] = (),
 ) -> Dataset:
     """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
 
@@ -41,7 +43,8 @@ def add_unlabeled(
             Tolerant-Teacher's where there is no other.
         scheme: the landmarks.
         folder: where the targets are, or are to be kept.
-        data: the recipe's section `data`: what it takes of bad rows and paths.
+        data: the recipe's section `data`: what it takes of bad rows and paths, and its boxes.
+        measured: faces that networks are measured on: their photos are left out.
 
     Returns:
         `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces that
@@ -55,10 +58,13 @@ def add_unlabeled(
     if os.path.isdir(stored) or settings.targets:
         labeled = _stored_targets(stored, scheme)
     else:
-        faces = [_faces(source, settings, data, scheme) for source in settings.source]
-        labeled = label_faces(datasets.concatenate_datasets(faces), teachers, scheme)
+        found = [_faces(source, settings, data, scheme) for source in settings.source]
+        faces = without_photos_of(datasets.concatenate_datasets(found), measured)
+        labeled = label_faces(faces, teachers, scheme)
         with new_folder(folder) as partial:
             labeled.save_to_disk(partial)
+    if data.box == "upright":
+        labeled = with_upright_boxes(labeled, scheme)
     if WEIGHTS not in rows.column_names:
         rows = with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))
     # What a student's training reads, in both.

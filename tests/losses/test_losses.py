@@ -401,3 +401,14 @@ def test_landmarks_that_are_not_there_weigh_nothing(rng, name):
     assert not slope[0, 1].any()
     assert slope[0, 0].any()
     assert value(gaps, None)[0] == pytest.approx(value(gt, (zeroed > 0).float())[0])
+
+
+def test_a_teacher_need_not_know_what_is_not_there():
+    truth = torch.rand(2, 5, 2)
+    truth[0, 1] = float("nan")
+    taught = truth + 0.01
+    points, filled = truth.nan_to_num() + 0.02, taught.nan_to_num()
+    told = KDLoss("ours")(points, truth, taught, taught)
+    known = KDLoss("ours")(points, truth, filled, filled)
+    assert all(torch.isfinite(part) for part in told.values())
+    assert told["loss"] == known["loss"]

@@ -125,3 +125,11 @@ def test_a_checkpoint_of_such_a_state_is_refused(state, tmp_path, monkeypatch):
         path = save_checkpoint(accelerator, state, tmp_path, 1, {}, keep=1)
     with pytest.raises(KDLandmarksError, match=r"step_00000001 is of no use.*Delete that folder"):
         load_checkpoint(accelerator, state, path, {})
+
+
+def test_of_two_signals_one_is_told(accelerator, monkeypatch):
+    """Of several processes each may have its own."""
+    monkeypatch.setattr(accelerator, "reduce", lambda flags, how: torch.ones_like(flags) - flags)
+    watch = Watch(accelerator, ["a"])
+    monkeypatch.setattr(watch, "_unseen", [(torch.tensor(NAN), batch(0))])  # 1 - 1 is 0
+    assert watch.read() in (signal.SIGINT, signal.SIGTERM)

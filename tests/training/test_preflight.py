@@ -7,11 +7,13 @@ import sys
 import numpy as np
 import pytest
 from faces import rewrite_lines, write_lines
+from small_networks import save_small
 from training import tiny_arguments, train_here
 
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.training.preflight import check_start
 from kd_landmarks.training.recipe import load_recipe
+from kd_landmarks.training.teachers import find_teachers
 
 
 @pytest.fixture
@@ -97,3 +99,16 @@ def test_few_faces_validate_on_a_fifth_of_them(faces, tmp_path, caplog):
     assert "a fifth, 2, is held back to validate on, not 300" in caplog.text
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert np.isfinite(metrics["networks"]["baseline"]["validation"]["nme"])
+
+
+def test_what_the_student_needs_is_known_before_its_teachers_are_trained(faces, tmp_path):
+    whole = {"data__source": str(faces), "data__train_split": None, "data__test_split": None}
+    nowhere = str(tmp_path / "nowhere")
+    assert f"no file or folder {nowhere}" in refused(**whole, unlabeled__source=nowhere)
+    assert f"no folder {nowhere}" in refused(**whole, unlabeled__targets=nowhere)
+    told = refused(**whole, unlabeled__source="generated", student__loss__name="wing")
+    assert "unlabeled faces need a teacher" in told
+    other = save_small(tmp_path / "teacher", crop_margin=1.5)
+    recipe = load_recipe("300w", {"stages": ["student"], "teachers.tough": str(other)})
+    with pytest.raises(KDLandmarksError, match=r"crops of margin 1.5, this run's is 1.25"):
+        find_teachers(recipe, tmp_path)

@@ -1,5 +1,7 @@
 """Recipes: what they inherit, how they are overridden, and that bad ones are refused by name."""
 
+from contextlib import suppress
+
 import pytest
 import yaml
 
@@ -430,6 +432,42 @@ def test_a_continued_run_may_go_about_it_differently(harmless):
 )
 def test_a_continued_run_may_not_learn_something_else(overrides, lines):
     assert changed_values(load_recipe("300w"), load_recipe("300w", overrides)) == lines
+
+
+def test_only_how_a_run_goes_about_it_may_change():
+    """Each key in turn, to whatever other value it takes."""
+    # With a linear head there is no map to weigh.
+    given = {f"{stage}.loss.map_weight": 0 for stage in STAGES}
+    base, free = load_recipe("300w", given), set()
+    values = [True, False, 1, 2, 3, 64, 640, 0.5, 1.5, None, ["student"], [8, 16, 32]]
+    values += ["no", "l2", "paper", "l1", "dataset", "linear", "stored", "stored", "wflw98", "x"]
+    for key in recipe_keys():
+        others = []
+        for value in values:
+            with suppress(KDLandmarksError):
+                others.append(load_recipe("300w", given | {key: value}))
+        other = next((one for one in others if one != base), None)
+        assert other is not None, f"no other value was found for {key}"
+        if not any(line.startswith(f"{key}:") for line in changed_values(base, other)):
+            free.add(key)
+    assert free == {
+        *("description", "stages", "data.allow_outside", "data.source", "run.threads"),
+        *("run.workers", "run.evaluate_every", "run.checkpoint_every", "run.keep_checkpoints"),
+        "run.trackers",
+    }
+
+
+@pytest.mark.parametrize("value", ["-1", ".inf", ".nan"])
+def test_no_number_of_any_key_may_be_absurd(value):
+    """Negative ones where there is a first number, and infinite ones everywhere."""
+    for key in recipe_keys():
+        current = load_recipe("embedded").model_dump()
+        for part in key.split("."):
+            current = current[part]
+        if isinstance(current, bool) or not isinstance(current, int | float):
+            continue
+        with pytest.raises(KDLandmarksError, match=key.split(".")[-1]):
+            load_recipe("embedded", parse_overrides([f"--{key}={value}"]))
 
 
 def test_every_change_that_is_not_harmless_is_listed():

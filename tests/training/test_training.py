@@ -9,6 +9,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
+from faces import rewrite_lines, write_lines
 from PIL import Image
 from training import run_training, tiny_arguments, train_here
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
@@ -17,12 +18,13 @@ from typer.testing import CliRunner
 import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
 from kd_landmarks.cli import app
 from kd_landmarks.data.crops import crop_points
+from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.inference.upright import face_roll
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face, generated_dataset
 from kd_landmarks.training import pseudo_labels, run
-from kd_landmarks.training.data import load_sets
+from kd_landmarks.training.data import load_sets, with_generated, without_photos_of
 from kd_landmarks.training.optimization import learning_rate_schedule
 from kd_landmarks.training.recipe import STAGES, load_recipe, recipe_keys
 from kd_landmarks.training.recipe_settings import DataSettings, LossSettings, MoreFaces
@@ -196,6 +198,46 @@ def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
         for place in (folder, tmp_path / "again")
     )
     assert all(torch.equal(first[name], second[name]) for name in first)
+    words = tiny_arguments("--output", tmp_path / "other", "--stages", "tough_teacher")
+    train(*words, "--run.seed", "1")
+    other = AutoModelForKeypointDetection.from_pretrained(tmp_path / "other/tough_teacher")
+    assert not torch.equal(other.state_dict()["head.maps.weight"], first["head.maps.weight"])
+
+
+def test_each_stage_learns_from_training_faces_what_it_is_there_for(tmp_path, monkeypatch):
+    fitted, targets, validated = [], [], []
+    fit, step, validation = run.fit_shape_model, run.plain_step, run.validation
+
+    def spy(seen, function, position):
+        def spied(*given):
+            seen.append(given[position])
+            return function(*given)
+
+        return spied
+
+    monkeypatch.setattr(run, "fit_shape_model", spy(fitted, fit, 0))
+    monkeypatch.setattr(run, "plain_step", spy(targets, step, 1))
+    monkeypatch.setattr(run, "validation", spy(validated, validation, 3))
+    words = tiny_arguments("--output", tmp_path / "run", tough_teacher__epochs=0.5)
+    train(*words, "--stages", "tough_teacher,tolerant_teacher", "--tolerant_teacher.epochs", "0.5")
+    assert targets == ["landmarks", "soft_landmarks"]
+    assert [len(rows) for rows in fitted] == [32]
+    assert [len(rows) for rows in validated] == [8, 8]
+    assert not set(fitted[0]["source"]) & set(validated[0]["source"])
+
+
+def test_a_stage_that_is_added_later_brings_its_shape_model(tmp_path):
+    words = tiny_arguments("--output", tmp_path / "run", tough_teacher__epochs=0.5)
+    words += ["--tolerant_teacher.epochs", "0.5"]
+    train(*words, "--stages", "tough_teacher")
+    assert not (tmp_path / "run/shape_model").exists()
+    resumed = ("--resume", tmp_path / "run")
+    train(*resumed, "--stages", "tough_teacher,tolerant_teacher")
+    assert (tmp_path / "run/shape_model").is_dir()
+    train(*resumed)
+    metrics = json.loads((tmp_path / "run/metrics.json").read_text())
+    assert "tolerant_teacher" in metrics["networks"]
+    assert metrics["soft_landmarks_nme"] > 0
 
 
 @pytest.mark.parametrize(
@@ -340,7 +382,7 @@ def test_a_run_of_any_length_has_a_learning_rate(steps):
         rates += schedule.get_last_lr()
         optimizer.step()
         schedule.step()
-    assert all(0 < rate <= 0.1 for rate in rates)
+    assert all(0 < rate <= 0.1 for rate in rates)  # in test_objectives, how it goes
 
 
 def test_faces_may_be_trained_on_upright():
@@ -416,3 +458,57 @@ def test_streams_are_of_one_source(tmp_path):
     status, output = train_here(*words)
     assert status == 2
     assert "data.more cannot be streamed" in output
+
+
+def test_drawn_faces_join_faces_of_known_visibility(tmp_path):
+    lines = write_lines(tmp_path / "faces", range(12))
+    rewrite_lines(tmp_path / "faces/faces.jsonl", [{**line, "visible": [1] * 68} for line in lines])
+    settings = DataSettings(
+        source=str(tmp_path / "faces"),
+        train_split=None,
+        test_split=None,
+        validation_faces=2,
+        generated_extra=3,
+    )
+    scheme, accelerator = get_scheme("ibug68"), Accelerator(cpu=True)
+    sets = load_sets(accelerator, settings, scheme, seed=0)
+    rows = with_generated(accelerator, sets.train, settings, scheme)
+    assert len(rows) == len(sets.train) + 3
+    assert "visible" in rows.column_names
+
+
+def test_a_face_that_cannot_be_measured_is_named_before_anything_is_trained(tmp_path):
+    lines = write_lines(tmp_path / "faces", range(12))
+    for line in lines:
+        line["landmarks"][36] = None  # the outer corner of an eye
+    rewrite_lines(tmp_path / "faces/faces.jsonl", lines)
+    settings = DataSettings(
+        source=str(tmp_path / "faces"), train_split=None, test_split=None, validation_faces=2
+    )
+    with pytest.raises(KDLandmarksError, match=r"faces.jsonl:\d+: .*needs landmarks that are not"):
+        load_sets(Accelerator(cpu=True), settings, get_scheme("ibug68"), seed=0)
+
+
+def test_no_photo_that_is_measured_on_is_trained_on_whatever_it_is_called(tmp_path, caplog):
+    write_lines(tmp_path / "faces", range(12))
+    (tmp_path / "more").mkdir()
+    shutil.copytree(tmp_path / "faces", tmp_path / "more/deeper")
+    for photo in list((tmp_path / "more/deeper").glob("*.png")):
+        photo.rename(photo.with_name(f"copy{photo.name}"))
+    file = tmp_path / "more/deeper/faces.jsonl"
+    lines = [json.loads(line) for line in file.read_text().splitlines()]
+    rewrite_lines(file, [{**line, "image": f"copy{line['image']}"} for line in lines])
+    settings = DataSettings(
+        source=str(tmp_path / "faces"),
+        train_split=None,
+        test_split=None,
+        validation_faces=4,
+        more=str(file),
+    )
+    scheme = get_scheme("ibug68")
+    sets = load_sets(Accelerator(cpu=True), settings, scheme, seed=0)
+    assert len(sets.validation) == 4
+    assert len(sets.train) == 8 + 8
+    assert "4 of 12 faces are of photos that are measured on" in caplog.text
+    unlabeled = load_unlabeled(tmp_path / "more/deeper")
+    assert len(without_photos_of(unlabeled, sets.all_measured)) == len(unlabeled) - 4
