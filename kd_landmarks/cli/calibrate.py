@@ -47,8 +47,8 @@ def calibrate(
     from ..data.loading import load_rows
     from ..data.row_checks import check_rows
     from ..evaluation.calibrate import calibrate_checkpoint
+    from ..evaluation.evaluate import warn_of_trained_faces
     from ..models.loading import detector_scheme, load_detector
-    from ..training.run_folder import warn_of_trained_faces
 
     warn_of_trained_faces(checkpoint, data, split)
     detector, processor = load_detector(checkpoint)

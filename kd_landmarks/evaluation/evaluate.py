@@ -1,5 +1,6 @@
 """Measuring a finished detector on faces with ground truth, as `kd-landmarks evaluate` does."""
 
+import logging
 import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -20,8 +21,8 @@ from ..inference.checkpoints import default_checkpoint
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import check_same_landmarks, detector_scheme, load_detector
 from ..schemes import LandmarkScheme
-from ..training.run_folder import warn_of_trained_faces
 from ..utils.environment import devices
+from ..utils.parsing import read_yaml
 from ..utils.values import one_of, whole
 from .metrics import (
     EVALUATION_BOXES,
@@ -33,6 +34,8 @@ from .metrics import (
     nme,
 )
 from .predictions import predict_rows
+
+logger = logging.getLogger(__name__)
 
 # Of the bootstrap interval: the same errors always give the same interval.
 SEED = 0
@@ -269,6 +272,32 @@ def group_columns(rows: Dataset) -> dict[str, list[str] | list[int]]:
             if set(values) <= {0, 1}:
                 groups[name] = [int(value) for value in values]
     return groups
+
+
+def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str | None) -> None:
+    """Say so where a run's network is about to be tried on what the run has learned from.
+
+    Args:
+        checkpoint: the network, which need not be of a run.
+        data: the faces.
+        split: which of them, None for all.
+    """
+    try:
+        trained = read_yaml(Path(checkpoint).resolve().parent / "recipe.yaml")["data"]
+        source, own_split = trained["source"], trained["train_split"]
+    except (OSError, KDLandmarksError, KeyError, TypeError):
+        return  # not a run's
+    same = isinstance(source, str) and (
+        source == str(data) or Path(source).resolve() == Path(data).resolve()
+    )
+    if same and split in (None, own_split):
+        logger.warning(
+            "%s has learned from faces of %s: on new faces errors are larger. %s has the errors on "
+            "faces that were held back",
+            checkpoint,
+            data if split is None else f"{data}, {split}",
+            Path(checkpoint).parent / "metrics.json",
+        )
 
 
 def check_truth(rows: Dataset, scheme: LandmarkScheme, normalizer: str | None = None) -> None:

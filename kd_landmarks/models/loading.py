@@ -124,6 +124,8 @@ def load_processor(files: CheckpointFiles, config: KDLandmarksConfig) -> KDLandm
     try:
         processor = KDLandmarksImageProcessor.from_dict(values)
         check_pictures(processor, config)
+        if not processor.do_normalize:
+            raise ValueError(f"do_normalize is False, where the network of {CONFIG} needs True")
     except Exception as error:  # whatever strange values lead to
         raise _not_meant(PROCESSOR, files, error) from error
     return processor
@@ -142,7 +144,7 @@ def check_pictures(processor: KDLandmarksImageProcessor, config: KDLandmarksConf
         "resample": (int(processor.resample), int(KDLandmarksImageProcessor.resample)),
         "rescale_factor": (round(255 * processor.rescale_factor, 3) / 255, 1 / 255),
     }
-    for name in ("do_convert_rgb", "do_resize", "do_rescale", "do_normalize"):
+    for name in ("do_convert_rgb", "do_resize", "do_rescale"):
         wanted[name] = (getattr(processor, name), True)
     for name, (stated, right) in wanted.items():
         if stated != right:

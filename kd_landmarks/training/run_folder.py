@@ -1,6 +1,5 @@
 """The folder of a run: opening, continuing, and what it must not overwrite."""
 
-import logging
 import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,8 +13,6 @@ from ..utils.parsing import read_json_object
 from .checkpoints import checkpoints_of, finished_checkpoints
 from .recipe import STAGES, Recipe, changed_values, load_recipe, save_recipe
 from .shape_model import WEIGHTS_NAME, ShapeModel
-
-logger = logging.getLogger(__name__)
 
 RECIPE = "recipe.yaml"
 RUN = "run.json"
@@ -126,32 +123,6 @@ def kept_by_run(folder: Path) -> str:
         f"{folder} keeps {', '.join(kept) or 'its recipe, and no checkpoint yet'}; go on with "
         f"--resume {folder}"
     )
-
-
-def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str | None) -> None:
-    """Say so where a run's network is about to be tried on what the run has learned from.
-
-    Args:
-        checkpoint: the network, which need not be of a run.
-        data: the faces.
-        split: which of them, None for all.
-    """
-    run = Path(checkpoint).resolve().parent
-    try:
-        trained = load_recipe(run / RECIPE, ignore_unknown=True).data
-    except (OSError, KDLandmarksError):
-        return  # not a run's, or one of another version
-    same = trained.source is not None and (
-        str(trained.source) == str(data) or Path(trained.source).resolve() == Path(data).resolve()
-    )
-    if same and split in (None, trained.train_split):
-        logger.warning(
-            "%s has learned from faces of %s: on new faces errors are larger. %s has the errors on "
-            "faces that were held back",
-            checkpoint,
-            data if split is None else f"{data}, {split}",
-            Path(checkpoint).parent / METRICS,
-        )
 
 
 def stage_is_finished(folder: Path, stage: str) -> bool:

@@ -60,6 +60,10 @@ def add_unlabeled(
     else:
         found = [_faces(source, settings, data, scheme) for source in settings.source]
         faces = without_photos_of(datasets.concatenate_datasets(found), measured)
+        if not len(faces):
+            raise KDLandmarksError(
+                "all unlabeled faces are of photos that networks are measured on: give others"
+            )
         labeled = label_faces(faces, teachers, scheme)
         with new_folder(folder) as partial:
             labeled.save_to_disk(partial)

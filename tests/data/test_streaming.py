@@ -234,7 +234,7 @@ def same_weights(one, other, *stages):
 def test_a_stream_that_breaks_off_is_taken_up_again(faces, few_held, hub, tmp_path, monkeypatch):
     push_folder(faces, REPO, private=True)
     straight, broken = tmp_path / "straight", tmp_path / "broken"
-    unlabeled = ("--unlabeled.source", faces.parent / "lines", "--unlabeled.split", "test")
+    unlabeled = ("--unlabeled.source", faces.parent / "lines", "--unlabeled.split", "train")
     monkeypatch.setattr(pseudo_labels, "TOLERANCE", 1)  # whatever the hardly trained teacher says
     result = command(*streaming_arguments(straight, REPO), *unlabeled)
     assert result.exit_code == 0, result.output
