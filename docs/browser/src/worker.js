@@ -2,7 +2,7 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import { findFaces } from "./faces.js";
-import { enlarged } from "./geometry.js";
+import { bounds, enlarged } from "./geometry.js";
 import { Picture } from "./picture.js";
 import { MIN_CONFIDENCE } from "./settings.js";
 import { Student } from "./student.js";
@@ -82,13 +82,15 @@ async function frame({ bitmap, mirrored, time, steady }) {
 /** A face with the names of `kd-landmarks predict`, in pixels of the photo. */
 function told({ points, scores, confidence, sure, box, score, track }) {
   const place = (value) => enlarged(value, picture.scale);
+  // A turned face's own box leans: it gets the upright one of its points, as in Python.
+  const { x0, y0, x1, y1 } = box.roll ? bounds(points) : box;
   return {
     ...(track === undefined ? {} : { track }),
     keypoints: points.map((point) => point.map(place)),
     scores,
     confidence,
     face_confidence: confidence && sure,
-    box: [box.x0, box.y0, box.x1, box.y1].map(place),
+    box: [x0, y0, x1, y1].map(place),
     detection_score: score,
   };
 }
