@@ -94,6 +94,7 @@ def test_code_runs_as_printed(page, here):
 @with_blocks("slow")
 def test_long_code_runs_as_printed(page, here, monkeypatch):
     write_faces(here / "data/300w", {"train": 20, "common": 8})
+    write_faces(here / "data/aflw68", {"train": 20})
     monkeypatch.setenv("KD_LANDMARKS_DATA", str(here / "data"))
     portrait = np.asarray(Image.open(PHOTO).convert("RGB"))
     write_clip(here / "talk.mp4", [portrait] * 12, 30)
