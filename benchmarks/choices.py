@@ -17,9 +17,9 @@ from transformers.utils import logging as transformers_logging
 
 from kd_landmarks import load_rows
 from kd_landmarks.evaluation.evaluate import evaluate_detector
+from kd_landmarks.inference.checkpoints import METRICS, RECIPE
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
-from kd_landmarks.training.run_folder import METRICS, RECIPE
 
 SCHEME = get_scheme("ibug68")
 

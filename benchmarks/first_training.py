@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from record import print_table, record
 
-from kd_landmarks.training.run_folder import METRICS
+from kd_landmarks.inference.checkpoints import METRICS
 
 SEEDS = range(5)
 

@@ -30,9 +30,9 @@ from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.evaluation.evaluate import Evaluation, evaluate_detector
 from kd_landmarks.evaluation.metrics import bootstrap_interval
 from kd_landmarks.evaluation.plots import plot_ced
+from kd_landmarks.inference.checkpoints import METRICS
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
-from kd_landmarks.training.run_folder import METRICS
 from kd_landmarks.utils.files import write_json
 
 CHECKPOINTS = Path(__file__).parent.parent / "checkpoints"

@@ -20,8 +20,8 @@ from record import record
 from small_schemes import DATA, TEACHERS, gathered, of_visibility, read, show, write
 from study import finish
 
+from kd_landmarks.inference.checkpoints import METRICS
 from kd_landmarks.training.recipe_settings import STAGE_LABELS
-from kd_landmarks.training.run_folder import METRICS
 
 # As many steps as the arms of 300W have: 60 epochs of 1,826 faces.
 EPOCHS = 220

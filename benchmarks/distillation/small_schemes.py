@@ -31,10 +31,10 @@ from kd_landmarks.data.columns import point_array  # noqa: E402
 from kd_landmarks.data.photo_names import photo_id  # noqa: E402
 from kd_landmarks.evaluation.metrics import nme  # noqa: E402
 from kd_landmarks.evaluation.predictions import predict_rows  # noqa: E402
+from kd_landmarks.inference.checkpoints import METRICS  # noqa: E402
 from kd_landmarks.models.loading import load_detector  # noqa: E402
 from kd_landmarks.schemes import get_scheme  # noqa: E402
 from kd_landmarks.training.recipe_settings import STAGE_LABELS  # noqa: E402
-from kd_landmarks.training.run_folder import METRICS  # noqa: E402
 
 FOLDS, SEED = 5, 0
 CHECKPOINTS = REPOSITORY / "checkpoints"

@@ -12,8 +12,8 @@ from datasets import Dataset
 
 from kd_landmarks import load_rows
 from kd_landmarks.data.splits import split_by_photo
+from kd_landmarks.inference.checkpoints import METRICS
 from kd_landmarks.schemes import get_scheme
-from kd_landmarks.training.run_folder import METRICS
 
 HERE = Path(__file__).parent
 REPOSITORY = HERE.parents[1]

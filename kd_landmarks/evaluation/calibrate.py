@@ -95,8 +95,9 @@ def calibrate_checkpoint(
         # As transformers writes it.
         text = json.dumps(values, indent=2, sort_keys=True) + "\n"
         partial.write_text(text, encoding="utf-8", newline="\n")
+    description = replace(describe(model, processor), calibration=found)
     for path in exported:
-        describe_anew(path, replace(describe(model, processor), calibration=found))
+        describe_anew(path, description)
     return found
 
 

@@ -17,7 +17,7 @@ from ..data.loading import load_rows
 from ..data.row_checks import check_rows
 from ..data.rows import COLUMNS, TARGETS
 from ..errors import KDLandmarksError
-from ..inference.checkpoints import default_checkpoint
+from ..inference.checkpoints import METRICS, RECIPE, default_checkpoint
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import check_same_landmarks, detector_scheme, load_detector
 from ..schemes import LandmarkScheme
@@ -283,7 +283,7 @@ def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str |
         split: which of them, None for all.
     """
     try:
-        trained = read_yaml(Path(checkpoint).resolve().parent / "recipe.yaml")["data"]
+        trained = read_yaml(Path(checkpoint).resolve().parent / RECIPE)["data"]
         source, own_split = trained["source"], trained["train_split"]
     except (OSError, KDLandmarksError, KeyError, TypeError):
         return  # not a run's
@@ -296,7 +296,7 @@ def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str |
             "faces that were held back",
             checkpoint,
             data if split is None else f"{data}, {split}",
-            Path(checkpoint).parent / "metrics.json",
+            Path(checkpoint).parent / METRICS,
         )
 
 

@@ -9,14 +9,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import KDLandmarksError, shown
-from ..inference.checkpoints import WEIGHTS, find_checkpoint
+from ..inference.checkpoints import METRICS, RECIPE, TRAINING, WEIGHTS, find_checkpoint
 from ..inference.facts import count_parameters
 from ..models import KDLandmarksConfig
 from ..models.loading import load_config, load_processor
 from ..schemes import LandmarkScheme, get_scheme
 from ..training.recipe import NetworkSettings, Recipe, load_recipe
 from ..training.recipe_settings import STAGES
-from ..training.run_folder import METRICS, RECIPE, TRAINING
 from ..utils.parsing import read_json_object
 from .measurements import Measurement, named_measurements, run_measurement
 from .released import ReleasedTexts, released_texts

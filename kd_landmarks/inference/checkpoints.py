@@ -16,7 +16,9 @@ ONNX_FILE, INT8_FILE = "onnx/model.onnx", "onnx/model_int8.onnx"
 DEFAULT_FOLDER = Path(__file__).parents[1] / "models" / "weights" / "mobilenetv2-300w"
 """Of the student that comes with the package."""
 
-_RUN_FILES = ("training.json", "metrics.json", "recipe.yaml", "run.json")
+TRAINING, METRICS, RECIPE, RUN = "training.json", "metrics.json", "recipe.yaml", "run.json"
+"""What a training leaves beside its network, and in the folder above."""
+_RUN_FILES = (TRAINING, METRICS, RECIPE, RUN)
 _PICKLED = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
@@ -96,7 +98,7 @@ def own_files(source: str | Path | None) -> list[Path]:
     """
     folder = DEFAULT_FOLDER if source is None else Path(os.path.expanduser(source))
     run = folder.resolve().parent
-    folders = [folder, run] if (run / "run.json").is_file() else [folder]
+    folders = [folder, run] if (run / RUN).is_file() else [folder]
     names = (CONFIG, PROCESSOR, WEIGHTS, *_RUN_FILES)
     return [place / name for place in folders for name in names if (place / name).is_file()]
 

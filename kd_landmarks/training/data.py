@@ -99,8 +99,17 @@ def load_sets(
     if settings.source is None:
         raise KDLandmarksError(NO_DATA)
 
-    if settings.streaming:
-        return _boxed(_streamed_sets(accelerator, settings, scheme, seed), settings, scheme)
+    load = _streamed_sets if settings.streaming else _stored_sets
+    sets = load(accelerator, settings, scheme, seed)
+    for rows in sets.all_measured:
+        check_truth(rows, scheme)
+    return _boxed(sets, settings, scheme)
+
+
+def _stored_sets(
+    accelerator: Accelerator, settings: DataSettings, scheme: LandmarkScheme, seed: int
+) -> FaceSets:
+    """The sets of faces that are drawn, or read whole."""
 
     def load(split: str | None) -> Dataset:
         if settings.source == "generated":
@@ -117,9 +126,7 @@ def load_sets(
         sets = FaceSets(train, validation, test)
         if settings.more:
             sets = _with_more(sets, settings, scheme, seed)
-    for rows in sets.all_measured:
-        check_truth(rows, scheme)
-    return _boxed(sets, settings, scheme)
+    return sets
 
 
 def with_validation(rows: Dataset, wanted: int, seed: int) -> tuple[Dataset, Dataset]:
@@ -287,10 +294,15 @@ def generated_faces(split: str, settings: DataSettings, scheme: LandmarkScheme) 
 
 
 def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
-    """Fit the active shape model on faces that have all landmarks: un-augmented, in crop units."""
+    """Fit the active shape model on the whole shapes of un-augmented crops, in crop units."""
+    shapes = whole_shapes(rows, margin)
+    return ShapeModel.fit(shapes, settings.retained_variance, settings.aligned)
+
+
+def whole_shapes(rows: Dataset, margin: float) -> np.ndarray:
+    """The landmarks (faces, N, 2), in crop units, of those faces that have all of them."""
     shapes = crop_points(rows, "landmarks", margin)
-    whole = shapes[~np.isnan(shapes).any((1, 2))]
-    return ShapeModel.fit(whole, settings.retained_variance, settings.aligned)
+    return shapes[~np.isnan(shapes).any((1, 2))]
 
 
 def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:

@@ -19,6 +19,7 @@ from ..data.crops import FaceCrops, TrainingOrder
 from ..data.stream_order import training_order
 from ..errors import KDLandmarksError, shown
 from ..evaluation.predictions import to_pixel_values
+from ..inference.checkpoints import TRAINING
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor, KDLandmarksOutput
 from ..utils.files import new_folder, write_json
 from ..utils.signals import Stopped, loader_worker, stopping_between_steps
@@ -33,7 +34,6 @@ from .health import NotFinite, Watch, check_finite
 from .optimization import decayed_parameters, learning_rate_schedule
 from .recipe import NetworkSettings
 from .recipe_settings import RunSettings
-from .run_folder import TRAINING
 
 logger = logging.getLogger(__name__)
 

@@ -18,6 +18,7 @@ from ..evaluation.predictions import to_pixel_values
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.modeling_kd_landmarks import ShapeRefinement
 from ..schemes import LandmarkScheme
+from .data import whole_shapes
 from .procrustes import centered_shapes, procrustes_mean, to_points
 
 RIDGE = 0.003
@@ -61,11 +62,11 @@ def start_refinement(
     refinement = model.head.refinement
     if refinement.mean_shape.any():
         return
-    shapes = crop_points(rows, "landmarks", processor.crop_margin)
-    whole = shapes[~np.isnan(shapes).any((1, 2))]
+    whole = whole_shapes(rows, processor.crop_margin)
     if len(whole):
         mean = to_points(procrustes_mean(centered_shapes(whole)[0]))
     else:  # no face has all landmarks: each one's mean place in the crop
+        shapes = crop_points(rows, "landmarks", processor.crop_margin)
         seen = ~np.isnan(shapes).any(-1)
         counts = seen.sum(0)[:, None]
         places = np.where(seen[..., None], shapes, 0).sum(0) / np.maximum(counts, 1)

@@ -18,6 +18,7 @@ from ..evaluation.predictions import milliseconds_per_face, predict_rows
 from ..evaluation.report import SCORE_COLUMNS, face_pictures, score_cells, versions
 from ..imaging.drawing import contact_sheet
 from ..imaging.output import save_drawing
+from ..inference.checkpoints import METRICS
 from ..models.loading import load_detector
 from ..schemes import LandmarkScheme
 from ..utils.files import write_json
@@ -25,7 +26,7 @@ from ..utils.tables import text_table
 from .data import FaceSets
 from .recipe import Recipe
 from .recipe_settings import STAGE_LABELS, STAGES
-from .run_folder import METRICS, stage_is_finished
+from .run_folder import stage_is_finished
 
 # Sheet of predictions: this many faces, spread over the test set.
 DRAWN_FACES = 6

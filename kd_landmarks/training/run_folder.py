@@ -8,16 +8,12 @@ from typing import Any
 from accelerate.tracking import get_available_trackers
 
 from ..errors import KDLandmarksError, shown
+from ..inference.checkpoints import RECIPE, RUN, TRAINING
 from ..utils.files import check_outside, leftovers, remove_leftovers, write_json, writing
 from ..utils.parsing import read_json_object
 from .checkpoints import checkpoints_of, finished_checkpoints
 from .recipe import STAGES, Recipe, changed_values, load_recipe, save_recipe
 from .shape_model import WEIGHTS_NAME, ShapeModel
-
-RECIPE = "recipe.yaml"
-RUN = "run.json"
-METRICS = "metrics.json"
-TRAINING = "training.json"
 
 
 def plan_run(

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 
 import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
 from kd_landmarks.cli import app
+from kd_landmarks.data.convert import convert
 from kd_landmarks.data.crops import crop_points
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
@@ -477,16 +478,23 @@ def test_drawn_faces_join_faces_of_known_visibility(tmp_path):
     assert "visible" in rows.column_names
 
 
-def test_a_face_that_cannot_be_measured_is_named_before_anything_is_trained(tmp_path):
+@pytest.mark.parametrize("streaming", [False, True])
+def test_a_face_that_cannot_be_measured_is_named_before_anything_is_trained(tmp_path, streaming):
     lines = write_lines(tmp_path / "faces", range(12))
     for line in lines:
         line["landmarks"][36] = None  # the outer corner of an eye
     rewrite_lines(tmp_path / "faces/faces.jsonl", lines)
+    scheme = get_scheme("ibug68")
+    convert("own", tmp_path / "faces", tmp_path / "parquet", scheme=scheme)
     settings = DataSettings(
-        source=str(tmp_path / "faces"), train_split=None, test_split=None, validation_faces=2
+        source=str(tmp_path / ("parquet" if streaming else "faces")),
+        train_split=None,
+        test_split=None,
+        validation_faces=2,
+        streaming=streaming,
     )
     with pytest.raises(KDLandmarksError, match=r"faces.jsonl:\d+: .*needs landmarks that are not"):
-        load_sets(Accelerator(cpu=True), settings, get_scheme("ibug68"), seed=0)
+        load_sets(Accelerator(cpu=True), settings, scheme, seed=0)
 
 
 def test_no_photo_that_is_measured_on_is_trained_on_whatever_it_is_called(tmp_path, caplog):
