@@ -26,6 +26,7 @@ from kd_landmarks.inference import tables as prediction
 from kd_landmarks.inference.confidence import Calibration
 from kd_landmarks.inference.video.reader import VideoReader
 from kd_landmarks.inference.video.writer import check_frames
+from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.utils.files import new_file
 
@@ -109,14 +110,15 @@ def test_calibrating_on_a_full_disk_leaves_the_checkpoint(tmp_path, model, monke
     monkeypatch.setattr(calibration, "scores_and_errors", lambda *_: ())
     monkeypatch.setattr(calibration, "fit_calibration", lambda *_: found)
     folder = shutil.copytree(model, tmp_path / "model")
+    detector = load_detector(folder)
     before = files_of(folder)
     with full_disk(200), pytest.raises(KDLandmarksError, match=r"cannot write .*config\.json"):
-        calibration.calibrate_checkpoint(folder, None, None, None)
+        calibration.calibrate_checkpoint(folder, *detector, None)
     assert files_of(folder) == before
     # As in the Hub's cache, whose files are read under other names too.
     shared = (folder / "config.json").rename(tmp_path / "shared.json")
     (folder / "config.json").symlink_to(shared)
-    calibration.calibrate_checkpoint(folder, None, None, None)
+    calibration.calibrate_checkpoint(folder, *detector, None)
     assert shared.read_bytes() == before["config.json"]
     assert json.loads((folder / "config.json").read_text())["confidence"]["slope"] == -1
 
