@@ -1,4 +1,4 @@
-"""How exact the head's pose is that points tell: on drawn faces, whose pose is known.
+"""How exact the head's pose is that points tell: on generated faces, whose pose is known.
 
     python benchmarks/head_pose.py --data "$KD_LANDMARKS_DATA"
 

@@ -15,7 +15,7 @@ _shortener.maxlevel = 2
 
 
 class KDLandmarksError(ValueError):
-    """Bad input: the message names the offending value and how to mend it.
+    """Bad input: the message names the offending value and how to fix it.
 
     Command lines print it without a traceback and exit with code 2. No line of a message has more
     than `LONGEST_LINE` characters, there are at most `MOST_LINES` lines, and nothing in it moves a

@@ -66,9 +66,9 @@ def evaluate(
     plots: Annotated[
         Path | None,
         typer.Option(
-            help="Folder for ced.png, the error curves, worst.png and sample.png, drawn faces. Do "
-            "not publish pictures of faces whose license does not allow it: those of 300W, WFLW "
-            "and COFW are for research only."
+            help="Folder for ced.png, the error curves, worst.png and sample.png, faces with "
+            "points. Do not publish pictures of faces whose license does not allow it: those of "
+            "300W, WFLW and COFW are for research only."
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Faces per forward pass.")] = 64,

@@ -54,12 +54,16 @@ AllowOutside = Annotated[
 Orientation = Annotated[
     str,
     typer.Option(
-        help="What the landmarks of JSON lines and .pts files refer to: upright, the photo as "
-        "viewers and labeling tools show it, or stored, before its EXIF data turn it."
+        help="What the landmarks of JSON lines, .pts files and labeling tools refer to: upright, "
+        "the photo as viewers and labeling tools show it, or stored, before its EXIF data turn it."
     ),
 ]
 Device = Annotated[
-    str | None, typer.Option(help="cpu, cuda, … Default: the first accelerator, else the CPU.")
+    str | None,
+    typer.Option(
+        help="cpu, or with PyTorch (extra train) cuda, mps, … Default: the CPU for a model with an "
+        "ONNX file, as the package's own; else the first accelerator."
+    ),
 ]
 Steadiness = Annotated[
     float,

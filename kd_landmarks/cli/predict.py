@@ -34,7 +34,7 @@ def predict(
         Path | None,
         typer.Option(
             help="File for the points: .jsonl (a photo a line), .csv (a face a row) or .json (COCO "
-            "key points)."
+            "keypoints)."
         ),
     ] = None,
     draw: Annotated[

@@ -79,7 +79,7 @@ def _faces_of(file: Path) -> Iterator[LabeledFace]:
         if isinstance(values, dict) and {"images", "annotations"} <= set(values):
             return _coco_faces(values, file.name)
     raise KDLandmarksError(
-        f"{file} is of no kind that is known: COCO key points, CVAT for images, Label Studio, "
+        f"{file} is of no kind that is known: COCO keypoints, CVAT for images, Label Studio, "
         "LabelMe, dlib's XML, or CSV with a column a coordinate"
     )
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import datasets
 
@@ -11,7 +12,7 @@ from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
 from .bad_rows import BadRows
 from .photos import Photos
-from .pictures import outside_problem, see_picture
+from .pictures import SeenPicture, outside_problem, see_picture
 from .rows import COLUMNS, TARGETS, row_cells, row_features
 
 
@@ -70,10 +71,8 @@ def row_problems(
     dataset: datasets.Dataset, scheme: LandmarkScheme, num_proc: int | None = None
 ) -> Iterator[str | None]:
     """For each row in turn what makes it a bad one, or None; see `check_rows`."""
-    names = (*COLUMNS, *TARGETS, "visible")
-    known = [name for name in names if name != "image" and name in dataset.column_names]
     photos = Photos(dataset)
-    raw = dataset.with_format(None).select_columns(known)
+    raw = without_pictures(dataset)
     first = 0
     with ThreadPoolExecutor(num_proc or 1) as pool:
         # By batches, so that only one batch of embedded pictures is in memory.
@@ -82,14 +81,26 @@ def row_problems(
             images = [photos[first + offset] for offset in range(count)]
             for offset, seen in enumerate(pool.map(see_picture, images)):
                 row = {name: values[offset] for name, values in batch.items()}
-                if isinstance(seen, str):
-                    yield f"{row['source']}: {seen}"
-                    continue
-                try:
-                    cells = row_cells(row, scheme, "dataset")
-                except KDLandmarksError as error:
-                    yield str(error)
-                    continue
-                problem = outside_problem(cells["landmarks"], seen, row["source"])
-                yield problem and f"{row['source']}: {problem}"
+                yield row_problem(row, seen, scheme)
             first += count
+
+
+def without_pictures(dataset: datasets.Dataset) -> datasets.Dataset:
+    """What `row_problem` takes of each row."""
+    names = (*COLUMNS, *TARGETS, "visible")
+    known = [name for name in names if name != "image" and name in dataset.column_names]
+    return dataset.with_format(None).select_columns(known)
+
+
+def row_problem(
+    row: Mapping[str, Any], seen: SeenPicture | str, scheme: LandmarkScheme
+) -> str | None:
+    """What makes a row a bad one, with its `source`; or None. `seen` is from `see_picture`."""
+    if isinstance(seen, str):
+        return f"{row['source']}: {seen}"
+    try:
+        cells = row_cells(row, scheme, "dataset")
+    except KDLandmarksError as error:
+        return str(error)
+    problem = outside_problem(cells["landmarks"], seen, row["source"])
+    return problem and f"{row['source']}: {problem}"

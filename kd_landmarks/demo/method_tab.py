@@ -1,6 +1,6 @@
 """The tab How it works: the two teachers, the loss to play with, soft against hard landmarks.
 
-What it needs is loaded when it is opened: torch for the loss, scipy for the drawn faces.
+What it needs is loaded when it is opened: torch for the loss, scipy for the generated faces.
 """
 
 from dataclasses import replace

@@ -13,6 +13,7 @@ from PIL import Image
 from ..data.columns import evenly_spaced, point_array
 from ..data.photos import Photos, digest_of
 from ..data.pictures import SeenPicture, see_picture
+from ..data.row_checks import row_problem, without_pictures
 from ..imaging.drawing import contact_sheet
 from ..imaging.output import save_drawing
 from ..schemes import LandmarkScheme
@@ -36,7 +37,8 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> tuple[list[tuple[str, str]],
         scheme: theirs.
 
     Returns:
-        Names and values, and the rows without those of broken pictures.
+        Names and values, also of faces that training refuses, and the rows without those of
+        broken pictures.
     """
     photos = Photos(rows)
     looked: list[tuple[SeenPicture | str, bytes | None]] = []
@@ -46,11 +48,13 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> tuple[list[tuple[str, str]],
             numbers = range(start, min(start + BATCH, len(rows)))
             looked += pool.map(_seen, [photos[number] for number in numbers])
     seen = [one for one, _ in looked if isinstance(one, SeenPicture)]
-    broken = [
-        f"{source}: {one}"
-        for source, (one, _) in zip(rows["source"], looked, strict=True)
-        if isinstance(one, str)
-    ]
+    pairs = zip(without_pictures(rows), looked, strict=True)
+    broken: list[str] = []
+    refused: list[str] = []
+    for row, (one, _) in pairs:
+        problem = row_problem(row, one, scheme)
+        if problem is not None:
+            (broken if isinstance(one, str) else refused).append(problem)
     points = point_array(rows, "landmarks")
     told = [("faces", f"{len(rows)} in {counted(len(set(rows['photo'])), 'photo')}")]
     subsets = Counter(rows["subset"])
@@ -69,6 +73,8 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> tuple[list[tuple[str, str]],
     told.append(("face sizes", f"{_range(sides)} pixels, {small} below {SMALL}"))
     told += _visibility(rows, points)
     told += _twice(rows, [digest for _, digest in looked], points)
+    if refused:
+        told.append(("refused", f"{counted(len(refused), 'face')}: {'; '.join(refused[:LISTED])}"))
     if broken:
         told.append(("broken", f"{counted(len(broken), 'photo')}: {'; '.join(broken[:LISTED])}"))
         rows = rows.select([row for row, (one, _) in enumerate(looked) if not isinstance(one, str)])

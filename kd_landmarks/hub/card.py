@@ -19,7 +19,7 @@ from ..schemes import LandmarkScheme
 from .card_facts import Checkpoint, read_checkpoint
 from .released import ReleasedTexts
 from .results import TASK, check_figures, eval_results, model_card, results_text
-from .training_text import trained_on_generated_faces, training_text
+from .training_text import released_behind, trained_on_generated_faces, training_text
 
 __all__ = [
     "Checkpoint",
@@ -113,7 +113,7 @@ def render_card(
         results=results_text(checkpoint.tests),
         training="\n\n".join(filter(None, training)),
         limits=_limits(checkpoint, texts),
-        license_text=_license(links, texts),
+        license_text=_license(checkpoint, links, texts),
         **written,
     )
     return re.sub(r"\n{3,}", "\n\n", str(card)).rstrip() + "\n"
@@ -231,7 +231,7 @@ def _limits(checkpoint: Checkpoint, texts: ReleasedTexts | None) -> str:
         if worst is not None and test.parts[worst].nme > NOTABLY_WORSE * test.nme:
             lines.append(f"Of {test.name}, it errs most on the part {worst}: see the table.")
     if trained_on_generated_faces(checkpoint):
-        lines.append("It has seen drawn faces alone, and is of little use on photos.")
+        lines.append("It has seen generated faces alone, and is of little use on photos.")
     lines += [
         "Boxes of another kind than it was trained with cost accuracy.",
         "How its errors vary with age, sex or skin color has not been measured; it can only be as "
@@ -243,7 +243,15 @@ def _limits(checkpoint: Checkpoint, texts: ReleasedTexts | None) -> str:
     return "\n".join(filter(None, [*written, listed]))
 
 
-def _license(links: Links, texts: ReleasedTexts | None) -> str:
+def _license(checkpoint: Checkpoint, links: Links, texts: ReleasedTexts | None) -> str:
+    if links.license is None and texts:
+        return texts.license
+    text = "No license of the weights is stated."
     if links.license is not None:
-        return f"Weights: `{links.license}`, as the one who pushed them states."
-    return texts.license if texts else "No license of the weights is stated."
+        text = f"Weights: `{links.license}`, as the one who pushed them states."
+    if behind := released_behind(checkpoint):
+        text += (
+            f" They started from or learned from {', '.join(f'`{name}`' for name in behind)} of "
+            "kd-landmarks, which is for non-commercial research only, and so are they."
+        )
+    return text

@@ -7,8 +7,10 @@ from typing import Any
 import yaml
 
 from ..data.known_data_sets import PUBLISHED
-from ..training.recipe import NetworkSettings, Recipe
+from ..inference.checkpoints import DEFAULT_FOLDER
+from ..training.recipe import STAGES, NetworkSettings, Recipe
 from .card_facts import Checkpoint, Training
+from .released import released_names
 
 _BOXES = {
     "gt": "the tight box of the ground-truth points",
@@ -38,9 +40,37 @@ def training_text(checkpoint: Checkpoint) -> str:
 
 
 def trained_on_generated_faces(checkpoint: Checkpoint) -> bool:
-    """Whether it is known to have seen drawn faces alone."""
+    """Whether it is known to have seen generated faces alone."""
     recipe = checkpoint.training.recipe if checkpoint.training else None
     return recipe is not None and recipe.data.source == "generated"
+
+
+def released_behind(checkpoint: Checkpoint) -> list[str]:
+    """The released networks that it started from or learned from, as far as its files tell."""
+    training = checkpoint.training
+    if training is None:
+        return []
+    recipe, places = training.recipe, [training.settings.get("init")]
+    if recipe is not None and checkpoint.config.role == "tolerant_teacher":
+        places += _starts(recipe, "tolerant_teacher")
+    elif recipe is not None and _has_teachers(checkpoint, training, recipe):
+        places += recipe.teachers.tough or _starts(recipe, "tough_teacher")
+        places += recipe.teachers.tolerant or _starts(recipe, "tolerant_teacher")
+    names = [DEFAULT_FOLDER.name if place == "package" else _short(place) for place in places]
+    return [name for name in released_names() if name in {name.split("/")[-1] for name in names}]
+
+
+def _starts(recipe: Recipe, stage: str) -> list[str | None]:
+    """What a teacher of the run started from; another stage's start counts as its own."""
+    init = getattr(recipe, stage).init
+    return _starts(recipe, init) if init in STAGES else [init]
+
+
+def _has_teachers(checkpoint: Checkpoint, training: Training, recipe: Recipe) -> bool:
+    if checkpoint.config.role != "student" or checkpoint.folder.name == "baseline":
+        return False
+    kd = training.settings.get("loss", {}).get("name") == "kd"
+    return kd or any((recipe.unlabeled.source, recipe.unlabeled.targets))
 
 
 def _data(training: Training) -> list[str]:

@@ -4,7 +4,7 @@ The face is our own: whole millimeters, set by hand for an adult's eyes and nose
 shape when a face speaks or smiles. It has 90 mm between the outer and 32 mm between the inner
 corners of the eyes, and a nose of 51 mm whose back leads forward by about 30 degrees. It is fitted
 to no photos, and not taken from the head that `kd_landmarks.synthetic` draws;
-`benchmarks/head_pose.py` measures it on drawn faces, whose pose is known.
+`benchmarks/head_pose.py` measures it on generated faces, whose pose is known.
 """
 
 from typing import NamedTuple

@@ -100,8 +100,8 @@ def head_pose(points: ArrayLike, scheme: Any = "ibug68") -> HeadPose:
     Returns:
         `yaw`, positive where the nose points to the right of the picture; `pitch`, positive where
         the face looks up; `roll`, positive where the head leans clockwise; degrees, 0 from the
-        front. On drawn faces turned by up to 45 degrees each is off by 1 to 4 degrees in the mean,
-        large yaws being told too small; profiles are told roughly. A person's own nose shifts
+        front. On generated faces turned by up to 45 degrees each is off by 1 to 4 degrees in the
+        mean; large yaw is underestimated, profiles are told roughly. A person's own nose shifts
         pitch by some degrees: compare with a frontal photo of the same person.
 
     Raises:

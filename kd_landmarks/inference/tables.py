@@ -56,11 +56,11 @@ def detect_each(
 
 
 class PredictionWriter:
-    """Writes faces as JSON lines, a photo each; as CSV, a face each; or as COCO key points.
+    """Writes faces as JSON lines, a photo each; as CSV, a face each; or as COCO keypoints.
 
     A JSON line has `image` and `faces`, each as `Face.to_dict` gives it; or `image` and `error`. A
     CSV row has image, face (from 0), x0, y0, x1, y1, detection_score, face_confidence, and x and y
-    of each landmark by its name; photos without faces have none. COCO's key points are those of a
+    of each landmark by its name; photos without faces have none. COCO's keypoints are those of a
     `person_keypoints` file, of one category `face`; pixels count from the corner there, and photos
     that failed are left out. Names of files that are not UTF-8 are spelled as
     `utils.file_names.name_as_text` says.

@@ -155,7 +155,7 @@ def _not_meant(name: str, files: CheckpointFiles, error: Exception) -> KDLandmar
     # Strict configurations wrap the reason into sentences of their own.
     reason = " ".join(str(error.__cause__ or error).split()).rstrip(".")
     return KDLandmarksError(
-        f"{name} of {files.source} is invalid: {reason}. Mend it there, or ask for the file "
+        f"{name} of {files.source} is invalid: {reason}. Fix it there, or ask for the file "
         "that was saved with the weights"
     )
 

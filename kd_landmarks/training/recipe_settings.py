@@ -301,14 +301,14 @@ class RunSettings(Settings):
 
     seed: int = Field(0, ge=0, lt=2**32, description="of everything that is drawn at random")
     mixed_precision: Literal["no", "fp16", "bf16"] | None = Field(
-        None, description="None leaves it to `accelerate launch`"
+        None, description="null leaves it to `accelerate launch`"
     )
     gradient_accumulation: int = Field(1, ge=1, le=MOST, description="batches per optimizer step")
     threads: int | None = Field(
         None,
         ge=1,
         le=1024,
-        description="CPU threads per process; None shares all cores among the processes",
+        description="CPU threads per process; null shares all cores among the processes",
     )
     workers: int = Field(1, ge=0, le=64, description="loader processes beside each process")
     evaluate_every: float = Field(5.0, gt=0, le=MOST, description="epochs between validations")

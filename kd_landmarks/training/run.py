@@ -140,7 +140,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
             say(f"{stage} starts from {settings.init}, each landmark as the nearest one there")
         target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
-        labeled = train_rows.select(range(len(sets.train)))  # behind them, drawn faces
+        labeled = train_rows.select(range(len(sets.train)))  # behind them, generated faces
         if model.config.refinement:
             begun = bool(finished_checkpoints(checkpoints_of(folder, stage)))
             fitted = settings.init is not None and not begun

@@ -8,7 +8,7 @@ from typing import Any
 from ..errors import KDLandmarksError, shown
 
 TABLES = (".jsonl", ".csv", ".json")
-"""Endings of files for points: a photo a line, a face a row, or COCO key points."""
+"""Endings of files for points: a photo a line, a face a row, or COCO keypoints."""
 EXPORTS = (".onnx", ".xml")
 """Endings of exported detectors: ONNX, or OpenVINO."""
 VIDEOS = (".mp4", ".webm")

@@ -270,7 +270,7 @@ def test_the_packages_own_tables_come_back(tmp_path, faces):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", '{"hello": 1}', "is of no kind that is known: COCO key points"),
+        ("a.json", '{"hello": 1}', "is of no kind that is known: COCO keypoints"),
         ("a.json", "{", "is not JSON that can be read"),
         ("a.xml", "<annotations>", "is not XML that can be read"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "defines entities"),

@@ -100,6 +100,17 @@ def test_a_conversion_can_be_looked_at(folder, tmp_path):
     assert not (tmp_path / "again").exists()
 
 
+def test_faces_that_training_refuses_are_told(folder):
+    lines = [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
+    lines[5]["landmarks"] = (np.array(lines[5]["landmarks"]) + np.array([140, 0])).tolist()
+    rewrite_lines(folder / "faces.jsonl", lines)
+    code, output = run("inspect", folder)
+    assert code == 0, output
+    refused = told(output)["refused"]
+    assert refused.startswith("1 face: faces.jsonl:6: ")
+    assert refused.endswith("of 68 landmarks lie outside of the photo of 150 x 150")
+
+
 def test_a_broken_photo_is_told_and_left_out_of_drawings(folder, tmp_path):
     (folder / "4.png").write_bytes((folder / "4.png").read_bytes()[:200])
     code, output = run("inspect", folder, "--plots", tmp_path / "plots")

@@ -38,7 +38,8 @@ def save_run(folder, stages=("tough_teacher", "student"), source="/data/somewher
         "networks": {},
     }
     for seed, stage in enumerate(stages):
-        save_small(folder / stage, crop_margin=MARGIN, role=stage)
+        role = "student" if stage == "baseline" else stage
+        save_small(folder / stage, crop_margin=MARGIN, role=role)
         training = {"settings": getattr(recipe, stage).model_dump(mode="json")}
         training |= {"steps": 123, "seconds": 456.7, "history": []}
         (folder / stage / "training.json").write_text(json.dumps(training))

@@ -22,6 +22,7 @@ from kd_landmarks.hub.picture import scheme_picture
 from kd_landmarks.hub.released import ReleasedTexts, released_names
 from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER
 from kd_landmarks.schemes import SCHEMES, get_scheme
+from kd_landmarks.training.recipe import STAGES, load_recipe, save_recipe
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL_CARDS = REPOSITORY / "model_cards"
@@ -125,6 +126,30 @@ def test_what_is_not_known_is_left_out(network):
     assert data.keys() == {"library_name", "pipeline_tag", "tags"}
 
 
+def test_what_comes_of_released_weights_says_so(tmp_path):
+    """Their terms hold for what starts from them or learns from such teachers."""
+    run = save_run(tmp_path / "mine", ("tough_teacher", "tolerant_teacher", "student", "baseline"))
+    stages = {stage: run / stage for stage in STAGES}
+    said = "They started from or learned from `mobilenetv2-300w` of kd-landmarks, which is for non"
+
+    def saying():
+        cards = {
+            stage: render_card(read_checkpoint(folder), Links(license="mit"))
+            for stage, folder in stages.items()
+        }
+        return {stage for stage, card in cards.items() if said in card}
+
+    assert saying() == set()
+    recipe = load_recipe("300w", {"data.source": "300w", "tough_teacher.init": "package"})
+    (run / "recipe.yaml").unlink()
+    save_recipe(recipe, run / "recipe.yaml")
+    change_json(run / "tough_teacher/training.json", settings={"init": str(DEFAULT_FOLDER)})
+    # The Tolerant-Teacher's section is the Tough-Teacher's where it says nothing else.
+    assert saying() == {"tough_teacher", "tolerant_teacher", "student"}
+    change_json(run / "baseline/training.json", settings={"init": str(DEFAULT_FOLDER)})
+    assert saying() == set(STAGES)
+
+
 def test_a_teacher_says_so(run):
     text = render_card(read_checkpoint(run / "tough_teacher"))
     assert "# faces-tough-teacher\n" in text
@@ -138,7 +163,7 @@ def test_drawn_faces_are_called_so(tmp_path):
     text = render_card(read_checkpoint(folder / "student"))
     assert "Generated faces: 1,712 to train on" in text
     assert "generated faces, test" in text
-    assert "It has seen drawn faces alone, and is of little use on photos." in text
+    assert "It has seen generated faces alone, and is of little use on photos." in text
     assert "official" not in text
 
 

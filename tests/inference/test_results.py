@@ -1,4 +1,4 @@
-"""What comes out of the pipeline: mappings, pictures, tables, plain JSON, key points of others."""
+"""What comes out of the pipeline: mappings, pictures, tables, plain JSON, keypoints of others."""
 
 import io
 import json

@@ -116,7 +116,7 @@ def _parsed(stored: str | None, path: str) -> Description:
         values = parse_json(stored, where) if len(stored) <= MOST_JSON else None
         return Description.from_dict(values)
     except ValueError as error:
-        raise KDLandmarksError(f"{where} is invalid: {error}. Mend: {MEND}") from error
+        raise KDLandmarksError(f"{where} is invalid: {error}; {MEND}") from error
 
 
 def _check_network(session: Any, description: Description, path: str) -> None:
