@@ -3,7 +3,6 @@
 Nothing here touches pyplot, so it works without a display and beside a notebook's figures.
 """
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,20 +21,17 @@ if TYPE_CHECKING:
 
     from ..losses.variants import KDLossVariant
 
-PathLike = str | os.PathLike[str]
-
+MAX_ERROR = 10.0
+"""Where the error axis of `plot_ced` ends, in percent; its legend gives the AUC up to there."""
 _DPI = 150
 
 
-def plot_ced(
-    curves: Mapping[str, ArrayLike], path: PathLike, max_error: float = 10.0, title: str = ""
-) -> Path:
-    """Draw cumulative error distributions into a file (its suffix gives the format).
+def plot_ced(curves: Mapping[str, ArrayLike], path: Path, title: str = "") -> Path:
+    """Draw cumulative error distributions into a PNG file.
 
     Args:
         curves: Name -> errors (B,) of the faces in percent, such as `EvaluationResult.errors`.
         path: The file to write.
-        max_error: Where the error axis ends; the legend gives the AUC up to there.
         title: Above the plot, such as the test set and the normalizer.
 
     Returns:
@@ -49,14 +45,14 @@ def plot_ced(
     figure = Figure(figsize=(6, 4.2), dpi=_DPI, layout="constrained")
     axes = figure.subplots()
     for name, errors in curves.items():
-        x, y = ced(errors, max_error)
+        x, y = ced(errors, MAX_ERROR)
         label = (
             f"{name} (NME {np.mean(np.asarray(errors)):.2f} %, "
-            f"AUC$_{{{max_error:g}}}$ {auc(errors, max_error):.3f})"
+            f"AUC$_{{{MAX_ERROR:g}}}$ {auc(errors, MAX_ERROR):.3f})"
         )
         axes.plot(x, 100 * y, drawstyle="steps-post", label=label, linewidth=1.6)
     axes.set(
-        xlim=(0, max_error),
+        xlim=(0, MAX_ERROR),
         ylim=(0, 100),
         xlabel="normalized mean error of a face (%)",
         ylabel="faces with at most this error (%)",
@@ -64,7 +60,9 @@ def plot_ced(
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize="small")
-    return _save(figure, path)
+    with new_file(path) as partial:
+        figure.savefig(partial, metadata=mark("plots"))
+    return path
 
 
 def loss_curves(
@@ -96,12 +94,3 @@ def loss_curves(
     main = main_loss(error, far_tolerant, variant.main, variant.main_slope)
     total = weights[0] * main + weights[1] * tough + weights[2] * tolerant
     return {"tough": tough, "tolerant": tolerant, "main": main, "total": total}
-
-
-def _save(figure: Figure, path: PathLike) -> Path:
-    path = Path(path)
-    path = path if path.suffix else path.with_suffix(".png")
-    with new_file(path) as partial:
-        metadata = mark("plots") if path.suffix.lower() == ".png" else None
-        figure.savefig(partial, metadata=metadata)
-    return path

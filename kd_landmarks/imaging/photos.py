@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, reason
 from ..utils.values import number
 from .downloads import MOST_BYTES, download
 from .formats import open_picture
@@ -134,8 +134,9 @@ def _download(url: str, timeout: float | None) -> bytes:
     try:
         return download(url, timeout)
     except Exception as error:  # each HTTP library has a family of its own
-        reason = str(error).partition("\n")[0] or repr(error)
-        raise KDLandmarksError(f"cannot fetch the photo {_shortened(url)}: {reason}") from error
+        raise KDLandmarksError(
+            f"cannot fetch the photo {_shortened(url)}: {reason(error)}"
+        ) from error
 
 
 def upright_in_8_bits(photo: Image.Image) -> Image.Image:

@@ -6,7 +6,6 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..imaging.pixels import shrunken
-from ..schemes.conversion import convert_68_to_5
 
 # Where ArcFace wants them in a picture of 112 x 112 pixels, pixel centers at whole numbers: Deng
 # et al., "ArcFace: Additive Angular Margin Loss for Deep Face Recognition", CVPR 2019, as their
@@ -54,7 +53,7 @@ def align_face(
 
     Args:
         photo: the upright photo that `points` belong to.
-        points: (68, 2) of the scheme ibug68 in its pixels, or the five points of any scheme
+        points: (5, 2) in its pixels: eyes, tip of the nose, corners of the mouth
             (`measures.five_points`).
         size: of the chip in pixels; ArcFace's is 112.
 
@@ -62,10 +61,9 @@ def align_face(
         An RGB picture of size x size, black outside the photo.
 
     Raises:
-        KDLandmarksError: for points of another shape, or all the same.
+        KDLandmarksError: for points that are all the same.
     """
     five = np.asarray(points, dtype=np.float64)
-    five = five if five.shape == (5, 2) else convert_68_to_5(five)
     if not np.ptp(five, axis=0).any():
         raise KDLandmarksError(f"the five points are all the same, {five[0]}: no face to align")
     scale = size / ARCFACE_SIZE

@@ -20,7 +20,7 @@ from huggingface_hub.utils import (
     validate_repo_id,
 )
 
-from ..errors import KDLandmarksError, shown
+from ..errors import KDLandmarksError, reason, shown
 from ..utils.hub import ask_the_hub
 from ..utils.hub_patience import patient_hub
 from ..utils.parsing import MOST_JSON, parse_json
@@ -60,13 +60,13 @@ def find_on_the_hub(source: str, revision: str | None) -> CheckpointFiles:
         return cached
 
 
-def cached_checkpoint(repo: str, revision: str | None, reason: Exception) -> CheckpointFiles | None:
+def cached_checkpoint(repo: str, revision: str | None, why: Exception) -> CheckpointFiles | None:
     """What earlier downloads have left, if that is all that a detector needs; the log says so.
 
     Args:
         repo: a Hub id.
         revision: branch, tag or commit.
-        reason: why the Hub's own files cannot be had.
+        why: the Hub's own files cannot be had.
     """
     found = {
         name: try_to_load_from_cache(repo, name, revision=revision)
@@ -82,7 +82,7 @@ def cached_checkpoint(repo: str, revision: str | None, reason: Exception) -> Che
         commit = network.parts[network.parts.index("snapshots") + 1]
         notice = KDLandmarksError(
             f"{repo} is taken from the Hub's cache: commit {commit[:12]}, downloaded on "
-            f"{time.strftime('%Y-%m-%d', time.localtime(stored))}. {_first_line(reason)}"
+            f"{time.strftime('%Y-%m-%d', time.localtime(stored))}. {reason(why)}"
         )
         _logger.warning("%s", notice)
     sizes = {name: path.stat().st_size for name, path in paths.items()}
@@ -131,7 +131,7 @@ def _on_the_hub(repo: str, revision: str | None) -> CheckpointFiles:
                         hf_hub_download(repo, CONFIG, revision=revision)
                 return path
         except Exception as error:  # each HTTP library has a family of its own
-            raise HubDownError(f"cannot get {name} of {repo}: {_first_line(error)}") from error
+            raise HubDownError(f"cannot get {name} of {repo}: {reason(error)}") from error
 
     return CheckpointFiles(repo, sizes, fetch)
 
@@ -170,9 +170,5 @@ def _unreachable(repo: str, error: Exception, revision: str | None = None) -> st
         )
     return (
         f"{repo} is neither here nor in the Hub's cache, and the Hub cannot be asked: "
-        f"{_first_line(error)}"
+        f"{reason(error)}"
     )
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or repr(error)

@@ -6,7 +6,6 @@ finished, and is ignored.
 """
 
 import hashlib
-import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping
@@ -56,7 +55,7 @@ def save_checkpoint(
             shutil.rmtree(partial, ignore_errors=True)
             partial.mkdir(parents=True)
         accelerator.wait_for_everyone()
-        _quietly(accelerator.save_state, str(partial))
+        accelerator.save_state(str(partial))
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             _seal(partial, step, identity)
@@ -133,7 +132,7 @@ def load_checkpoint(
         # Accelerate would unpickle these whatever they hold; what passes here runs no code.
         for file in (*path.glob("custom_checkpoint_*.pkl"), *path.glob("scheduler*.bin")):
             torch.load(file, map_location="cpu", weights_only=True)
-        _quietly(accelerator.load_state, str(path))
+        accelerator.load_state(str(path))
     except Exception as error:
         raise KDLandmarksError(
             f"the checkpoint {path} does not fit this run ({_reason(error)}); {remedy}"
@@ -203,14 +202,3 @@ def _seal(folder: Path, step: int, identity: Mapping[str, Any]) -> None:
 def _digest(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _quietly(function: Any, *arguments: Any) -> None:
-    """Accelerate announces every file that it writes; the progress bar says enough."""
-    noisy = logging.getLogger("accelerate")
-    level = noisy.level
-    noisy.setLevel(logging.WARNING)
-    try:
-        function(*arguments)
-    finally:
-        noisy.setLevel(level)

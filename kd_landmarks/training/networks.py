@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, reason
 from ..inference.hub_checkpoints import cached_or_reachable
 from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import landmark_names, load_detector
@@ -134,15 +134,16 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
                 name, pretrained=True, pretrained_cfg_overlay=overlay, **shape
             )
     except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
         if weights != "imagenet":
             raise KDLandmarksError(
-                f"{weights} does not fit the backbone {name!r}: {reason}"
+                f"{weights} does not fit the backbone {name!r}: {reason(error)}"
             ) from error
         raise KDLandmarksError(
-            f"cannot get timm's ImageNet weights for {name!r} from the Hub ({reason}). Without a "
-            "network give a file (--student.backbone_weights FILE.safetensors), one of our "
-            "checkpoints (--init FOLDER), or train from nothing (--student.backbone_weights none)"
+            f"cannot get timm's ImageNet weights for {name!r} from the Hub "
+            f"({reason(error)}). Without a network give a file for each one that is trained "
+            "(--student.backbone_weights FILE.safetensors, --tough_teacher.backbone_weights FILE), "
+            "train from nothing (--student.backbone_weights none), or start the student from one "
+            "of our checkpoints (--init FOLDER)"
         ) from error
     if settings.head == "integral":
         drop_unused_stages(loaded)

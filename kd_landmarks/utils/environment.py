@@ -24,7 +24,7 @@ _EXTRAS = {
     "export": ("onnx", "onnxscript", "openvino"),
     "train": (
         *("accelerate", "datasets", "h5py", "jinja2", "matplotlib", "pandas", "pyarrow"),
-        *("pydantic", "pydantic_settings", "safetensors", "scipy", "timm", "torch"),
+        *("pydantic", "safetensors", "scipy", "timm", "torch"),
         *("torchvision", "transformers"),
     ),
 }

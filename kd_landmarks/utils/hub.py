@@ -12,7 +12,7 @@ from huggingface_hub.errors import (
 )
 from huggingface_hub.utils import validate_repo_id
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, reason
 from .hub_patience import patient_hub
 
 _MENDS = {
@@ -67,7 +67,7 @@ def clear_hub_errors(repo_id: str) -> Iterator[None]:
         ) from error
     except HfHubHTTPError as error:
         status = error.response.status_code
-        why = error.server_message or str(error).strip().splitlines()[0]
+        why = error.server_message or reason(error)
         mend = _MENDS.get(status, "")
         if status == 429:
             wait = error.response.headers.get("Retry-After", "")

@@ -110,9 +110,8 @@ def test_contact_sheet_lays_images_out_row_by_row():
 
 def test_plot_ced_writes_a_picture_without_pyplot(tmp_path, rng):
     curves = {"student": rng.gamma(3, 1, 50), "with a lost face": [2.0, np.inf]}
-    path = plot_ced(curves, tmp_path / "new" / "ced.png", max_error=8, title="300W common")
+    path = plot_ced(curves, tmp_path / "new" / "ced.png", title="300W common")
     shown = np.asarray(Image.open(path).convert("RGB"))
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) > 10
-    assert plot_ced(curves, tmp_path / "ced.svg").read_text().startswith("<?xml")
     pyplot = sys.modules.get("matplotlib.pyplot")
     assert pyplot is None or not pyplot.get_fignums()

@@ -26,6 +26,7 @@ from kd_landmarks.imaging.formats import FORMATS, max_megapixels, open_picture
 from kd_landmarks.imaging.photo_folders import photo_files
 from kd_landmarks.imaging.photos import load_photo
 from kd_landmarks.inference.alignment import align_face
+from kd_landmarks.inference.measures import five_points
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face
 
@@ -271,7 +272,7 @@ def test_drawing_in_pieces_is_drawing(rng, monkeypatch):
 @pytest.mark.parametrize("mode", MODES)
 def test_a_chip_is_the_same_in_any_mode(mode, rng):
     photo = photo_of(mode, rng, (400, 300))
-    points = np.add(generate_face(3, size=200).landmarks, [50, 20])
+    points = five_points(np.add(generate_face(3, size=200).landmarks, [50, 20]))
     chip = align_face(photo, points)
     plain = align_face(pixels.as_rgb(photo), points)
     limit = 0 if mode not in ("RGBA", "LA", "CMYK", "L") else 1  # averaged before or after

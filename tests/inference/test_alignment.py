@@ -8,7 +8,7 @@ from PIL import Image
 
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.inference.alignment import ARCFACE_POINTS, align_face, similarity
-from kd_landmarks.schemes.conversion import convert_68_to_5
+from kd_landmarks.inference.measures import five_points
 
 
 def turned(points, degrees, scale, shift):
@@ -26,12 +26,6 @@ def face(degrees=20.0, scale=1.7, shift=(90.0, 40.0)):
     return points
 
 
-def test_five_points_are_eyes_nose_and_mouth():
-    np.testing.assert_allclose(convert_68_to_5(face()[None])[0][2:], face()[[30, 48, 54]])
-    with pytest.raises(KDLandmarksError, match=r"shape \(98, 2\)"):
-        convert_68_to_5(np.zeros((98, 2)))
-
-
 def test_a_similarity_is_found_exactly():
     points = np.random.default_rng(0).normal(size=(9, 2))
     matrix = similarity(points, turned(points, 130, 0.3, (5, -7)))
@@ -46,8 +40,8 @@ def test_a_similarity_is_found_exactly():
 @pytest.mark.parametrize(("degrees", "scale"), [(0, 1.0), (20, 1.7), (-75, 2.5), (8, 7.3)])
 @pytest.mark.parametrize("point", range(5))
 def test_a_dot_on_a_point_comes_to_its_place(point, degrees, scale, size):
-    points = face(degrees, scale, shift=(450, 350))
-    place = convert_68_to_5(points)[point]
+    points = five_points(face(degrees, scale, shift=(450, 350)))
+    place = points[point]
     photo = draw_blob(*place, 3 * scale, width=1500, height=1500)
     chip = np.asarray(align_face(Image.fromarray(photo), points, size))
     wanted = (ARCFACE_POINTS[point] + 0.5) * size / 112 - 0.5
@@ -58,6 +52,8 @@ def test_a_dot_on_a_point_comes_to_its_place(point, degrees, scale, size):
 
 
 def test_outside_the_photo_a_chip_is_black():
-    chip = np.asarray(align_face(Image.new("L", (100, 100), 200), face(shift=(0, 0)), 112))
+    chip = np.asarray(
+        align_face(Image.new("L", (100, 100), 200), five_points(face(shift=(0, 0))), 112)
+    )
     assert chip[0, 0].max() == 0 or chip[-1, -1].max() == 0
     assert chip.max() == 200
