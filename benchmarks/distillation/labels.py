@@ -5,9 +5,9 @@
 
 For 100, 300, 1,000 and all training faces of 300W but the validation faces, a Tough-Teacher learns
 from these labels alone. It then tells its points on faces without labels, and students learn from
-the labels and from 0, 1,000, 3,000 or 10,000 of those faces, all in as many steps. With 300 labels
-and 10,000 faces the other choices are tried: which pseudo-labels to leave out, and KD-Loss or wing
-loss. Records each student in results/; what has a record is skipped, what was stopped goes on.
+the labels and from 0, 1,000, 3,000 or 10,000 of those faces, all in as many steps. With 10,000
+faces the other choices are tried: which pseudo-labels to leave out, and KD-Loss or wing loss.
+Records each student in results/; what has a record is skipped, what was stopped goes on.
 labels_report.py draws and tells. Two queues (`--only`, each with taskset) take turns on two cores.
 """
 
@@ -41,8 +41,7 @@ LABELED = (100, 300, 1000, 1712)
 UNLABELED = (0, 1000, 3000, 10_000)
 STEPS, BATCH = 1200, 32
 CHOSEN = "default"
-# What else is tried at one place of the grid: pseudo-labels to keep, then the student's loss.
-TRIED_AT = (300, 10_000)
+# What else is tried: pseudo-labels to keep, then the student's loss.
 TRIED = {
     "spread": "weights by the views' spread, faces with much of it left out",
     "points5": "equal weights, faces that do not fit their five points left out",
@@ -50,6 +49,8 @@ TRIED = {
     "distance": "KD-Loss with the spread for the teacher's distance",
     "wing": "wing loss to labels and points, no KD-Loss",
 }
+# At which places of the grid: one filter alone was better at the first, and is tried at another.
+TRIED_AT = {(300, 10_000): tuple(TRIED), (100, 10_000): ("spread", "points5")}
 STUDENT = "mobilenetv2_100.safetensors"
 TEACHER = "tf_efficientnet_lite2"
 TURNED = "AFLW, turned"
@@ -87,8 +88,9 @@ def main(
 def planned(labeled: int) -> list[tuple[int, str]]:
     """The students of a number of labeled faces: faces without labels, and in which form."""
     tried = [(unlabeled, CHOSEN) for unlabeled in UNLABELED]
-    if labeled == TRIED_AT[0]:
-        tried += [(TRIED_AT[1], form) for form in TRIED]
+    for (labels, unlabeled), forms in TRIED_AT.items():
+        if labels == labeled:
+            tried += [(unlabeled, form) for form in forms]
     return tried
 
 
