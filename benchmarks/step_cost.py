@@ -35,7 +35,8 @@ from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generated_dataset
 from kd_landmarks.training.networks import build_network
 from kd_landmarks.training.objectives import StepLoss, plain_step, student_step
-from kd_landmarks.training.recipe import NetworkSettings, load_recipe
+from kd_landmarks.training.recipe import load_recipe
+from kd_landmarks.training.recipe_settings import NetworkSettings
 from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 
 # As `accelerate launch --dynamo_backend inductor` does.

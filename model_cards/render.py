@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from kd_landmarks.hub.card import read_checkpoint, render_card
+from kd_landmarks.hub.card import render_card
+from kd_landmarks.hub.card_facts import read_checkpoint
 from kd_landmarks.hub.picture import scheme_picture
 from kd_landmarks.hub.released import released_names
 from kd_landmarks.imaging.numbered import FADING, NUMBERS, PAPER, POINTS, numbered_picture

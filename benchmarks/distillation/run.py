@@ -29,7 +29,7 @@ from kd_landmarks.evaluation.evaluate import evaluate_detector  # noqa: E402
 from kd_landmarks.inference.checkpoints import METRICS, RECIPE  # noqa: E402
 from kd_landmarks.models import KDLandmarksImageProcessor  # noqa: E402
 from kd_landmarks.models.loading import load_detector  # noqa: E402
-from kd_landmarks.training.recipe import STAGES  # noqa: E402
+from kd_landmarks.training.recipe_settings import STAGES  # noqa: E402
 
 BACKBONE = "mobilenetv2_100.safetensors"
 RELEASED = REPOSITORY / "checkpoints"

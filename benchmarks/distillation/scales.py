@@ -28,7 +28,7 @@ from study import SCHEME, SEED  # noqa: E402
 from kd_landmarks.inference.export import export_onnx  # noqa: E402
 from kd_landmarks.models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor  # noqa: E402
 from kd_landmarks.training.networks import build_network  # noqa: E402
-from kd_landmarks.training.recipe import NetworkSettings  # noqa: E402
+from kd_landmarks.training.recipe_settings import NetworkSettings  # noqa: E402
 
 # The student as it is, and arms of group e.
 REFERENCE, GROUP = "half-none", "e"

@@ -22,7 +22,7 @@ from kd_landmarks.data.annotate import PLAN
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.loading import load_rows
 from kd_landmarks.data.row_checks import check_rows
-from kd_landmarks.hub.card import read_checkpoint
+from kd_landmarks.hub.card_facts import read_checkpoint
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
 from kd_landmarks.training.checkpoints import load_checkpoint, save_checkpoint
 from kd_landmarks.training.recipe import load_recipe

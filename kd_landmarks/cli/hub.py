@@ -126,7 +126,8 @@ def card(
         check_writable(output)
 
     from .. import default_checkpoint
-    from ..hub.card import read_checkpoint, render_card
+    from ..hub.card import render_card
+    from ..hub.card_facts import read_checkpoint
     from ..hub.picture import copy_picture, scheme_picture
     from ..hub.push import check_links
 

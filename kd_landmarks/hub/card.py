@@ -1,7 +1,7 @@
 """Model cards: what a detector is, what it scored and where it fails, from its own files.
 
-`read_checkpoint` collects the facts, `render_card` writes them down, `check_figures` compares a
-card's figures with what was measured.
+`card_facts.read_checkpoint` collects the facts, `render_card` writes them down,
+`results.check_figures` compares a card's figures with what was measured.
 """
 
 import json
@@ -16,19 +16,10 @@ from huggingface_hub import ModelCard, ModelCardData, constants
 from ..inference.checkpoints import DEFAULT_FOLDER
 from ..models import KDLandmarksConfig
 from ..schemes import LandmarkScheme
-from .card_facts import Checkpoint, read_checkpoint
+from .card_facts import Checkpoint
 from .released import ReleasedTexts
-from .results import TASK, check_figures, eval_results, model_card, results_text
+from .results import TASK, eval_results, model_card, results_text
 from .training_text import released_behind, trained_on_generated_faces, training_text
-
-__all__ = [
-    "Checkpoint",
-    "Links",
-    "check_figures",
-    "metadata_with",
-    "read_checkpoint",
-    "render_card",
-]
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 # The Hub's word for what was trained from others; without it, it takes several for a merge.

@@ -14,8 +14,8 @@ from ..inference.facts import count_parameters
 from ..models import KDLandmarksConfig
 from ..models.loading import load_config, load_processor
 from ..schemes import LandmarkScheme, get_scheme
-from ..training.recipe import NetworkSettings, Recipe, load_recipe
-from ..training.recipe_settings import STAGES
+from ..training.recipe import load_recipe
+from ..training.recipe_settings import STAGES, NetworkSettings, Recipe
 from ..utils.parsing import read_json_object
 from .measurements import Measurement, named_measurements, run_measurement
 from .released import ReleasedTexts, released_texts

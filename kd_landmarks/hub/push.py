@@ -18,9 +18,10 @@ from ..models.loading import AUTO_CLASSES, auto_maps, load_detector
 from ..utils.files import new_folder, write_text
 from ..utils.hub import check_repo_id, clear_hub_errors
 from ..utils.parsing import MOST_JSON, read_json_object, read_text
-from .card import Checkpoint, Links, check_figures, metadata_with, read_checkpoint, render_card
+from .card import Links, metadata_with, render_card
+from .card_facts import Checkpoint, read_checkpoint
 from .picture import copy_picture, scheme_picture
-from .results import eval_results_files
+from .results import check_figures, eval_results_files
 from .upload import BARE, CARD, Push, check_access, file_sizes
 
 # What an earlier push may have left and this one may have no file of the same name for.

@@ -8,7 +8,7 @@ import yaml
 
 from ..data.known_data_sets import PUBLISHED
 from ..inference.checkpoints import DEFAULT_FOLDER
-from ..training.recipe import STAGES, NetworkSettings, Recipe
+from ..training.recipe_settings import STAGES, NetworkSettings, Recipe
 from .card_facts import Checkpoint, Training
 from .released import released_names
 

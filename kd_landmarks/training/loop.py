@@ -32,8 +32,7 @@ from .checkpoints import (
 )
 from .health import NotFinite, Watch, check_finite
 from .optimization import decayed_parameters, learning_rate_schedule
-from .recipe import NetworkSettings
-from .recipe_settings import RunSettings
+from .recipe_settings import NetworkSettings, RunSettings
 
 logger = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from ..models.loading import landmark_names, load_detector
 from ..models.modeling_kd_landmarks import drop_unused_stages
 from ..schemes import LandmarkScheme
 from ..utils.hub_patience import patient_hub
-from .recipe import NetworkSettings
+from .recipe_settings import NetworkSettings
 
 REFINEMENT = "head.refinement."
 

@@ -10,8 +10,7 @@ from ..losses.kd import KDLoss
 from ..losses.landmark import landmark_loss
 from ..models import KDLandmarksConfig, KDLandmarksOutput
 from .loop import StepLoss
-from .recipe import NetworkSettings
-from .recipe_settings import LossSettings
+from .recipe_settings import LossSettings, NetworkSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, mean_points
 
 

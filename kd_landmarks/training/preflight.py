@@ -11,8 +11,7 @@ from ..data.parquet import holds_parquet
 from ..data.splits import NoSplit
 from ..errors import KDLandmarksError
 from ..schemes import get_scheme
-from .recipe import Recipe
-from .recipe_settings import NO_DATA
+from .recipe_settings import NO_DATA, Recipe
 from .sources import load_source
 
 

@@ -13,18 +13,7 @@ from pydantic import BaseModel, ValidationError
 from ..errors import KDLandmarksError, shown
 from ..utils.files import write_text
 from ..utils.parsing import parse_yaml, read_yaml
-from .recipe_settings import STAGES, NetworkSettings, Recipe
-
-__all__ = [
-    "STAGES",
-    "NetworkSettings",
-    "Recipe",
-    "changed_values",
-    "load_recipe",
-    "parse_overrides",
-    "recipe_keys",
-    "save_recipe",
-]
+from .recipe_settings import Recipe
 
 FOLDER = Path(__file__).parent / "recipes"
 LONGEST_KEY = 80

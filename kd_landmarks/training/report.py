@@ -24,8 +24,7 @@ from ..schemes import LandmarkScheme
 from ..utils.files import write_json
 from ..utils.tables import text_table
 from .data import FaceSets
-from .recipe import Recipe
-from .recipe_settings import STAGE_LABELS, STAGES
+from .recipe_settings import STAGE_LABELS, STAGES, Recipe
 from .run_folder import stage_is_finished
 
 # Sheet of predictions: this many faces, spread over the test set.

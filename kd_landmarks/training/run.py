@@ -39,8 +39,7 @@ from .loop import Progress, StageTraining, StepLoss, train_network
 from .networks import build_network
 from .objectives import plain_step, student_step
 from .pseudo_labels import precompute_targets
-from .recipe import STAGES, Recipe
-from .recipe_settings import PACKAGE
+from .recipe_settings import PACKAGE, STAGES, Recipe
 from .refinement import ENOUGH_FACES, refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run, steps_of

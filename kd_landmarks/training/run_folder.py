@@ -12,7 +12,8 @@ from ..inference.checkpoints import RECIPE, RUN, TRAINING
 from ..utils.files import check_outside, leftovers, remove_leftovers, write_json, writing
 from ..utils.parsing import read_json_object
 from .checkpoints import checkpoints_of, finished_checkpoints
-from .recipe import STAGES, Recipe, changed_values, load_recipe, save_recipe
+from .recipe import changed_values, load_recipe, save_recipe
+from .recipe_settings import STAGES, Recipe
 from .shape_model import WEIGHTS_NAME, ShapeModel
 
 

@@ -16,8 +16,7 @@ from ..imaging.crop import to_photo_pixels
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import check_same_landmarks, load_detector
 from ..schemes import LandmarkScheme, get_scheme
-from .recipe import Recipe
-from .recipe_settings import STAGE_LABELS, LossSettings
+from .recipe_settings import STAGE_LABELS, LossSettings, Recipe
 from .run_folder import stage_is_finished
 
 # The column of a teacher's points, and the name that KD-Loss has for it.

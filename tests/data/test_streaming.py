@@ -42,8 +42,13 @@ from kd_landmarks.training import loop as trainer
 from kd_landmarks.training import pseudo_labels
 from kd_landmarks.training.data import FaceSets, fit_shape_model, load_sets
 from kd_landmarks.training.distributed import leave_out_bad_rows
-from kd_landmarks.training.recipe import NetworkSettings, changed_values, load_recipe
-from kd_landmarks.training.recipe_settings import DataSettings, RunSettings, ShapeModelSettings
+from kd_landmarks.training.recipe import changed_values, load_recipe
+from kd_landmarks.training.recipe_settings import (
+    DataSettings,
+    NetworkSettings,
+    RunSettings,
+    ShapeModelSettings,
+)
 
 REPO = "ada/faces"
 

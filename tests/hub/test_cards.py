@@ -17,12 +17,15 @@ from typer.testing import CliRunner
 from kd_landmarks import KDLandmarksError
 from kd_landmarks.cli import app
 from kd_landmarks.hub import released as released_module
-from kd_landmarks.hub.card import Links, check_figures, read_checkpoint, render_card
+from kd_landmarks.hub.card import Links, render_card
+from kd_landmarks.hub.card_facts import read_checkpoint
 from kd_landmarks.hub.picture import scheme_picture
 from kd_landmarks.hub.released import ReleasedTexts, released_names
+from kd_landmarks.hub.results import check_figures
 from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER
 from kd_landmarks.schemes import SCHEMES, get_scheme
-from kd_landmarks.training.recipe import STAGES, load_recipe, save_recipe
+from kd_landmarks.training.recipe import load_recipe, save_recipe
+from kd_landmarks.training.recipe_settings import STAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL_CARDS = REPOSITORY / "model_cards"

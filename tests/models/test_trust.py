@@ -16,7 +16,7 @@ from small_networks import assert_same_network, save_small
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError, KDLandmarksForKeypointDetection
-from kd_landmarks.hub.card import read_checkpoint
+from kd_landmarks.hub.card_facts import read_checkpoint
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 

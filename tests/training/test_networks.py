@@ -23,7 +23,7 @@ from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import LandmarkScheme, get_scheme
 from kd_landmarks.synthetic import generated_dataset
 from kd_landmarks.training.networks import build_network
-from kd_landmarks.training.recipe import NetworkSettings
+from kd_landmarks.training.recipe_settings import NetworkSettings
 from kd_landmarks.training.transfer import adopt_landmarks
 
 TINY = "test_efficientnet"  # timm's smallest: 0.1 M parameters

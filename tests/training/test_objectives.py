@@ -7,7 +7,7 @@ from torch import nn
 from kd_landmarks.models import KDLandmarksOutput
 from kd_landmarks.training.objectives import plain_step, student_step
 from kd_landmarks.training.optimization import decayed_parameters, learning_rate_schedule
-from kd_landmarks.training.recipe import NetworkSettings
+from kd_landmarks.training.recipe_settings import NetworkSettings
 from kd_landmarks.training.teachers import mean_points
 
 FACES, LANDMARKS = 3, 5

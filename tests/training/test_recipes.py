@@ -8,14 +8,13 @@ import yaml
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.training.recipe import (
-    STAGES,
-    Recipe,
     changed_values,
     load_recipe,
     parse_overrides,
     recipe_keys,
     save_recipe,
 )
+from kd_landmarks.training.recipe_settings import STAGES, Recipe
 
 BUILT_IN = ("embedded", "300w", "paper_300w", "own", "wflw", "cofw")
 

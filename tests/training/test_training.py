@@ -27,8 +27,8 @@ from kd_landmarks.synthetic import generate_face, generated_dataset
 from kd_landmarks.training import pseudo_labels, run
 from kd_landmarks.training.data import load_sets, with_generated, without_photos_of
 from kd_landmarks.training.optimization import learning_rate_schedule
-from kd_landmarks.training.recipe import STAGES, load_recipe, recipe_keys
-from kd_landmarks.training.recipe_settings import DataSettings, LossSettings, MoreFaces
+from kd_landmarks.training.recipe import load_recipe, recipe_keys
+from kd_landmarks.training.recipe_settings import STAGES, DataSettings, LossSettings, MoreFaces
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
 from kd_landmarks.training.teachers import add_point_column, stored_targets
