@@ -80,7 +80,7 @@ def write_photo(path: Path) -> None:
 
 def through_the_page(page: Page, photo: Path) -> float:
     """Seconds from dropping a photo to seeing its points."""
-    page.get_by_role("button", name="Drawn face").first.click()
+    page.get_by_role("button", name="Generated face").first.click()
     page.wait_for_selector('#photo-view svg[viewBox="0 0 512 512"]')
     start = time.monotonic()
     page.locator("input[type=file]").first.set_input_files(photo)

@@ -333,7 +333,7 @@ def test_what_is_no_photo_or_shows_no_face_is_said_so(open_page, tmp_path):
     page.locator("#file").set_input_files(tmp_path / "letter.jpg")
     message = page.locator("#message")
     page.wait_for_selector("#message.wrong")
-    assert message.inner_text().startswith("letter.jpg is no picture")
+    assert message.inner_text().startswith("letter.jpg is not a picture")
     Image.new("RGB", (640, 480), "gray").save(tmp_path / "gray.png")
     send(page, tmp_path / "gray.png")
     assert message.inner_text().startswith("No face was found.")
@@ -355,7 +355,7 @@ def test_cameras_that_are_not_there_refused_or_busy_are_said_so(open_page, playw
     failing = """navigator.mediaDevices.getUserMedia = () =>
       Promise.reject(new DOMException("no", "%s"))"""
     for name, start in (
-        ("NotAllowedError", "The camera was refused."),
+        ("NotAllowedError", "Camera access was refused."),
         ("NotReadableError", "The camera is in use by another program"),
     ):
         page = open_page(script=failing % name)

@@ -16,9 +16,9 @@ kd-landmarks annotate --data NAMESPACE/PHOTOS --output faces
 accelerate launch -m kd_landmarks annotate --data photos/ --output faces
 torchrun --nproc_per_node 4 -m kd_landmarks annotate --data photos.parquet --output faces
 
-Every row becomes one row of Parquet, once, on as many processes and nodes as the launcher starts:
-its columns but for the picture, image_path and image_row, which say which photo it is, the faces
-found, and an error where the picture cannot be read. A run that was stopped continues with the same
+Every input row becomes one Parquet row, shared out among the processes and nodes of the launcher.
+It has the input's columns except the picture, image_path and image_row to identify the photo, the
+faces found, and an error if the picture cannot be read. To continue a stopped run, repeat the same
 command.
 """
 
@@ -30,7 +30,7 @@ def annotate(
     ],
     output: Annotated[Path, typer.Option(help="Folder for the Parquet files.")],
     split: Annotated[str, typer.Option(help="Part of the data.")] = "train",
-    revision: Annotated[str | None, typer.Option(help="Of a data set on the Hub.")] = None,
+    revision: Annotated[str | None, typer.Option(help="Branch, tag or commit on the Hub.")] = None,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Fetch photos as they are needed.")
     ] = False,

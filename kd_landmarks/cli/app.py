@@ -18,7 +18,7 @@ from ..errors import KDLandmarksError, shown
 from ..utils.environment import explain_missing
 from ..utils.signals import exit_code, now_ending, stop_signals
 
-KEPT = "files that were finished stay, and none is left half-written; the same command starts again"
+KEPT = "finished files are kept, no file is half-written; run the same command to start again"
 
 # Commands that run on several processes (`training.shutdown.one_ending`).
 _TOGETHER = ("train", "annotate")

@@ -10,14 +10,14 @@ from ..utils.logging import set_up_logging
 from .app import app
 from .options import AllowOutside
 
-CALIBRATE_HELP = """Make a detector's confidence a probability that holds.
+CALIBRATE_HELP = """Calibrate a detector's confidence: the probability that a point is right.
 
 \b
 kd-landmarks calibrate runs/300w/student --data more-faces
 
-Looks at faces with ground truth that the detector was not trained on (some hundreds do), and
-writes to its config.json how the spread of a point's map goes with its error. Nothing is trained:
-points stay where they are.
+Takes faces with ground truth that the detector was not trained on (a few hundred are enough), and
+writes to its config.json how the spread of a point's map relates to its error. Nothing is trained,
+and the points do not change.
 """
 
 

@@ -22,16 +22,16 @@ kd-landmarks convert own faces --scheme ibug68 --output faces-parquet
 
 SRC is the unpacked official download of 300W (afw, helen, lfpw, ibug), WFLW (WFLW_annotations,
 WFLW_images) or COFW (COFW_train_color.mat, COFW_test_color.mat), or data of your own: JSON lines,
-a folder for each split with photos and .pts files, or what a labeling tool has written: COCO key
-points, CVAT, Label Studio, LabelMe, dlib's XML, CSV. What is missing is listed, and no reason to
-stop.
+a folder for each split with photos and .pts files, or the files of a labeling tool: COCO
+keypoints, CVAT, Label Studio, LabelMe, dlib's XML, CSV. Missing faces are listed; they do not stop
+the conversion unless --strict is given.
 """
 
 
 @app.command(no_args_is_help=True, help=CONVERT_HELP)
 def convert(
-    name: Annotated[str, typer.Argument(metavar="300w|wflw|cofw|own", help="What it is.")],
-    source: Annotated[Path, typer.Argument(metavar="SRC", help="Where it is.")],
+    name: Annotated[str, typer.Argument(metavar="300w|wflw|cofw|own", help="Data set.")],
+    source: Annotated[Path, typer.Argument(metavar="SRC", help="Its folder or file.")],
     output: Annotated[
         Path | None, typer.Option(help="New folder for README.md and the Parquet files.")
     ] = None,
@@ -48,8 +48,8 @@ def convert(
         typer.Option(
             min=1,
             callback=finite,
-            help="Keep of each photo the square of this many box sides around the face; 1.8 is "
-            "what training looks at. Default: whole photos.",
+            help="Keep only a square of this many box sides around each face; 1.8 is enough for "
+            "training. Default: whole photos.",
         ),
     ] = None,
     strict: Annotated[
@@ -81,7 +81,7 @@ def convert(
     """Check, convert, print and push."""
     one_of("what to convert", name, ("300w", "wflw", "cofw", "own"))
     if output is None and push is None:
-        raise KDLandmarksError("say where to: --output DIR, --push NAMESPACE/NAME, or both")
+        raise KDLandmarksError("give a destination: --output DIR, --push NAMESPACE/NAME, or both")
     if name == "own" and i_have_the_rights:
         raise KDLandmarksError("--i-have-the-rights is for 300w, wflw and cofw: give --public")
     if name != "own" and (public or license) and not i_have_the_rights:

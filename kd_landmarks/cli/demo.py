@@ -18,8 +18,8 @@ DEMO_HELP = """Open the demo in a browser: photos, webcam, video, and how it wor
 kd-landmarks demo
 kd-landmarks demo --checkpoints checkpoints --port 7861
 
-Nothing leaves this machine. The Compare tab wants the released checkpoints of the repository, and
-PyTorch: the extra train.
+Nothing leaves this machine. The Compare tab needs the released checkpoints of the repository and
+PyTorch (extra train).
 """
 
 

@@ -23,8 +23,8 @@ kd-landmarks evaluate --data 300w --split common --model runs/300w/student
 kd-landmarks evaluate --data WFLW --split test --model ID --json scores.json --plots plots
 
 Prints NME, failure rates at 8 and 10 % and AUC of all faces, of each subset and of each attribute,
-and names the worst faces. Faces are cut as the detector was trained, and its landmark scheme
-chooses the labels where the data have several.
+and lists the worst faces. Faces are cropped as in the detector's training. If the data have labels
+of several landmark schemes, those of the detector's scheme are used.
 """
 
 
@@ -47,9 +47,9 @@ def evaluate(
     box: Annotated[
         str,
         typer.Option(
-            help="Around each face: gt, tight around the ground truth; upright, the same of the "
-            "face held upright, with its roll; dataset, the data's own; or detector, the package's "
-            "face detector's. Faces that it misses are counted and named, and in no score."
+            help="Box of each face: gt, tight around the ground truth; upright, the same with "
+            "the face's roll removed; dataset, the data's own; or detector, from the package's "
+            "face detector. Faces that it misses are counted and listed, but not scored."
         ),
     ] = "gt",
     normalizer: Annotated[

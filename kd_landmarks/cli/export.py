@@ -43,7 +43,7 @@ def export(
     """Load, export and print."""
     kind = ending("--output", output, EXPORTS)
     if int8 != (calibration is not None):
-        raise KDLandmarksError("--int8 and --calibration go together")
+        raise KDLandmarksError("--int8 needs --calibration DATA, and --calibration needs --int8")
     set_up_logging()
     from ..inference.checkpoints import own_files
 

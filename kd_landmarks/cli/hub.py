@@ -69,7 +69,7 @@ WeightsLicense = Annotated[
 def push(
     repo_id: Annotated[str, typer.Option(help="Id on the Hub, NAMESPACE/NAME, made where needed.")],
     checkpoint: CheckpointArgument = None,
-    private: Annotated[bool, typer.Option("--private", help="For your eyes alone.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="As a private repository.")] = False,
     revision: Annotated[
         str | None, typer.Option(help="Branch to push to, made where needed. Default: main.")
     ] = None,

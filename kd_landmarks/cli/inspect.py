@@ -18,9 +18,9 @@ INSPECT_HELP = """Say what a data set is before anyone trains on it.
 kd-landmarks inspect faces.jsonl --plots looked-at
 kd-landmarks inspect faces --scheme mine.yaml --model runs/mine/student --plots looked-at
 
-Counts, sizes, what is covered or not there, photos and faces that are there twice. --plots draws
-faces with their labels, and those labels that a detector of the same landmarks disagrees with
-most: look at these first.
+Prints counts, sizes, covered and missing landmarks, and duplicate photos and faces. --plots draws
+faces with their labels, and the labels that a detector of the same landmarks disagrees with most:
+look at these first.
 """
 PLOTS = ("faces.png", "suspicious.png")
 
@@ -80,7 +80,7 @@ def inspect(
     told, rows = facts(rows, wanted)
     print(facts_table(told))
     if not len(rows):
-        raise KDLandmarksError(f"{data} has no photo that can be decoded: fix them, or their paths")
+        raise KDLandmarksError(f"no photo of {data} can be decoded: fix the photos or their paths")
     if plots is not None:
         draw_faces(rows, wanted, plots / PLOTS[0])
     if model is None and wanted.name != "ibug68":
@@ -92,7 +92,7 @@ def inspect(
 
     network, processor = detector or load_detector(default_checkpoint())
     found = evaluate_detector(network, processor, rows, wanted, normalizer="box", progress=True)
-    print(f"\nLabels that a detector disagrees with most ({found.result.nme:.1f} % on the mean):")
+    print(f"\nLabels that a detector disagrees with most ({found.result.nme:.1f} % on average):")
     for row in found.worst(LISTED):
         print(f"  {found.result.errors[row]:5.1f} % of the box  {found.sources[row]}")
     if plots is not None:

@@ -33,36 +33,36 @@ Model = Annotated[
 ]
 MinScore = Annotated[float, _from_0_to_1("Least score of the face detector; lower finds more.")]
 MinConfidence = Annotated[
-    float, _from_0_to_1("Found faces of less confidence are left out: 0 keeps all.")
+    float, _from_0_to_1("Leave out detected faces with less confidence; 0 keeps all.")
 ]
 Measures = Annotated[
     bool,
     typer.Option(
         "--measures",
-        help="Tell also how open eyes and mouth are, and yaw, pitch and roll of the head in "
-        "degrees.",
+        help="Also report how open the eyes and the mouth are, and the head's yaw, pitch and roll "
+        "in degrees.",
     ),
 ]
 AllowOutside = Annotated[
     bool,
     typer.Option(
         "--allow-outside",
-        help="Take pictures that lie outside of the data's folder too. Say it only of data whose "
-        "maker you trust: they can name any picture on this machine.",
+        help="Also read pictures outside the data folder. Use it only for data from a source that "
+        "you trust: data can name any picture on this machine.",
     ),
 ]
 Orientation = Annotated[
     str,
     typer.Option(
-        help="What the landmarks of JSON lines, .pts files and labeling tools refer to: upright, "
-        "the photo as viewers and labeling tools show it, or stored, before its EXIF data turn it."
+        help="Which form of a photo the landmarks of JSON lines, .pts files and labeling tools "
+        "refer to: upright (as viewers show it) or stored (before its EXIF orientation is applied)."
     ),
 ]
 Device = Annotated[
     str | None,
     typer.Option(
-        help="cpu, or with PyTorch (extra train) cuda, mps, … Default: the CPU for a model with an "
-        "ONNX file, as the package's own; else the first accelerator."
+        help="cpu, or with PyTorch (extra train) cuda, mps, … Default: the CPU for a model that "
+        "has an ONNX file, such as the package's own; otherwise the first accelerator."
     ),
 ]
 Steadiness = Annotated[

@@ -23,13 +23,13 @@ kd-landmarks predict holiday/ --output holiday.jsonl --draw drawn
 kd-landmarks predict a.jpg b.png --output points.csv --model runs/300w/student
 
 PHOTOS are files, folders (searched to any depth) and URLs. A photo that fails is reported and the
-rest goes on; the exit code is 1 then. Without --output, a JSON line per photo goes to stdout.
+others go on; the exit code is then 1. Without --output, one JSON line per photo goes to stdout.
 """
 
 
 @app.command(no_args_is_help=True, help=PREDICT_HELP)
 def predict(
-    photos: Annotated[list[str], typer.Argument(metavar="PHOTOS...", help="What to look at.")],
+    photos: Annotated[list[str], typer.Argument(metavar="PHOTOS...", help="Files, folders, URLs.")],
     output: Annotated[
         Path | None,
         typer.Option(
@@ -48,8 +48,8 @@ def predict(
         typer.Option(
             min=1,
             callback=finite,
-            help="Longer side in pixels of the smallest faces to look for everywhere. Takes time. "
-            "Default: 10 % of the photo, and smaller ones where there is a hint of them.",
+            help="Longer side in pixels of the smallest faces to search the whole photo for; lower "
+            "is slower. Default: 10 % of the photo, and less only where smaller faces seem likely.",
         ),
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="Photos per forward pass.")] = 8,

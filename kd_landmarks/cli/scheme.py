@@ -18,9 +18,9 @@ SCHEME_HELP = """Make a landmark scheme for landmarks of your own, by guessing f
 kd-landmarks scheme new faces.jsonl --output mine.yaml
 kd-landmarks train --scheme mine.yaml --data faces.jsonl
 
-Guessed are the number of landmarks, which of them a mirror swaps, and what errors are divided by.
-mine.png shows the landmarks with their numbers: check what was guessed there, and give the
-landmarks names. A scheme that is there already is not replaced.
+The number of landmarks, the pairs that mirroring swaps, and the length that errors are divided by
+are guessed. mine.png shows the numbered landmarks: use it to check the guesses in mine.yaml, and
+to name the landmarks there. An existing file is not replaced.
 """
 
 schemes = typer.Typer(no_args_is_help=True, help="Landmark schemes of your own.")
@@ -73,7 +73,7 @@ def new(
     divisor = "the box" if corners is None else f"the distance of {corners[0]} and {corners[1]}"
     print(
         f"{output}: {scheme.num_landmarks} landmarks, guessed from {len(whole)} faces. Check it "
-        f"against {picture}, where they have their numbers, and give them names.\n"
+        f"against the numbered landmarks in {picture}, and name the landmarks in it.\n"
         f"  swapped by a mirror: {', '.join(map(str, flip_pairs(scheme))) or 'none'}\n"
         f"  errors are divided by: {divisor}"
     )

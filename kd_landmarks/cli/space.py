@@ -46,7 +46,7 @@ def push_space(
     output: Annotated[
         Path | None, typer.Option(help="New folder for the Space's files; push nothing.")
     ] = None,
-    private: Annotated[bool, typer.Option("--private", help="For your eyes alone.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="As a private repository.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check and list everything, and push nothing.")
     ] = False,

@@ -20,11 +20,12 @@ kd-landmarks train --recipe 300w --data DIR               real faces
 kd-landmarks train --resume runs/300w                     continue after a stop
 accelerate launch -m kd_landmarks train --recipe 300w …   on all accelerators of a machine
 
-Four stages, each a network: tough_teacher learns the ground truth, tolerant_teacher the
-Soft-landmarks, student with both, baseline is the same student without them.
+Four stages, one network each: tough_teacher learns the ground truth, tolerant_teacher learns the
+Soft-landmarks, student learns with the help of both, and baseline is the same student without
+teachers.
 
-Every value of a recipe can be given by its dotted name, such as --student.epochs 40. The
-help of the command lists them all.
+Every value of a recipe can be set by its dotted name, such as --student.epochs 40.
+`kd-landmarks train --help` lists them all.
 """
 
 
@@ -72,7 +73,7 @@ def train(
         str | None, typer.Option(help="Some of the four, separated by commas. Default: all.")
     ] = None,
     streaming: Annotated[
-        bool, typer.Option("--streaming", help="Fetch photos as they are needed; of Parquet, Hub.")
+        bool, typer.Option("--streaming", help="Fetch photos when needed (Parquet or Hub only).")
     ] = False,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave broken rows out instead of stopping.")

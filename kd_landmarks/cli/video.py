@@ -22,11 +22,11 @@ kd-landmarks video talk.mp4 talk-landmarks.mp4
 kd-landmarks video talk.mp4 talk-landmarks.mp4 --json talk.jsonl --steadiness 0.5
 
 Faces are looked for every few frames and followed in between; points are held steady while a face
-rests, and follow where it moves. Every frame keeps its time, and the video its sound. Of a video
-that is cut off or damaged, what can be read is done; the exit code is 1 then.
+rests, and follow where it moves. Every frame keeps its time, and the video its sound. If a video
+is cut off or damaged, the frames that can be read are processed, and the exit code is 1.
 """
 
-EVEN = " ({} x {} pixels: H.264 has even sides, so an odd one's last column or row is there twice)"
+EVEN = " ({} x {} pixels: H.264 needs even sides; an odd side's last column or row is repeated)"
 
 
 @app.command(no_args_is_help=True, help=VIDEO_HELP)
@@ -51,7 +51,7 @@ def video(
     """Read, follow, draw and write."""
     ending("OUT", out, VIDEOS)
     if measures and json is None:
-        raise KDLandmarksError("--measures go into the table: name its file by --json")
+        raise KDLandmarksError("--measures are written to the table only: give --json FILE")
     out = out.expanduser()
     set_up_logging(light=True)
     from ..inference.checkpoints import own_files

@@ -11,7 +11,7 @@ from ..utils.tables import counted
 from .app import app
 from .options import Device, Follow, Model, Steadiness
 
-WEBCAM_HELP = """Watch the landmarks of the faces before a camera, in a window.
+WEBCAM_HELP = """Show the landmarks of the faces in front of a camera, in a window.
 
 \b
 kd-landmarks webcam

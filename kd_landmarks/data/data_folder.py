@@ -137,5 +137,5 @@ class DataFolder:
         where = "is a link out of" if path.startswith(inside) else "lies outside of"
         return (
             f"the {kind} {told} {where} the data's folder: copy it there, or, if you trust "
-            "whoever made the data, say --allow-outside (in Python allow_outside=True)"
+            "the source of the data, give --allow-outside (in Python allow_outside=True)"
         )

@@ -124,7 +124,7 @@ def splits_of_lines(file: Path) -> list[str]:
             )
     if len(splits) > 1 and splits & {file.stem, file.stem.removeprefix("test_")}:
         raise KDLandmarksError(
-            f"{file} has the splits {', '.join(sorted(splits))}, but is called like one of them: "
+            f"{file} has the splits {', '.join(sorted(splits))}, and its own name is one of them: "
             "rename the file"
         )
     return sorted(splits)

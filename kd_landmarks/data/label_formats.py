@@ -79,8 +79,8 @@ def _faces_of(file: Path) -> Iterator[LabeledFace]:
         if isinstance(values, dict) and {"images", "annotations"} <= set(values):
             return _coco_faces(values, file.name)
     raise KDLandmarksError(
-        f"{file} is of no kind that is known: COCO keypoints, CVAT for images, Label Studio, "
-        "LabelMe, dlib's XML, or CSV with a column a coordinate"
+        f"{file} has no known label format: give COCO keypoints, CVAT for images, Label Studio, "
+        "LabelMe, dlib's XML, or CSV with one column per coordinate"
     )
 
 

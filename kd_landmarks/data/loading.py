@@ -56,8 +56,8 @@ def load_rows(
         revision: branch, tag or commit of a Hub data set.
         skip_bad_rows: leave out rows that cannot be read and list them in the log.
         token: access token for the Hub; True for the stored one.
-        streaming: leave the photos of Parquet, here or on the Hub, where they are; those who want
-            one fetch it by `kd_landmarks.data.photos.Photos`, with the stored token.
+        streaming: leave the photos of Parquet, here or on the Hub, where they are;
+            `kd_landmarks.data.photos.Photos` fetches one on demand, with the stored token.
         allow_outside: take pictures that lie outside of the data's folder (that of the file, or
             the one given) too: rows can name any file that the user may read. Data sets on the Hub
             open none in any case.

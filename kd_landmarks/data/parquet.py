@@ -143,7 +143,7 @@ def _from_the_cache(
     if stored.is_dir():
         day = time.strftime("%Y-%m-%d", time.localtime(stored.stat().st_mtime))
         told = f": commit {stored.name[:12]}, downloaded on {day}"
-    return KDLandmarksError(f"{name} is taken from the cache of datasets{told}. {why}")
+    return KDLandmarksError(f"{name} is taken from the datasets library's cache{told}. {why}")
 
 
 def check_files(builder: datasets.DatasetBuilder, folder: DataFolder) -> None:
@@ -220,8 +220,8 @@ def _parquet_builder(path: Path, folder: DataFolder) -> datasets.DatasetBuilder:
     builder = datasets.load_dataset_builder(str(path))
     if not isinstance(builder.config, ParquetConfig):
         raise KDLandmarksError(
-            f"its files are taken for {builder.name}: name the .parquet file, or move the others "
-            "elsewhere"
+            f"the folder is read as {builder.name}, not as Parquet: give the .parquet file, or "
+            "move the folder's other files elsewhere"
         )
     check_files(builder, folder)
     return builder
@@ -265,7 +265,7 @@ def _check_card(folder: Path) -> None:
             ):
                 raise KDLandmarksError(
                     f"{name} names {shown(pattern, 120)} as a data file, which is not its own: if "
-                    "you trust whoever made the data, say --allow-outside (in Python "
+                    "you trust the source of the data, give --allow-outside (in Python "
                     "allow_outside=True)"
                 )
 

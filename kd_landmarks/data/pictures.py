@@ -74,8 +74,8 @@ def outside_problem(points: np.ndarray, seen: SeenPicture, source: str) -> str |
         stored = _inside(points, size)
     width, height = seen.size
     hint = (
-        f". They fit the photo as it is stored, before its EXIF data turn it (orientation "
-        f"{seen.orientation}): if that is what was labeled, say --orientation stored"
+        f". They fit the photo as stored, before its EXIF orientation ({seen.orientation}) is "
+        "applied: if the stored photo was labeled, give --orientation stored"
         if inside < FITTING <= stored
         else ""
     )

@@ -131,9 +131,8 @@ def _trembling(one: Seen) -> str:
         for way in (one.found, one.smoothed)
     )
     return (
-        '<p class="kd-summary">From frame to frame the movement of a point changes by '
-        f"<strong>{before:.2f}</strong> pixels as found and <strong>{after:.2f}</strong> smoothed, "
-        "on average.</p>"
+        '<p class="kd-summary">Jitter (mean change of motion from frame to frame): '
+        f"<strong>{before:.2f}</strong> pixels as found, <strong>{after:.2f}</strong> smoothed.</p>"
     )
 
 

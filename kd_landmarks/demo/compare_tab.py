@@ -21,7 +21,7 @@ from .uploads import read_photo
 from .zero_gpu import on_gpu
 
 SHOWN_SIDE = 640
-WITH_TRUTH = "Drawn face"
+WITH_TRUTH = "Generated face"
 
 
 class CompareTab:
@@ -45,8 +45,8 @@ class CompareTab:
 
     def _build(self, tab: gr.Tab) -> None:
         gr.Markdown(
-            "Three networks, one photo, the same face box. Drawn faces have known points, so the "
-            "error is known, too: the mean distance in percent of the distance between the outer "
+            "Three networks, one photo, the same face box. A generated face has known points, so "
+            "its error is known: the mean distance in percent of the distance between the outer "
             "eye corners. The first network runs in ONNX Runtime, the other two in PyTorch."
         )
         with gr.Row():

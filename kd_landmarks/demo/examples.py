@@ -66,7 +66,7 @@ def _row() -> Example:
 _EXAMPLES: dict[str, Callable[[], Example]] = {
     "Astronaut": lambda: Example(load_photo(FOLDER / "astronaut.jpg")),
     "Rear admiral": lambda: Example(load_photo(FOLDER / "grace_hopper.jpg")),
-    "Drawn face": lambda: _drawn(0),
-    "Drawn, turned": lambda: _drawn(8),
-    "Six drawn faces": _row,
+    "Generated face": lambda: _drawn(0),
+    "Generated, turned": lambda: _drawn(8),
+    "Six generated faces": _row,
 }

@@ -61,11 +61,11 @@ and Mahoor, CVIU 2022).
 LOSS_WORDS = """
 ### The loss, coordinate by coordinate
 
-To the right the student's error grows. Left of a teacher's distance from the truth the student is
-better than this teacher: there its loss is negative, and pulls less. α is the slope beyond the
-teacher; below β times its distance the teacher falls silent. The paper's figures, the authors'
-program and our own reading differ in what happens there: choose one. `wing` is ours with every
-error measured by wing loss.
+The horizontal axis is the student's error. Left of a teacher's distance from the ground truth the
+student is better than this teacher: there the teacher's loss is negative and pulls less. α is the
+slope right of that distance; below β times the distance the teacher's influence fades. The paper's
+figures, the authors' code and our own version differ in that region: choose one. `wing` is ours
+with every error measured by wing loss.
 """
 SOFT_WORDS = """
 ### Soft against hard landmarks
@@ -152,9 +152,7 @@ class MethodTab:
         gr.Markdown(SOFT_WORDS)
         with gr.Row():
             with gr.Column(scale=2, min_width=300):
-                face = gr.Radio(
-                    list(FACE_SEEDS), value=FIRST_FACE, label="A face drawn by the package"
-                )
+                face = gr.Radio(list(FACE_SEEDS), value=FIRST_FACE, label="A generated face")
                 share = gr.Slider(50, 99, FIRST_SHARE, step=1, label="Retained variance, %")
             with gr.Column(scale=3, min_width=300):
                 view = gr.HTML(elem_id="soft-view")
@@ -183,7 +181,7 @@ class MethodTab:
         )
         parts = outline_svg(drawn.landmarks, self._scheme, "kd-reference")
         parts += outline_svg(soft, self._scheme, "kd-line")
-        picture = picture_svg(Image.fromarray(drawn.image), f"Drawn face: {told}", parts)
+        picture = picture_svg(Image.fromarray(drawn.image), f"Generated face: {told}", parts)
         colors = legend({"hard": "var(--kd-reference)", "soft": "var(--kd-line)"})
         return f'{picture}{colors}<p class="kd-summary">{told}.</p>'
 

@@ -132,9 +132,9 @@ class Networks:
 def how_to_get(error: KDLandmarksError) -> str:
     """What to tell where a detector is absent, or what it needs."""
     if isinstance(error, MissingPackageError):
-        return f"Not here: {error}, and start the demo again."
+        return f"Not available: {error}, and start the demo again."
     return (
-        f"Not here: {error}. Its weights lie in the folder checkpoints/ of the project's "
+        f"Not available: {error}. Its weights are in the folder checkpoints/ of the project's "
         "repository: start the demo there or with --checkpoints, or name another one with "
         "--baseline or --teacher."
     )

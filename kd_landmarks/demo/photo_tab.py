@@ -59,7 +59,7 @@ class PhotoTab:
                     180,
                     0,
                     step=5,
-                    label="Turn the astronaut's photo, degrees",
+                    label="Rotate the astronaut's photo, degrees",
                     elem_id="photo-turn",
                 )
                 faces = gr.HTML(first[2], elem_id="photo-faces")
@@ -211,7 +211,7 @@ def _summary(faces: Sequence[Face], scheme: LandmarkScheme, seconds: float) -> s
     return (
         f'<p class="kd-summary" role="status"><strong>{count_of(faces)}</strong>, '
         f"{scheme.num_landmarks} points{each}{told}; {1000 * seconds:.0f} ms here, "
-        "finding included.</p>"
+        "face detection included.</p>"
     )
 
 

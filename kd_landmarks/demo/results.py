@@ -74,7 +74,7 @@ def gain_text() -> str:
     gain = results()["released"]["gain"]
     change = "lower" if gain["mean"] > 0 else "raise"
     return (
-        f"Teachers and the unlabeled faces that they mark {change} the NME on 300W common by "
+        f"The teachers and their pseudo-labels {change} the NME on 300W common by "
         f"**{abs(gain['mean']):.3f} points**, {abs(gain['percent']):.1f} % of it (95 % interval of "
         f"the change {-gain['interval_high']:+.3f} to {-gain['interval_low']:+.3f} points, "
         f"Wilcoxon over faces p = {gain['wilcoxon_p']:.1g})."

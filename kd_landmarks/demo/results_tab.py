@@ -16,8 +16,8 @@ class ResultsTab:
             "### Measured, recorded, repeatable\n\n"
             "NME is the mean distance of 68 points from the marked ones, in percent of the "
             "distance between the outer eye corners. Recorded by `benchmarks/released.py` and "
-            "`benchmarks/peers.py`, on the machines that stand above the tables: milliseconds of "
-            "different tables do not compare."
+            "`benchmarks/peers.py`, on the machines named above the tables: times of different "
+            "tables are not comparable."
         )
         gr.HTML(released_table())
         gr.Markdown(gain_text())

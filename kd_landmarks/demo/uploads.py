@@ -39,8 +39,8 @@ def read_photo(content: bytes) -> Image.Image:
         photo = open_picture(io.BytesIO(content))
     except TooLarge as error:
         raise KDLandmarksError(
-            f"This photo has {error.megapixels} megapixels: at most {max_megapixels():g} can be "
-            "done here. Make it smaller, or use the package on your own machine."
+            f"This photo has {error.megapixels} megapixels: at most {max_megapixels():g} are "
+            "allowed here. Make it smaller, or use the package on your own machine."
         ) from None
     except Exception:  # Pillow's readers raise whatever their format's code raises
         raise KDLandmarksError("This photo cannot be read: try a JPEG, PNG or WebP file.") from None
@@ -92,11 +92,11 @@ def _check_clip(info: VideoInfo) -> None:
     seconds = info.seconds
     if seconds > LONGEST_CLIP + 0.5:
         raise KDLandmarksError(
-            f"This clip is {seconds:.0f} seconds long: at most {LONGEST_CLIP} can be done here."
+            f"This clip is {seconds:.0f} seconds long: at most {LONGEST_CLIP} seconds are allowed."
         )
     if info.frames > MOST_FRAMES:
         raise KDLandmarksError(
-            f"This clip has {info.frames} frames: at most {MOST_FRAMES} can be done here."
+            f"This clip has {info.frames} frames: at most {MOST_FRAMES} are allowed here."
         )
     if max(info.width, info.height) > LARGEST_FRAME:
         raise KDLandmarksError(

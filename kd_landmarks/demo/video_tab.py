@@ -36,7 +36,7 @@ MOST_SECONDS = 180.0
 
 SMOOTHED, FOUND, BOTH = "Smoothed", "As found", "Both"
 BOTH_COLORS = {"as found": "var(--kd-reference)", "smoothed": "var(--kd-line)"}
-BEFORE = "Try the example clip: a drawn face that turns its head, blinks and speaks."
+BEFORE = "Try the example clip: a generated face that turns its head, blinks and speaks."
 NOTHING = ("", "", "")
 
 
@@ -174,7 +174,7 @@ class VideoTab:
         frames = writer.frames
         check_frames(out, frames)
         count = f"{count_of(record.seen)} followed in {counted(frames, 'frame')}"
-        rest = f"; only the first {done:.0f} seconds were done" if cut else ""
+        rest = f"; only the first {done:.0f} seconds were processed" if cut else ""
         unread = None if cut else reader.unread()
         rest += f"; {unread}" if unread else ""
         video = (

@@ -81,7 +81,7 @@ class WebcamTab:
                 smooth = gr.Checkbox(True, label="Smoothing (One-Euro filter)")
                 gr.Markdown(
                     "Points appear on the preview, a moment behind it. Without smoothing they "
-                    "tremble with the camera's noise. Frames are looked at and forgotten; a stream "
+                    "tremble with the camera's noise. Frames are processed and not kept; a stream "
                     f"ends after {STREAM_SECONDS} seconds."
                 )
         state = gr.State(None, time_to_live=STREAM_SECONDS)

@@ -167,9 +167,9 @@ def evaluate(
         rows = load_rows(str(data), split, scheme=scheme, box=boxes, **loading)
     except OtherLandmarks as error:
         raise KDLandmarksError(
-            f"{data} has faces of {error.count} landmarks, {source} detects "
-            f"{scheme.num_landmarks} ({scheme.name}): give a detector of these landmarks "
-            "(--model), or data that have its own"
+            f"{data} has faces of {error.count} landmarks, but {source} detects "
+            f"{scheme.num_landmarks} ({scheme.name}): give a detector of the data's landmarks "
+            "(--model), or data with the detector's landmarks"
         ) from error
     rows = check_rows(rows, scheme, loading.get("skip_bad_rows", False), num_proc=os.cpu_count())
     missed: list[str] | None = None
@@ -292,8 +292,8 @@ def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str |
     )
     if same and split in (None, own_split):
         logger.warning(
-            "%s has learned from faces of %s: on new faces errors are larger. %s has the errors on "
-            "faces that were held back",
+            "%s was trained on faces of %s: errors on new faces are larger. %s has its errors on "
+            "held-back faces",
             checkpoint,
             data if split is None else f"{data}, {split}",
             Path(checkpoint).parent / METRICS,

@@ -66,7 +66,7 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> tuple[list[tuple[str, str]],
         told.append(("photos", f"{_range(sizes.max(1))} pixels on the longer side"))
         turned = sum(one.orientation != 1 for one in seen)
         if turned:
-            told.append(("turned", f"{counted(turned, 'photo')} by EXIF data"))
+            told.append(("rotated", f"{counted(turned, 'photo')} by EXIF orientation"))
     extent = np.nanmax(points, axis=1) - np.nanmin(points, axis=1)
     sides = extent.max(axis=1)
     small = int((sides < SMALL).sum())
@@ -126,7 +126,7 @@ def _twice(
     twice = [some for some in faces.values() if len(some) > 1]
     told = []
     if several:
-        why = "under several names, so that a split by photo parts them"
+        why = "under several names: a random split may put copies on both sides"
         told.append(("same picture", f"{len(several)} {why}: {_listed(several)}"))
     if twice:
         told.append(("same face", f"{len(twice)} labeled more than once: {_listed(twice)}"))

@@ -54,7 +54,7 @@ def missing_landmarks(rows: Dataset) -> str:
     if not gaps.any():
         return ""
     return (
-        f"Not there, and left out: {gaps.sum()} landmarks of {gaps.any(1).sum()} faces "
+        f"Missing, not scored: {gaps.sum()} landmarks of {gaps.any(1).sum()} faces "
         f"({100 * gaps.mean():.1f} % of all)"
     )
 
@@ -83,7 +83,7 @@ def evaluation_text(evaluation: Evaluation, title: str) -> str:
         lines.append(missing)
     if evaluation.missed is not None:
         count = len(evaluation.missed)
-        lines.append(f"Not found, and in no score: {count} of {count + result.faces} faces")
+        lines.append(f"Missed by the detector, not scored: {count} of {count + result.faces} faces")
         lines += [f"  {source}" for source in evaluation.missed[:LISTED_FACES]]
     return "\n".join([*lines, f"Worst faces:\n{listed}"])
 

@@ -102,7 +102,7 @@ def open_picture(file: Any) -> Image.Image:
             picture = Image.open(file, formats=formats)
     except UnidentifiedImageError:
         raise KDLandmarksError(
-            f"it is not a picture of a format that is read ({', '.join(FORMATS)}): convert it"
+            f"it is not a picture in a supported format ({', '.join(FORMATS)}): convert it"
         ) from None
     except Image.DecompressionBombError:
         raise TooLarge("more than 178") from None
@@ -133,8 +133,8 @@ def _heif_reader() -> str:
     """
     if find_spec("pillow_heif") is None:
         raise KDLandmarksError(
-            "it is a HEIC picture, which takes another package: pip install pillow-heif, or "
-            "convert it to JPEG"
+            "it is a HEIC picture, which needs the package pillow-heif: pip install pillow-heif, "
+            "or convert it to JPEG"
         )
     from pillow_heif import register_heif_opener
 

@@ -33,14 +33,14 @@ def photo_files(folder: Path) -> list[Path]:
     photos = [file for file in found if not is_drawing(file)]
     if len(photos) < len(found):
         drawn = counted(len(found) - len(photos), "picture")
-        logger.info("%s in %s left out: drawn by kd-landmarks", drawn, folder)
+        logger.info("%s in %s skipped: output of kd-landmarks itself", drawn, folder)
     passed = [file for file in files if file.suffix.lower() in OTHER_PICTURES]
     if passed:
         names = ", ".join(str(file.relative_to(folder)) for file in passed[:_NAMED])
         names += ", …" if len(passed) > _NAMED else ""
         notice = KDLandmarksError(  # which keeps it to one printable line
-            f"{counted(len(passed), 'picture')} in {folder} passed over, of formats that are not "
-            f"read: {names}. Convert them to JPEG or PNG"
+            f"{counted(len(passed), 'picture')} in {folder} skipped, in unsupported formats: "
+            f"{names}. Convert them to JPEG or PNG"
         )
         logger.warning("%s", notice)
     return photos

@@ -51,8 +51,8 @@ class Face(Mapping[str, Any]):
             within a share of the face box (3 %) of the truth; None for a detector that was not
             calibrated.
         face_confidence: their mean, the share of the points that is expected to be right; or None.
-        box: x0, y0, x1, y1 in photo pixels, tight around the points: as given or as found; of a
-            turned face, whose own box leans, that of the points found.
+        box: x0, y0, x1, y1 in photo pixels, tight around the points: as given or as found; for a
+            face with roll, whose detection box is rotated, the upright box of the points found.
         detection_score: how sure the face detector is, YuNet's from 0 to 1; None for given boxes.
         track: of a video's face, the same for the same face; None for photos.
         scheme: the landmarks; None for a detector that does not say. Not among the mapping's keys.
@@ -93,7 +93,7 @@ class Face(Mapping[str, Any]):
             x and y in photo pixels.
 
         Raises:
-            KDLandmarksError: for a name that there is not, with those that there are.
+            KDLandmarksError: for an unknown name; the message lists the known ones.
         """
         scheme = self._known_scheme()
         known = named_points(scheme)
@@ -172,7 +172,7 @@ class Face(Mapping[str, Any]):
 
 
 class Faces(list[Face]):
-    """The faces of one photo, as a list that can be drawn, saved and tabled.
+    """The faces of one photo: a list with methods to draw, save and tabulate them.
 
     Attributes:
         scheme: the landmarks.

@@ -140,7 +140,7 @@ def generated_dataset(
             cache_file_name=_cache_file(request) if cache else None,
             # The default would hash this module's functions alone, not what they call.
             new_fingerprint=_program_digest(request),
-            desc="Drawing faces",
+            desc="Generating faces",
         )
 
 

@@ -49,9 +49,9 @@ def faces_drawn_by(
         yield lambda seeds: _columns(_handed_out(pool, draw, seeds))
     except BrokenProcessPool:
         raise KDLandmarksError(
-            "a process that draws faces has ended: for want of memory, or as it ran this script "
-            'once more, which must start its work under if __name__ == "__main__". num_proc=None '
-            "draws without processes"
+            "a process that generates faces died: it ran out of memory, or the script does not "
+            'start its work under if __name__ == "__main__". num_proc=None generates without '
+            "extra processes"
         ) from None
     finally:
         pool.shutdown(cancel_futures=True)

@@ -140,7 +140,7 @@ def load_checkpoint(
     try:
         check_finite(accelerator, state)
     except NotFinite as error:
-        raise KDLandmarksError(f"the checkpoint {path} is of no use: {error}; {remedy}") from error
+        raise KDLandmarksError(f"the checkpoint {path} is unusable: {error}; {remedy}") from error
     return int(manifest["step"])
 
 

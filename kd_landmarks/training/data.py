@@ -139,7 +139,7 @@ def with_validation(rows: Dataset, wanted: int, seed: int) -> tuple[Dataset, Dat
     if wanted > len(rows) // 2:
         count = max(1, len(rows) // 5)
         logger.warning(
-            "there are %d faces: a fifth, %d, is held back to validate on, not %d "
+            "only %d faces: a fifth (%d) is held back for validation instead of %d "
             "(data.validation_faces)",
             len(rows),
             count,
@@ -207,7 +207,7 @@ def without_photos_of(rows: Dataset, measured: Sequence[Dataset], by_name: bool 
     if len(kept) == len(rows):
         return rows
     logger.warning(
-        "%d of %d faces are of photos that are measured on: they are not trained on",
+        "%d of %d faces are left out: their photos are used for validation or testing",
         len(rows) - len(kept),
         len(rows),
     )
@@ -243,7 +243,7 @@ def _streamed_sets(
     """
     if settings.source == "generated":
         raise KDLandmarksError(
-            "generated faces are drawn, not streamed: leave data.streaming out, or name a Parquet "
+            "generated faces cannot be streamed: leave data.streaming out, or name a Parquet "
             "folder or Hub data set with --data"
         )
     train = load_source(settings.train_split, settings, scheme)

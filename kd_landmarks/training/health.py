@@ -95,7 +95,7 @@ class Watch:
             bad = wrong.flatten(1).any(1)
             if bad.any():
                 source = self.sources[int(batch["index"][bad][0])]
-                return f"the loss is {loss.item()}, for the {name} of {source} are not finite,"
+                return f"the loss is {loss.item()} (the {name} of {source} are not finite)"
         return f"the loss is {loss.item()}"
 
 

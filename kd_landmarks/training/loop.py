@@ -245,11 +245,11 @@ def _diverged(accelerator: Accelerator, training: StageTraining) -> Iterator[Non
     except NotFinite as error:
         stage, folder, progress = training.stage, training.folder, training.progress
         kept = finished_checkpoints(training.checkpoints)
-        rest = f"goes on from {kept[-1].name}" if kept else f"begins the {stage} anew"
+        rest = f"continues from {kept[-1].name}" if kept else f"restarts the {stage}"
         half = accelerator.mixed_precision == "fp16"
         raise KDLandmarksError(
-            f"{stage}: {error} after {progress.step} steps, of which no checkpoint was made. "
-            f"--resume {rest}, with the same recipe and so most likely to the same end. Start a "
+            f"{stage}: {error} after {progress.step} steps; this state was not saved. "
+            f"--resume {rest} with the same recipe, and most likely fails again. Start a "
             f"new run (--recipe {folder}/recipe.yaml) with --{stage}.learning_rate below "
             f"{training.settings.learning_rate:g}"
             + (" or --run.mixed_precision bf16 instead of fp16" if half else "")

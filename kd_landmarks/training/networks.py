@@ -116,7 +116,7 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
         overlay = {"file": weights}
     elif not timm.is_model_pretrained(name):
         raise KDLandmarksError(
-            f"timm has no ImageNet weights for {name!r}: train from nothing with "
+            f"timm has no ImageNet weights for {name!r}: train from scratch with "
             "backbone_weights none, or give a .safetensors file"
         )
     if settings.head == "linear":
@@ -140,10 +140,10 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
             ) from error
         raise KDLandmarksError(
             f"cannot get timm's ImageNet weights for {name!r} from the Hub "
-            f"({reason(error)}). Without a network give a file for each one that is trained "
+            f"({reason(error)}). Offline, give a file for each network to train "
             "(--student.backbone_weights FILE.safetensors, --tough_teacher.backbone_weights FILE), "
-            "train from nothing (--student.backbone_weights none), or start the student from one "
-            "of our checkpoints (--init FOLDER)"
+            "train from scratch (--student.backbone_weights none), or start the student from a "
+            "kd-landmarks checkpoint (--init FOLDER)"
         ) from error
     if settings.head == "integral":
         drop_unused_stages(loaded)

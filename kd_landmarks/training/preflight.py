@@ -57,8 +57,8 @@ def _data_problems(recipe: Recipe) -> list[str]:
             rows = load_source(split, data, get_scheme(recipe.scheme))
         except OtherLandmarks as error:
             problems.append(
-                f"{path} has faces of {error.count} landmarks, the recipe's scheme {recipe.scheme} "
-                "has others: name theirs (--scheme)"
+                f"{path} has faces of {error.count} landmarks, and the recipe's scheme "
+                f"{recipe.scheme} has others: give the scheme of the data (--scheme)"
             )
             break
         except NoSplit as error:
@@ -90,8 +90,8 @@ def _unlabeled_problems(recipe: Recipe) -> list[str]:
     ]
     if told.targets and not Path(told.targets).is_dir():
         problems.append(
-            f"there is no folder {told.targets}: --unlabeled.targets names `unlabeled` of an "
-            "earlier run"
+            f"there is no folder {told.targets}: --unlabeled.targets takes the folder `unlabeled` "
+            "of an earlier run"
         )
     if told.source and recipe.student.loss.name != "kd":
         problems.append(

@@ -117,8 +117,8 @@ def label_faces(
     fits = fits_points5(first.mean(1), faces, scheme)
     kept = np.flatnonzero(agreed & fits)
     logger.info(
-        "unlabeled faces: the teachers' views agree on %d of %d, and %d of these fit their five "
-        "points where they have some; their points count %.2f",
+        "pseudo-labels: the teachers' views agree on %d of %d unlabeled faces; %d of these are "
+        "kept (they fit their five given points, if any), with a mean point weight of %.2f",
         agreed.sum(),
         len(faces),
         len(kept),
@@ -126,8 +126,8 @@ def label_faces(
     )
     if not len(kept):
         raise KDLandmarksError(
-            f"on none of {len(faces)} unlabeled faces do the teacher's views agree: train it "
-            "longer, or give faces more like those that it was trained on"
+            f"the teacher's views agree on none of {len(faces)} unlabeled faces: train the teacher "
+            "longer, or give faces more like its training faces"
         )
     means = {name: found[kept].mean(1) for name, found in points.items()}
     return with_points(faces.select(kept), means, weights[kept])

@@ -107,8 +107,8 @@ class DataSettings(Settings):
     ] = Field(
         (),
         description="further labeled faces to train on, each a source or a mapping of `source`, "
-        "`split`, `weight` (how much each face counts, 1 if not told) and `held_back` (so many "
-        "faces are left out, to measure on)",
+        "`split`, `weight` (how much each face counts, 1 by default) and `held_back` (how many of "
+        "its faces are measured on, and not trained on)",
     )
     revision: str | None = Field(None, description="of a Hub data set")
     train_split: str | None = Field(
@@ -126,8 +126,8 @@ class DataSettings(Settings):
     )
     box: Literal["gt", "upright", "dataset"] = Field(
         "gt",
-        description="the points' tight box; that of the face held upright, with its roll; or the "
-        "data's own",
+        description="gt: the points' tight box; upright: the same with the face's roll removed; "
+        "dataset: the data's own",
     )
     crop_margin: float = Field(
         1.25, ge=0.5, le=4, description="side of the crop in longer sides of the box"
@@ -142,20 +142,20 @@ class DataSettings(Settings):
     )
     allow_outside: bool = Field(
         False,
-        description="take pictures that lie outside of the data's folder too, of `unlabeled` as "
-        "well (also --allow-outside): data can name any picture on this machine",
+        description="also read pictures outside the data folder, for `unlabeled` too (also "
+        "--allow-outside): data can name any picture on this machine",
     )
     orientation: Literal["upright", "stored"] = Field(
         "upright",
-        description="what the landmarks of JSON lines refer to: the photo as viewers show it, or "
-        "before its EXIF data turn it",
+        description="which form of a photo the landmarks of JSON lines refer to: as viewers show "
+        "it, or before its EXIF orientation is applied",
     )
     generated_extra: int = Field(
         0,
         ge=0,
         le=MOST,
-        description="generated faces, heads turned by 25 to 75 degrees, that join the training "
-        "photos",
+        description="number of generated faces, with a yaw of 25 to 75 degrees, to add to the "
+        "training photos",
     )
     generated_train: int = Field(1500, ge=8, le=MOST, description="training faces to generate")
     generated_test: int = Field(300, ge=8, le=MOST, description="test faces to generate")
@@ -188,7 +188,7 @@ class LossSettings(Settings):
     """What a network is trained with."""
 
     name: Literal["kd", "wing", "l1", "l2", "smooth_l1"] = Field(
-        "wing", description="kd is KD-Loss, the others know no teacher"
+        "wing", description="kd is KD-Loss; the others use no teacher"
     )
     variant: Literal["paper", "author_code", "ours", "wing"] = Field(
         "ours", description="of KD-Loss"
@@ -206,9 +206,10 @@ class LossSettings(Settings):
         0.0,
         ge=0,
         le=MOST,
-        description="of the divergence of the integral head's maps from round spots, beside `name`",
+        description="of the divergence of the integral head's maps from Gaussian spots, which is "
+        "added to `name`",
     )
-    map_sigma: float = Field(1.0, gt=0, le=1000, description="of such a spot, in cells of the map")
+    map_sigma: float = Field(1.0, gt=0, le=1000, description="of these spots, in cells of the map")
 
 
 class NetworkSettings(Settings):
@@ -222,8 +223,8 @@ class NetworkSettings(Settings):
     )
     init: Place | None = Field(
         None,
-        description="start from this checkpoint, of these or of other landmarks: a folder, a Hub "
-        "id, `package` for the package's own, or the name of an earlier stage of the run (also "
+        description="start from this checkpoint, whose landmarks may differ: a folder, a Hub id, "
+        "`package` for the package's own, or the name of an earlier stage of the run (also "
         "--init)",
     )
     head: Literal["integral", "linear"] = Field(
@@ -231,7 +232,7 @@ class NetworkSettings(Settings):
     )
     image_size: int = Field(128, ge=32, le=1024, description="side of the input, in pixels")
     refinement: bool = Field(
-        True, description="let the integral head correct its points by one another"
+        True, description="let the integral head correct each point from the others"
     )
     head_channels: int = Field(96, ge=8, le=1024, description="width of the integral head")
     head_strides: tuple[Annotated[int, Field(ge=1, le=1024)], ...] = Field(
@@ -243,7 +244,7 @@ class NetworkSettings(Settings):
 
     epochs: float = Field(30, gt=0, le=100_000, description="passes over the training faces")
     batch_size: int = Field(32, ge=2, le=100_000, description="faces per process and step")
-    learning_rate: float = Field(1e-3, gt=0, le=10, description="the largest, of AdamW")
+    learning_rate: float = Field(1e-3, gt=0, le=10, description="of AdamW, at its peak")
     loss: LossSettings = LossSettings()
     augmentation: AugmentationSettings = AugmentationSettings()
 
@@ -262,17 +263,17 @@ class TeacherSettings(Settings):
 
     targets: Literal["online", "precomputed", "stored"] = Field(
         "precomputed",
-        description="ask the teachers on every augmented picture, or once per un-augmented face; "
-        "or take what they said from the data: columns tough_landmarks, tolerant_landmarks",
+        description="online: from the teachers, for every augmented picture; precomputed: once per "
+        "face, not augmented; stored: from the data's columns tough_landmarks, tolerant_landmarks",
     )
     tough: Places = Field(
-        (), description="finished Tough-Teachers: folders or Hub ids; of several the mean counts"
+        (), description="finished Tough-Teachers: folders or Hub ids; several are averaged"
     )
     tolerant: Places = Field((), description="finished Tolerant-Teachers, likewise")
     fill_gaps: bool = Field(
         False,
-        description="take the Tough-Teachers' points for landmarks that are not there, as far as "
-        "their views agree (precomputed targets only), instead of leaving them out",
+        description="fill in missing landmarks with the Tough-Teachers' points where their views "
+        "agree (precomputed targets only), instead of leaving them out",
     )
 
     @model_validator(mode="after")
@@ -314,7 +315,7 @@ class RunSettings(Settings):
     evaluate_every: float = Field(5.0, gt=0, le=MOST, description="epochs between validations")
     checkpoint_every: float = Field(1.0, gt=0, le=MOST, description="epochs between checkpoints")
     keep_checkpoints: int = Field(
-        2, ge=1, le=MOST, description="of the stage in training, the latest"
+        2, ge=1, le=MOST, description="how many of the latest to keep, of the stage in training"
     )
     trackers: tuple[str, ...] = Field(
         (), max_length=20, description="of Accelerate: tensorboard, trackio, wandb, …"

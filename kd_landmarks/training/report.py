@@ -138,12 +138,12 @@ def _gain_line(gain: Mapping[str, Any] | None, recipe: Recipe) -> str:
     low, high = gain["interval"]
     on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
     how = (
-        "on faces without landmarks, which the student alone cannot learn from"
+        "with pseudo-labels on faces that the baseline cannot learn from"
         if on_unlabeled
-        else "on labeled faces, whose landmarks the student alone has too"
+        else "with the same labeled faces as the baseline"
     )
     return (
-        f"What the teachers bring: {gain['percent']:.1f} % of the error (95 % interval "
+        f"The teachers lower the error by {gain['percent']:.1f} % (95 % interval "
         f"{low:.1f} to {high:.1f}), {how}\n"
     )
 

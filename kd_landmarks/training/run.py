@@ -82,7 +82,7 @@ def run_recipe(recipe: Recipe, folder: Path) -> None:
         if error.errno != errno.ENOSPC:
             raise
         raise KDLandmarksError(
-            f"the disk of {folder} is full: make room, then --resume it"
+            f"the disk of {folder} is full: make room, then continue it with --resume"
         ) from error
     accelerator.print(f"{(time.monotonic() - began) / 60:.1f} minutes")
 

@@ -45,7 +45,7 @@ def plan_run(
         raise KDLandmarksError(f"--resume {resume} continues in its own folder: drop --output")
     if not (resume / RECIPE).is_file():
         raise KDLandmarksError(
-            f"{resume} holds no run to continue: a run begins with writing {RECIPE} there"
+            f"{resume} holds no run to continue: it has no {RECIPE}; give the folder of a run"
         )
     stored = load_recipe(resume / RECIPE)
     planned = load_recipe(recipe or resume / RECIPE, overrides)
@@ -117,7 +117,7 @@ def kept_by_run(folder: Path) -> str:
         elif checkpoints:
             kept.append(f"the checkpoint {checkpoints[-1].name} of the {stage}")
     return (
-        f"{folder} keeps {', '.join(kept) or 'its recipe, and no checkpoint yet'}; go on with "
+        f"{folder} keeps {', '.join(kept) or 'its recipe, and no checkpoint yet'}; continue with "
         f"--resume {folder}"
     )
 

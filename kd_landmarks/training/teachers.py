@@ -74,7 +74,7 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, list[str]]:
         stage, given = f"{name}_teacher", getattr(recipe.teachers, name)
         if not given and stage not in recipe.stages and not stage_is_finished(folder, stage):
             raise KDLandmarksError(
-                f"the student's loss listens to a {STAGE_LABELS[stage]}, but there is none: add "
+                f"the student's loss needs a {STAGE_LABELS[stage]}, but there is none: add "
                 f"the stage {stage}, name a finished one (--teachers.{name} FOLDER_OR_HUB_ID), or "
                 f"do without (--student.loss.{name}_weight 0)"
             )

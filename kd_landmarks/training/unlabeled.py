@@ -62,7 +62,7 @@ def add_unlabeled(
         faces = without_photos_of(datasets.concatenate_datasets(found), measured)
         if not len(faces):
             raise KDLandmarksError(
-                "all unlabeled faces are of photos that networks are measured on: give others"
+                "all unlabeled faces are in photos of the validation or test faces: give others"
             )
         labeled = label_faces(faces, teachers, scheme)
         with new_folder(folder) as partial:

@@ -96,7 +96,7 @@ def checked_device(device: Any) -> "torch.device | None":
         torch.zeros(1, device=found).item()
     except Exception as error:  # torch's, and those of each accelerator's driver
         raise KDLandmarksError(
-            f"device={shown(device)} is not here: give one of {', '.join(devices())}"
+            f"device={shown(device)} is not available: give one of {', '.join(devices())}"
         ) from error
     return found
 

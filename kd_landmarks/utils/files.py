@@ -133,8 +133,8 @@ def writing(path: Path, folder: bool = False) -> Iterator[None]:
         yield
     except OSError as error:
         raise KDLandmarksError(
-            f"cannot write {path}: {error.strerror or error}. Make room or name another place; "
-            "what was there before is as it was"
+            f"cannot write {path}: {error.strerror or error}. Free disk space or give another "
+            "path; existing files are unchanged"
         ) from error
 
 
@@ -180,7 +180,7 @@ def check_outside(name: str, path: Path, folder: str | Path) -> None:
     """
     if lies_in(path, folder):
         raise KDLandmarksError(
-            f"{name} {path} is in {folder}, which is read: name a place outside of it"
+            f"{name} {path} is inside the input folder {folder}: name a place outside of it"
         )
 
 
@@ -222,7 +222,7 @@ def check_outputs(outputs: Mapping[str, Path], inputs: Iterable[str | Path] = ()
                 f"{name} {path} would replace the input {read[key]}: name another file"
             )
         if key in taken:
-            raise KDLandmarksError(f"{name} and {taken[key]} are one file, {path}: name two")
+            raise KDLandmarksError(f"{name} and {taken[key]} are the same file, {path}: name two")
         taken[key] = name
 
 
@@ -253,7 +253,7 @@ def _keep(partial: Path, target: Path) -> None:
         number += 1
         kept = target.with_name(f"{target.stem}.partial-{number}{target.suffix}")
     os.replace(partial, kept)
-    logger.warning("%s is not finished: what there is of it is in %s", target.name, kept)
+    logger.warning("%s is not finished: the part written so far is in %s", target.name, kept)
 
 
 def leftovers(folder: Path) -> set[Path]:

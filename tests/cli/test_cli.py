@@ -110,7 +110,7 @@ def test_a_detector_of_other_landmarks_is_refused(faces, checkpoint, tmp_path):
     result = evaluate("--data", faces, "--model", other)
     assert result.exit_code == 2
     assert "has faces of 68 landmarks" in result.output
-    assert "detects 29 (cofw29): give a detector of these landmarks (--model)" in result.output
+    assert "detects 29 (cofw29): give a detector of the data's landmarks" in result.output
     rows = load_rows(faces, scheme=SCHEME)
     with pytest.raises(KDLandmarksError, match=r"landmarks of cofw29, not of ibug68"):
         evaluate_detector(*load_detector(other), rows, SCHEME)

@@ -148,7 +148,7 @@ def test_lost_frames_are_found(tmp_path, clip, ending):
         ("predict {dir}/p.jsonl --output {dir}/./p.jsonl", "replace the input"),
         ("video {clip} {hard}", "replace the input"),
         ("video {clip} {dir}/b.mp4 --json {clip}", "replace the input"),
-        ("video {clip} {dir}/b.mp4 --json {dir}/./b.mp4", "are one file"),
+        ("video {clip} {dir}/b.mp4 --json {dir}/./b.mp4", "are the same file"),
         ("export --output {dir}/weights.xml --model {model}", "is there without"),
         ("export --output {dir}/to-config.onnx --model {model}", "replace the input"),
         ("predict {photo} --output {dir}/to-config.jsonl --model {model}", "replace the input"),

@@ -214,7 +214,7 @@ def test_a_folder_of_photos_will_do(model, data, tmp_path):
         (["--split", "validation"], "Unknown split"),
         (["--model", "./nowhere"], "no checkpoint at ./nowhere"),
         (["--min-score", "0.7"], "was begun with min_score 0.6, not 0.7"),
-        (["--output", "{data}/parquet/new"], "is in {data}/parquet, which is read"),
+        (["--output", "{data}/parquet/new"], "is inside the input folder {data}/parquet"),
     ],
 )
 def test_bad_options_end_with_one_clear_message(model, data, tmp_path, words, message):

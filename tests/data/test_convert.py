@@ -492,7 +492,7 @@ def test_a_column_of_some_faces_only_is_refused(own_lines, tmp_path, file):
     [
         (("train", None, "val"), "faces.jsonl:2: the field 'split' is None"),
         (("train", ["val"], "val"), r"faces.jsonl:2: the field 'split' is \['val'\]"),
-        (("faces", "val", "val"), "is called like one of them"),
+        (("faces", "val", "val"), "and its own name is one of them"),
         (("a-b", "val", "val"), "a split cannot be called 'a-b'"),
     ],
 )
@@ -626,7 +626,7 @@ def test_the_command_writes_and_tells(root_300w, tmp_path):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("300w",), "say where to: --output DIR, --push NAMESPACE/NAME, or both"),
+        (("300w",), "give a destination: --output DIR, --push NAMESPACE/NAME, or both"),
         (("300w", "--output", "o", "--public"), "--public needs --i-have-the-rights"),
         (("300w", "--output", "o", "--license", "mit"), "--license needs --i-have-the-rights"),
         (("own", "--output", "o", "--i-have-the-rights"), "give --public"),

@@ -104,7 +104,7 @@ def test_labels_that_fit_the_stored_photo_alone_are_refused_with_the_word_for_it
     message = r"faces.jsonl:1: 68 of 68 landmarks lie outside of the photo of 130 x 300. They fit"
     with pytest.raises(KDLandmarksError, match=message) as caught:
         check_rows(rows, SCHEME)
-    assert "say --orientation stored" in str(caught.value)
+    assert "give --orientation stored" in str(caught.value)
     with pytest.raises(KDLandmarksError, match="orientation='sideways': give one of upright, stor"):
         load_rows(tmp_path, scheme=SCHEME, orientation="sideways")
 
@@ -115,7 +115,7 @@ def test_and_warned_of_where_fewer_lie_outside(tmp_path, face, caplog):
     check_rows(load_rows(tmp_path, scheme=SCHEME), SCHEME)
     (warning,) = [record.getMessage() for record in caplog.records]
     assert warning.startswith("faces.jsonl:1: ")
-    assert "say --orientation stored" in warning
+    assert "give --orientation stored" in warning
     caplog.clear()
     check_rows(load_rows(tmp_path, scheme=SCHEME, orientation="stored"), SCHEME)
     assert not caplog.records

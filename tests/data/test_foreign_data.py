@@ -40,7 +40,7 @@ from kd_landmarks.schemes import get_scheme
 from kd_landmarks.training.data import load_sets
 from kd_landmarks.training.recipe import changed_values, load_recipe
 
-MEND = r"say --allow-outside \(in Python allow_outside=True\)"
+MEND = r"give --allow-outside \(in Python allow_outside=True\)"
 
 
 @pytest.fixture(autouse=True)

@@ -270,11 +270,11 @@ def test_the_packages_own_tables_come_back(tmp_path, faces):
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", '{"hello": 1}', "is of no kind that is known: COCO keypoints"),
+        ("a.json", '{"hello": 1}', "has no known label format: give COCO keypoints"),
         ("a.json", "{", "is not JSON that can be read"),
         ("a.xml", "<annotations>", "is not XML that can be read"),
         ("a.xml", '<!DOCTYPE a [<!ENTITY b "c">]><annotations/>', "defines entities"),
-        ("a.xml", "<pascal/>", "is of no kind that is known"),
+        ("a.xml", "<pascal/>", "has no known label format"),
         ("a.csv", "image,left,right\n", "has the columns 'image, left, right': give a column"),
         ("a.csv", "image,a_x,a_y\n1.png,left,3\n", "a.csv:2: 'left' is not a number"),
         ("a.json", '{"images": 1, "annotations": []}', "a.json: images is 1, not a list"),

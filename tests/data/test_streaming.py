@@ -448,7 +448,7 @@ def test_only_parquet_is_streamed(faces, tmp_path):
     assert "make Parquet of it with `kd-landmarks convert`" in result.output.replace("\n", " ")
     result = command(*tiny_arguments("--output", tmp_path / "run", "--streaming"))
     assert result.exit_code == 2
-    assert "generated faces are drawn, not streamed" in result.output
+    assert "generated faces cannot be streamed" in result.output
     assert not (tmp_path / "run").exists()
 
 

@@ -130,7 +130,7 @@ def test_a_face_on_which_the_views_disagree_is_left_out(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     torch.manual_seed(0)
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
-    with pytest.raises(KDLandmarksError, match=r"on none of 1 unlabeled faces"):
+    with pytest.raises(KDLandmarksError, match=r"agree on none of 1 unlabeled faces"):
         label_faces(faces, {"tough": [Teacher(3, wander=0.1)]}, scheme)
 
 

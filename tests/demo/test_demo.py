@@ -156,7 +156,7 @@ def test_what_is_no_clip_is_told_in_plain_words(tmp_path, content):
 
 
 def test_a_view_has_every_point_where_the_pipeline_found_it(networks):
-    photo = example("Six drawn faces").photo
+    photo = example("Six generated faces").photo
     faces = networks.get()(photo)
     root = ElementTree.fromstring(photo_view(photo, faces, networks.scheme))
     assert root.get("viewBox") == f"0 0 {photo.width} {photo.height}"
@@ -220,7 +220,7 @@ def test_a_photo_without_faces_says_so(tabs, upload):
 
 
 def test_each_face_is_enlarged_with_its_points(tabs, networks):
-    photo = example("Six drawn faces").photo
+    photo = example("Six generated faces").photo
     _, _, html = tabs.photo._result(photo)
     found = networks.get()(photo)
     root = ElementTree.fromstring(f"<div>{html}</div>")
@@ -246,9 +246,9 @@ def test_each_face_is_enlarged_with_its_points(tabs, networks):
 
 
 def test_numbers_are_drawn_where_they_can_be_read_only(networks):
-    crowd = example("Six drawn faces").photo
+    crowd = example("Six generated faces").photo
     assert "<text" not in photo_view(crowd, networks.get()(crowd), networks.scheme)
-    portrait = example("Drawn face").photo
+    portrait = example("Generated face").photo
     assert "<text" in photo_view(portrait, networks.get()(portrait), networks.scheme)
 
 
@@ -257,7 +257,7 @@ def test_points_are_sized_by_their_face(networks):
     sizes = {}
     for side in (512, 256):
         canvas = Image.new("RGB", (512, 512))
-        canvas.paste(example("Drawn face").photo.resize((side, side)))
+        canvas.paste(example("Generated face").photo.resize((side, side)))
         html = photo_view(canvas, networks.get()(canvas), networks.scheme)
         sizes[side] = float(re.search(r"--radius:([\d.]+)px", html)[1])
     assert sizes[256] == pytest.approx(sizes[512] / 2, rel=0.1)
@@ -285,7 +285,7 @@ def test_bars_show_their_values():
 
 
 def test_three_detectors_are_compared_with_their_errors(tabs, networks):
-    drawn = example("Drawn face")
+    drawn = example("Generated face")
     html = tabs.compare._compare(drawn)
     assert html.count("<figure>") == 3
     assert html.count("ms a face") == 3
@@ -299,7 +299,7 @@ def test_three_detectors_are_compared_with_their_errors(tabs, networks):
 def test_absent_detectors_are_named_with_how_to_get_them(tabs, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tabs.compare, "_entries", compared(None))
-    html = tabs.compare._compare(Example(example("Drawn face").photo))
+    html = tabs.compare._compare(Example(example("Generated face").photo))
     assert html.count("<svg") == 1
     assert html.count("--checkpoints") == 2
     assert html.count(f"no checkpoint at {tmp_path}") == 2  # and the Hub was not asked
@@ -308,7 +308,7 @@ def test_absent_detectors_are_named_with_how_to_get_them(tabs, tmp_path, monkeyp
 
 
 def frames_of(count, noise=0.0):
-    face = np.asarray(example("Drawn face").photo.resize((200, 200)))
+    face = np.asarray(example("Generated face").photo.resize((200, 200)))
     rng = np.random.default_rng(0)
     for number in range(count):
         frame = np.full((240, 320, 3), 120.0)
@@ -431,12 +431,12 @@ def test_a_clip_that_takes_too_long_to_follow_is_cut(tabs, tmp_path, upload, mon
     path = write_clip(tmp_path / "clip.avi", list(frames_of(60)), 30)
     payload = upload(path.read_bytes(), "a.avi")
     news, *_ = list(tabs.video._follow(payload, "Smoothed", []))[-1]
-    assert "only the first 0 seconds were done" in news
+    assert "only the first 0 seconds were processed" in news
 
 
 def test_of_a_crowd_a_few_are_followed(tabs):
     crowd = Image.new("RGB", (1000, 600), "gray")
-    face = example("Drawn face").photo.resize((180, 180))
+    face = example("Generated face").photo.resize((180, 180))
     for number in range(15):
         crowd.paste(face, (10 + 195 * (number % 5), 10 + 195 * (number // 5)))
     tracker = FaceTracker(Networks("cpu").get(), most_faces=MOST_FACES)
@@ -510,7 +510,7 @@ def test_the_plotted_loss_is_the_packages(name):
 
 def test_less_variance_smooths_more():
     model = ShapeModel.from_pretrained(FOLDER)
-    truth = example("Drawn face").truth.astype(float)
+    truth = example("Generated face").truth.astype(float)
     away = [
         np.linalg.norm(model.reduced(share).soften(truth) - truth, axis=1).mean()
         for share in (0.99, 0.9, 0.5)
@@ -613,7 +613,7 @@ loaded = {name for name, module in sys.modules.items() if module}
 print(*loaded & {"torch", "scipy", "matplotlib", "transformers", "timm"})
 print(sum("the plot of the loss needs torch" in str(block.value)
     for block in demo.blocks.values() if hasattr(block, "value")))
-html = tabs["CompareTab"]._compare(example("Drawn face"))
+html = tabs["CompareTab"]._compare(example("Generated face"))
 print(html.count("<svg"), html.count("pip install &#x27;kd-landmarks[train]&#x27;"))
 print("components" in tabs["MethodTab"]._softened("leaning", 90))
 """

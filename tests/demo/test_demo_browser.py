@@ -145,7 +145,7 @@ def test_a_photo_gets_its_points_where_they_belong(open_page, demo):
 
 def test_what_is_shown_can_be_chosen_and_saved(open_page):
     page = open_page()
-    page.get_by_role("button", name="Six drawn faces").first.click()
+    page.get_by_role("button", name="Six generated faces").first.click()
     page.wait_for_function("document.querySelectorAll('#photo-view .kd-face').length === 6")
     assert page.locator(".kd-number:visible").count() == 0
     page.get_by_role("checkbox", name="Numbers").check()
@@ -173,7 +173,7 @@ def test_what_is_shown_can_be_chosen_and_saved(open_page):
         page.get_by_role("button", name="Save PNG", exact=True).click()
     saved = np.asarray(Image.open(told.value.path()).convert("RGB"), dtype=int)
     assert saved.shape == (512, 768, 3)
-    drawn = np.asarray(example("Six drawn faces").photo, dtype=int)
+    drawn = np.asarray(example("Six generated faces").photo, dtype=int)
     changed = np.abs(saved - drawn).max(axis=2) > 60
     assert changed[:256, :256].sum() > 300  # lines and points of the first face
     assert changed[256:, 512:].sum() > 300  # and of the last one
@@ -185,7 +185,7 @@ def test_what_is_shown_can_be_chosen_and_saved(open_page):
 def test_a_photo_is_turned(open_page):
     page = open_page()
     before = page.locator("#photo-faces .kd-bars").inner_text()
-    page.get_by_label("number input for Turn the astronaut's photo").fill("90")
+    page.get_by_label("number input for Rotate the astronaut's photo").fill("90")
     page.keyboard.press("Enter")
     page.wait_for_function(
         "before => document.querySelector('#photo-faces .kd-bars').innerText !== before", arg=before

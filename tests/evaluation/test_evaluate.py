@@ -197,8 +197,8 @@ def test_faces_that_a_network_has_learned_from_are_told(truth, tmp_path, caplog)
     run = save_run(tmp_path / "run", stages=("student",), source=str(truth[0]))
     known = ("--model", run / "student", "--data")
     evaluate(*known, truth[0])
-    assert f"{run}/student has learned from faces of {truth[0]}: on new faces" in caplog.text
-    assert f"{run}/metrics.json has the errors" in caplog.text
+    assert f"{run}/student was trained on faces of {truth[0]}: errors on new faces" in caplog.text
+    assert f"{run}/metrics.json has its errors" in caplog.text
     caplog.clear()
     others = tmp_path / "others"
     write_faces(others)

@@ -48,10 +48,13 @@ def test_counts_sizes_gaps_and_duplicates_are_told(folder):
     assert facts["faces"] == "9 in 9 photos"
     assert facts["landmarks"] == "68, scheme ibug68"
     assert facts["photos"] == "150 to 150, median 150 pixels on the longer side"
-    assert facts["turned"] == "1 photo by EXIF data"
+    assert facts["rotated"] == "1 photo by EXIF orientation"
     assert facts["face sizes"].endswith("pixels, 0 below 40")
     assert facts["not there"] == "0.7 % of landmarks, on 1 face"
-    assert "1 under several names, so that a split by photo parts them" in facts["same picture"]
+    assert (
+        "1 under several names: a random split may put copies on both sides"
+        in facts["same picture"]
+    )
     assert facts["same face"] == "1 labeled more than once: faces.jsonl:8 = faces.jsonl:9"
 
 
@@ -120,7 +123,7 @@ def test_a_broken_photo_is_told_and_left_out_of_drawings(folder, tmp_path):
     for photo in folder.glob("*.png"):
         photo.write_bytes(b"no picture")
     code, output = run("inspect", folder)
-    assert (code, "has no photo that can be decoded" in output) == (2, True)
+    assert (code, "can be decoded: fix the photos or their paths" in output) == (2, True)
 
 
 def test_a_scheme_that_is_not_the_models_is_refused(folder):

@@ -236,7 +236,7 @@ def test_scores_with_the_detectors_boxes_name_what_it_missed(labeled, tmp_path):
     words = ["--data", folder, "--model", model, "--box", "detector"]
     result = evaluate(*words, "--json", tmp_path / "scores.json")
     assert result.exit_code == 0, result.output
-    assert "Not found, and in no score: 1 of 4 faces\n  test.jsonl:3\n" in result.output
+    assert "Missed by the detector, not scored: 1 of 4 faces\n  test.jsonl:3\n" in result.output
     scores = json.loads((tmp_path / "scores.json").read_text())
     assert scores["missed"] == ["test.jsonl:3"]
     assert (scores["box"], scores["faces"]) == ("detector", 3)

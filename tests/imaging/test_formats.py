@@ -81,7 +81,7 @@ def test_the_package_opens_pictures_in_one_place():
 
 @pytest.fixture(scope="module", params=[*OTHER_FORMATS, *HEADERS])
 def other(request):
-    """A file's content that is not a picture of a format that is read."""
+    """A file's content that is not a picture in a supported format."""
     if request.param in HEADERS:
         return HEADERS[request.param]
     return encoded(Image.new("RGB", (64, 64)), request.param)
@@ -100,11 +100,9 @@ def test_other_formats_are_refused_wherever_pictures_come_in(other, tmp_path, mo
         lambda: processor([str(path)], boxes=[[[1, 1, 9, 9]]]),
     ]
     for way in ways:
-        with pytest.raises(
-            KDLandmarksError, match=r"not a picture of a format that is read \(JPEG, "
-        ):
+        with pytest.raises(KDLandmarksError, match=r"not a picture in a supported format \(JPEG, "):
             way()
-    assert "not a picture of a format that is read" in image_problem({"bytes": other, "path": None})
+    assert "not a picture in a supported format" in image_problem({"bytes": other, "path": None})
     with pytest.raises(KDLandmarksError, match="JPEG, PNG or WebP"):
         read_photo(other)
 

@@ -51,7 +51,7 @@ def test_pictures_that_are_not_read_are_counted_and_named(folder, caplog):
     (folder / "a" / os.fsdecode(b"\xe9.jp2")).touch()
     with caplog.at_level(logging.INFO, "kd_landmarks"):
         assert len(names(folder)) == 2
-    assert f"8 pictures in {folder} passed over" in caplog.text
+    assert f"8 pictures in {folder} skipped" in caplog.text
     assert "raw0.NEF" in caplog.text
     assert len(caplog.text.splitlines()) == 1
 

@@ -173,7 +173,7 @@ def test_the_command_calibrates_on_labeled_faces(checkpoint, tmp_path):
     ("words", "message"),
     [
         (["--output", "a.pb"], "must end with .onnx"),
-        (["--output", "a.onnx", "--int8"], "--int8 and --calibration go together"),
+        (["--output", "a.onnx", "--int8"], "--int8 needs --calibration DATA"),
         (["--output", "/dev/null/a.onnx"], "cannot write"),
         (["--output", "a.onnx", "--model", "./nowhere"], "no checkpoint at ./nowhere"),
     ],

@@ -54,7 +54,7 @@ def test_a_line_of_json_for_each_photo_in_the_order_of_names(photos, model, tmp_
     lines = [json.loads(line) for line in (tmp_path / "out/points.jsonl").open()]
     names = ["broken.jpg", "more/two.jpg", "none.png", "one.png"]
     assert [line["image"] for line in lines] == [str(photos / name) for name in names]
-    assert "it is not a picture of a format that is read" in lines[0]["error"]
+    assert "it is not a picture in a supported format" in lines[0]["error"]
     assert [len(line["faces"]) for line in lines[1:]] == [2, 0, 1]
     for face in lines[1]["faces"] + lines[3]["faces"]:
         assert np.shape(face["keypoints"]) == (68, 2)
@@ -115,7 +115,7 @@ def test_a_search_leaves_out_what_was_drawn_and_says_so(photos, caplog):
     save_drawing(Image.new("RGB", (8, 8)), photos / "worst.png", "plots")
     with caplog.at_level(logging.INFO, "kd_landmarks"):
         assert find_photos([str(photos)]) == before
-    assert f"2 pictures in {photos} left out: drawn by kd-landmarks" in caplog.text
+    assert f"2 pictures in {photos} skipped: output of kd-landmarks itself" in caplog.text
     # Who names one means it.
     assert find_photos([str(photos / "worst.png")]) == [str(photos / "worst.png")]
 

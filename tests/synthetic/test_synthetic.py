@@ -254,7 +254,7 @@ def test_drawing_on_several_cores_does_not_fork(monkeypatch):
 
 def test_a_process_that_ends_before_its_faces_are_drawn_is_told_of():
     with (
-        pytest.raises(KDLandmarksError, match="a process that draws faces has ended"),
+        pytest.raises(KDLandmarksError, match="a process that generates faces died"),
         faces_drawn_by(2, os._exit) as columns,
     ):
         columns([3, 4])

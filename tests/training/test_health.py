@@ -123,7 +123,7 @@ def test_a_checkpoint_of_such_a_state_is_refused(state, tmp_path, monkeypatch):
     with monkeypatch.context() as earlier:
         earlier.setattr(checkpoints, "check_finite", lambda *_: None)
         path = save_checkpoint(accelerator, state, tmp_path, 1, {}, keep=1)
-    with pytest.raises(KDLandmarksError, match=r"step_00000001 is of no use.*Delete that folder"):
+    with pytest.raises(KDLandmarksError, match=r"step_00000001 is unusable.*Delete that folder"):
         load_checkpoint(accelerator, state, path, {})
 
 

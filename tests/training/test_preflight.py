@@ -58,7 +58,7 @@ def test_a_single_thing_is_a_single_line(faces):
     assert "--data.validation_faces 0" in told
     write(faces, [{**line, "landmarks": line["landmarks"][:5]} for line in read(faces)])
     told = refused(**whole)
-    assert "has faces of 5 landmarks, the recipe's scheme ibug68 has others" in told
+    assert "has faces of 5 landmarks, and the recipe's scheme ibug68 has others" in told
     assert "\n" not in told
 
 
@@ -96,7 +96,7 @@ def test_few_faces_validate_on_a_fifth_of_them(faces, tmp_path, caplog):
     status, output = train_here(*words)
     assert status == 0, output
     assert "10 train, 2 validation, no test faces" in output
-    assert "a fifth, 2, is held back to validate on, not 300" in caplog.text
+    assert "a fifth (2) is held back for validation instead of 300" in caplog.text
     metrics = json.loads((tmp_path / "run/metrics.json").read_text())
     assert np.isfinite(metrics["networks"]["baseline"]["validation"]["nme"])
 

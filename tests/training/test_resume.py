@@ -239,7 +239,7 @@ def test_a_run_that_diverges_keeps_what_was_finite(straight, killed, tmp_path, m
         result = resume_in_process(folder)
     assert result.exit_code == 2
     assert f"after {last + 1} steps" in result.output
-    for word in ("--student.learning_rate", f"goes on from step_{last:08d}"):
+    for word in ("--student.learning_rate", f"continues from step_{last:08d}"):
         assert word in result.output
     assert finished_checkpoints(folder / "checkpoints/student")[-1].name == f"step_{last:08d}"
     result = resume_in_process(folder)

@@ -97,7 +97,7 @@ def test_a_command_that_is_stopped_says_so_in_one_line(number, code):
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == code
-    assert errors.startswith("stopped: files that were finished stay")
+    assert errors.startswith("stopped: finished files are kept")
     assert errors.count("\n") == 1
 
 

@@ -96,8 +96,8 @@ def test_the_student_alone_takes_as_many_steps_and_the_gain_is_told(finished):
     gain = metrics["teachers_gain"]
     assert gain["percent"] == pytest.approx(100 * (1 - taught / alone))
     assert gain["interval"][0] <= gain["percent"] <= gain["interval"][1]
-    assert f"What the teachers bring: {gain['percent']:.1f} % of the error" in output
-    assert "on faces without landmarks" in output
+    assert f"The teachers lower the error by {gain['percent']:.1f} %" in output
+    assert "with pseudo-labels on faces that the baseline cannot learn from" in output
     assert ShapeModel.from_pretrained(folder / "shape_model").num_components >= 1
     for name in ("ced.png", "predictions.png"):
         assert Image.open(folder / name).width > 500
@@ -292,7 +292,7 @@ def test_a_run_does_not_go_into_the_photos_that_it_learns_from(tmp_path):
     (tmp_path / "link").symlink_to(tmp_path / "photos")
     values = {"unlabeled.source": str(tmp_path / "photos")}
     for place in ("photos", "photos/run", "link/run"):
-        with pytest.raises(KDLandmarksError, match=r"--output .*, which is read"):
+        with pytest.raises(KDLandmarksError, match=r"--output .* is inside the input folder"):
             plan_run(None, values, tmp_path / place, None)
     assert plan_run(None, values, tmp_path / "run", None)[1] == tmp_path / "run"
 
@@ -517,6 +517,6 @@ def test_no_photo_that_is_measured_on_is_trained_on_whatever_it_is_called(tmp_pa
     sets = load_sets(Accelerator(cpu=True), settings, scheme, seed=0)
     assert len(sets.validation) == 4
     assert len(sets.train) == 8 + 8
-    assert "4 of 12 faces are of photos that are measured on" in caplog.text
+    assert "4 of 12 faces are left out: their photos are used for validation" in caplog.text
     unlabeled = load_unlabeled(tmp_path / "more/deeper")
     assert len(without_photos_of(unlabeled, sets.all_measured)) == len(unlabeled) - 4

@@ -100,6 +100,6 @@ def test_no_output_is_an_input_or_another_output(tmp_path, monkeypatch):
         with pytest.raises(KDLandmarksError, match=r"--json .* would replace the input"):
             check_outputs({"--json": here / spelled}, [file])
     for one, other in (("b", "./b"), ("b", "folder/b"), ("a.mp4", "link.mp4")):
-        with pytest.raises(KDLandmarksError, match="--json and OUT are one file"):
+        with pytest.raises(KDLandmarksError, match="--json and OUT are the same file"):
             check_outputs({"OUT": here / one, "--json": here / other})
     check_outputs({"OUT": here / "b", "--json": here / "c"}, [file, "https://a/b"])

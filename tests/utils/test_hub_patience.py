@@ -162,7 +162,9 @@ def test_cached_faces_are_loaded_and_said_to_be(hub, faces, trouble, caplog):
     assert len(load_faces()) == 2
     assert time.monotonic() - start < BOUND
     commit = hub.repository(FACES, "dataset").resolve("main").oid
-    assert f"{FACES} is taken from the cache of datasets: commit {commit[:12]}" in caplog.text
+    assert (
+        f"{FACES} is taken from the datasets library's cache: commit {commit[:12]}" in caplog.text
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,9 @@ def detect(noise_checkpoint):
 
 @pytest.mark.parametrize("device", NOWHERE)
 def test_a_device_that_is_not_there_is_told_with_those_that_are(device):
-    refused(f"device=.* is not here: give one of .*{devices()[-1]}", lambda: checked_device(device))
+    refused(
+        f"device=.* is not available: give one of .*{devices()[-1]}", lambda: checked_device(device)
+    )
     refused("device=", lambda: Networks(device))
     # Before anything is loaded: there is no such checkpoint.
     refused("device=", lambda: FaceLandmarkPipeline("/nowhere", device=device))
@@ -131,9 +133,9 @@ def test_good_values_are_taken(detect, tmp_path):
 # --- commands
 
 COMMANDS = [
-    ("predict a.jpg --device banana", "device='banana' is not here: give one of"),
-    ("predict a.jpg --device cuda:99", "device='cuda:99' is not here: give one of"),
-    ("video a.mp4 b.mp4 --device ''", "device='' is not here"),
+    ("predict a.jpg --device banana", "device='banana' is not available: give one of"),
+    ("predict a.jpg --device cuda:99", "device='cuda:99' is not available: give one of"),
+    ("video a.mp4 b.mp4 --device ''", "device='' is not available"),
 ]
 LIGHT_COMMANDS = [
     ("predict a.jpg --batch-size 0", "'--batch-size'"),

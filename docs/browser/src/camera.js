@@ -4,7 +4,7 @@ const WANTED = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ide
 
 const MESSAGES = {
   NotAllowedError:
-    "The camera was refused. Allow it for this page in the browser's address bar, then press Camera again.",
+    "Camera access was refused. Allow it for this page in the browser's address bar, then press Camera again.",
   NotFoundError: "No camera was found. Connect one, then press Camera again; photos work without.",
   NotReadableError:
     "The camera is in use by another program, or does not answer. Close that program, then press Camera again.",
@@ -26,7 +26,7 @@ export class Camera {
    */
   static async open(onLost) {
     if (!navigator.mediaDevices?.getUserMedia) {
-      throw new Error("Browsers give the camera to pages on https or localhost alone.");
+      throw new Error("Browsers allow camera access only to pages on https or localhost.");
     }
     let stream;
     try {

@@ -57,7 +57,7 @@ async function openPhoto(file, name) {
     bitmap = await createImageBitmap(file); // upright, by its EXIF orientation
   } catch {
     if (mine !== turn) return;
-    say(`${name} is no picture that this browser can read. JPEG, PNG and WebP always work.`, true);
+    say(`${name} is not a picture that this browser can read. JPEG, PNG and WebP always work.`, true);
     return;
   }
   if (mine !== turn) {
@@ -71,7 +71,7 @@ async function openPhoto(file, name) {
   try {
     result = await engine.photo(bitmap);
   } catch (error) {
-    if (mine === turn) say(`${name} could not be computed: ${error.message}.`, true);
+    if (mine === turn) say(`${name} could not be processed: ${error.message}.`, true);
     return;
   }
   if (mine !== turn) return;
@@ -144,7 +144,7 @@ async function toggleCamera() {
     if (mine !== turn) return;
     closeCamera();
     showNothing();
-    say(`The camera's pictures could not be computed: ${error.message}.`, true);
+    say(`The camera's pictures could not be processed: ${error.message}.`, true);
   }
 }
 
@@ -229,7 +229,7 @@ async function start() {
   const buttons = [elements.choose, elements.camera, elements.example];
   for (const button of buttons) button.disabled = true;
   if (location.protocol === "file:") {
-    say("Browsers run this page from a web server only. In its folder: python -m http.server", true);
+    say("This page needs a web server. In its folder, run: python -m http.server", true);
     return;
   }
   try {

@@ -34,8 +34,8 @@ class Camera:
         if not self._capture.isOpened():
             self.close()
             raise KDLandmarksError(
-                f"camera {self.number} cannot be opened: there is none of that number, another "
-                "program has it, or this one may not use it"
+                f"camera {self.number} cannot be opened: there is no such camera, another program "
+                "is using it, or access is denied. Give another number, or allow access"
             )
 
     def __iter__(self) -> Iterator[VideoFrame]:

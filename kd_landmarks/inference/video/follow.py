@@ -44,7 +44,7 @@ def track(
         source: a video's path or the bytes of its file, or a camera's number: 0 is the first. Files
             need the package `av`, cameras do not.
         detect: the pipeline; None for the package's own detector.
-        smoothing: how steady points are held; None for not at all.
+        smoothing: how strongly points are smoothed over time; None for no smoothing.
         detect_every: frames from one search for faces to the next, >= 1.
 
     Returns:
