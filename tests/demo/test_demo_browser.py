@@ -288,7 +288,9 @@ def test_the_camera_is_followed(open_page, demo):
 def test_a_clip_is_followed_and_a_long_one_canceled(open_page, tmp_path, demo):
     face = np.asarray(Image.open(PHOTO).convert("RGB").resize((256, 300)))
     short = write_clip(tmp_path / "short.avi", [face] * 8, 8)
-    long = write_clip(tmp_path / "long.avi", [face] * 600, 30)
+    # Large, so that a busy machine does not finish it before the click arrives.
+    large = np.asarray(Image.open(PHOTO).convert("RGB").resize((768, 900)))
+    long = write_clip(tmp_path / "long.avi", [large] * 600, 30)
     page = open_page()
     go_to(page, "Video")
     chooser = page.locator("input[type=file][accept*=video]")
