@@ -19,7 +19,12 @@ from ..schemes import LandmarkScheme
 from .card_facts import Checkpoint
 from .released import ReleasedTexts
 from .results import TASK, eval_results, model_card, results_text
-from .training_text import released_behind, trained_on_generated_faces, training_text
+from .training_text import (
+    distilled,
+    released_behind,
+    trained_on_generated_faces,
+    training_text,
+)
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 # The Hub's word for what was trained from others; without it, it takes several for a merge.
@@ -171,11 +176,9 @@ def _time(checkpoint: Checkpoint) -> str | None:
 
 def _lineage(checkpoint: Checkpoint, links: Links) -> str:
     """Which other models it comes from and has led to."""
-    settings = checkpoint.training.settings if checkpoint.training else {}
-    distilled = checkpoint.config.role == "student" and settings.get("loss", {}).get("name") == "kd"
     sentences = []
     if links.base_models:
-        verb = "Its teachers, by KD-Loss:" if distilled else "It was trained from"
+        verb = "Its teachers, by KD-Loss:" if distilled(checkpoint) else "It was trained from"
         sentences.append(f"{verb} {_linked(links.base_models)}.")
     if links.students:
         sentences.append(f"It taught {_linked(links.students)}.")

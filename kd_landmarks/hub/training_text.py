@@ -45,32 +45,34 @@ def trained_on_generated_faces(checkpoint: Checkpoint) -> bool:
     return recipe is not None and recipe.data.source == "generated"
 
 
+def distilled(checkpoint: Checkpoint) -> bool:
+    """Whether it is known to be a student that KD-Loss trained."""
+    settings = checkpoint.training.settings if checkpoint.training else {}
+    return checkpoint.config.role == "student" and settings.get("loss", {}).get("name") == "kd"
+
+
 def released_behind(checkpoint: Checkpoint) -> list[str]:
     """The released networks that it started from or learned from, as far as its files tell."""
     training = checkpoint.training
     if training is None:
         return []
     recipe, places = training.recipe, [training.settings.get("init")]
-    if recipe is not None and checkpoint.config.role == "tolerant_teacher":
-        places += _starts(recipe, "tolerant_teacher")
-    elif recipe is not None and _has_teachers(checkpoint, training, recipe):
-        places += recipe.teachers.tough or _starts(recipe, "tough_teacher")
-        places += recipe.teachers.tolerant or _starts(recipe, "tolerant_teacher")
+    if recipe is not None:
+        folder = checkpoint.folder.name
+        stage = folder if folder in STAGES else checkpoint.config.role
+        places += _starts(recipe, stage)
+        unlabeled = any((recipe.unlabeled.source, recipe.unlabeled.targets))
+        if stage == "student" and (distilled(checkpoint) or unlabeled):
+            places += recipe.teachers.tough or _starts(recipe, "tough_teacher")
+            places += recipe.teachers.tolerant or _starts(recipe, "tolerant_teacher")
     names = [DEFAULT_FOLDER.name if place == "package" else _short(place) for place in places]
     return [name for name in released_names() if name in {name.split("/")[-1] for name in names}]
 
 
 def _starts(recipe: Recipe, stage: str) -> list[str | None]:
-    """What a teacher of the run started from; another stage's start counts as its own."""
+    """What a stage started from; an earlier stage's start counts as its own."""
     init = getattr(recipe, stage).init
-    return _starts(recipe, init) if init in STAGES else [init]
-
-
-def _has_teachers(checkpoint: Checkpoint, training: Training, recipe: Recipe) -> bool:
-    if checkpoint.config.role != "student" or checkpoint.folder.name == "baseline":
-        return False
-    kd = training.settings.get("loss", {}).get("name") == "kd"
-    return kd or any((recipe.unlabeled.source, recipe.unlabeled.targets))
+    return _starts(recipe, init) if init in STAGES[: STAGES.index(stage)] else [init]
 
 
 def _data(training: Training) -> list[str]:
@@ -145,7 +147,7 @@ def _teachers(checkpoint: Checkpoint, training: Training) -> list[str]:
     if recipe is None:
         return []
     lines = []
-    if role == "student" and training.settings.get("loss", {}).get("name") == "kd":
+    if distilled(checkpoint):
         targets = recipe.teachers.targets
         lines.append(f"Teachers assisted it, their targets {targets}.")
     soft = training.soft_landmarks_nme

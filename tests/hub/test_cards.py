@@ -153,6 +153,18 @@ def test_what_comes_of_released_weights_says_so(tmp_path):
     assert saying() == set(STAGES)
 
 
+@pytest.mark.parametrize(("init", "says"), [("student", True), ("baseline", False)])
+def test_what_an_earlier_stage_started_from_counts(tmp_path, init, says):
+    """A stage that names itself, as a recipe written by hand may, ends no card."""
+    run = save_run(tmp_path / "mine", ("student", "baseline"))
+    values = {"student.init": "package", "baseline.init": init}
+    (run / "recipe.yaml").unlink()
+    save_recipe(load_recipe("300w", {"data.source": "300w", **values}), run / "recipe.yaml")
+    change_json(run / "baseline/training.json", settings={"init": str(run / init)})
+    card = render_card(read_checkpoint(run / "baseline"))
+    assert ("learned from `mobilenetv2-300w`" in card) == says
+
+
 def test_a_teacher_says_so(run):
     text = render_card(read_checkpoint(run / "tough_teacher"))
     assert "# faces-tough-teacher\n" in text
