@@ -117,11 +117,12 @@ def label_faces(
     fits = fits_points5(first.mean(1), faces, scheme)
     kept = np.flatnonzero(agreed & fits)
     logger.info(
-        "pseudo-labels: the teachers' views agree on %d of %d unlabeled faces; %d of these are "
-        "kept (they fit their five given points, if any), with a mean point weight of %.2f",
-        agreed.sum(),
-        len(faces),
+        "pseudo-labels for %d of %d unlabeled faces: the teachers' views agree on %d, of which "
+        "%d do not fit their points5; the mean weight of a point is %.2f",
         len(kept),
+        len(faces),
+        agreed.sum(),
+        agreed.sum() - len(kept),
         weights[kept].mean() if len(kept) else 0.0,
     )
     if not len(kept):

@@ -138,12 +138,12 @@ def _gain_line(gain: Mapping[str, Any] | None, recipe: Recipe) -> str:
     low, high = gain["interval"]
     on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
     how = (
-        "with pseudo-labels on faces that the baseline cannot learn from"
+        "with pseudo-labels on faces that the student without teachers cannot learn from"
         if on_unlabeled
-        else "with the same labeled faces as the baseline"
+        else "with the same labeled faces as the student without teachers"
     )
     return (
-        f"The teachers lower the error by {gain['percent']:.1f} % (95 % interval "
+        f"Less error with teachers: {gain['percent']:.1f} % (95 % interval "
         f"{low:.1f} to {high:.1f}), {how}\n"
     )
 

@@ -96,8 +96,10 @@ def test_the_student_alone_takes_as_many_steps_and_the_gain_is_told(finished):
     gain = metrics["teachers_gain"]
     assert gain["percent"] == pytest.approx(100 * (1 - taught / alone))
     assert gain["interval"][0] <= gain["percent"] <= gain["interval"][1]
-    assert f"The teachers lower the error by {gain['percent']:.1f} %" in output
-    assert "with pseudo-labels on faces that the baseline cannot learn from" in output
+    assert f"Less error with teachers: {gain['percent']:.1f} % (95 % interval" in output
+    assert (
+        "with pseudo-labels on faces that the student without teachers cannot learn from" in output
+    )
     assert ShapeModel.from_pretrained(folder / "shape_model").num_components >= 1
     for name in ("ced.png", "predictions.png"):
         assert Image.open(folder / name).width > 500
