@@ -61,8 +61,7 @@ def released_behind(checkpoint: Checkpoint) -> list[str]:
         folder = checkpoint.folder.name
         stage = folder if folder in STAGES else checkpoint.config.role
         places += _starts(recipe, stage)
-        unlabeled = any((recipe.unlabeled.source, recipe.unlabeled.targets))
-        if stage == "student" and (distilled(checkpoint) or unlabeled):
+        if stage == "student" and (distilled(checkpoint) or recipe.unlabeled.given):
             places += recipe.teachers.tough or _starts(recipe, "tough_teacher")
             places += recipe.teachers.tolerant or _starts(recipe, "tolerant_teacher")
     names = [DEFAULT_FOLDER.name if place == "package" else _short(place) for place in places]

@@ -81,7 +81,7 @@ def _data_problems(recipe: Recipe) -> list[str]:
 def _unlabeled_problems(recipe: Recipe) -> list[str]:
     """Of what the student meets only once its teachers are trained."""
     told = recipe.unlabeled
-    if "student" not in recipe.stages or not (told.source or told.targets):
+    if "student" not in recipe.stages or not told.given:
         return []
     problems = [
         f"there is no file or folder {source} (--unlabeled.source)"

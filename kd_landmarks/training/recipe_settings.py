@@ -296,6 +296,11 @@ class UnlabeledSettings(Settings):
         None, description="folder `unlabeled` of an earlier run: its targets, instead of source"
     )
 
+    @property
+    def given(self) -> bool:
+        """Whether there are any such faces."""
+        return bool(self.source or self.targets)
+
 
 class RunSettings(Settings):
     """How the run goes, whatever it trains."""

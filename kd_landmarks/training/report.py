@@ -136,10 +136,9 @@ def _gain_line(gain: Mapping[str, Any] | None, recipe: Recipe) -> str:
     if gain is None:
         return ""
     low, high = gain["interval"]
-    on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
     how = (
         "with pseudo-labels on faces that the student without teachers cannot learn from"
-        if on_unlabeled
+        if recipe.unlabeled.given
         else "with the same labeled faces as the student without teachers"
     )
     return (

@@ -45,7 +45,7 @@ from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run, steps_of
 from .teachers import FrozenTeacher, find_teachers, load_teachers, stored_targets
 from .transfer import adopt_landmarks
-from .unlabeled import add_unlabeled, equal_steps
+from .unlabeled import add_unlabeled, equal_steps, unlabeled_faces
 
 LONGEST_WAIT = timedelta(hours=12)
 """Of a process for another: pseudo-labels of 100,000 faces take hours on a CPU."""
@@ -97,6 +97,14 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     sets = load_sets(accelerator, recipe.data, scheme, recipe.run.seed)
     margin = recipe.data.crop_margin
     train_rows = with_generated(accelerator, sets.train, recipe.data, scheme)
+    pseudo_labels = folder / "unlabeled"
+    unlabeled = None
+    in_student = recipe.unlabeled.given and "student" in recipe.stages
+    if in_student and not stage_is_finished(folder, "student"):
+        with accelerator.main_process_first():
+            unlabeled = unlabeled_faces(
+                recipe.unlabeled, recipe.data, scheme, pseudo_labels, sets.all_measured
+            )
     shape_model = soft_nme = None
     if "tolerant_teacher" in recipe.stages or stage_is_finished(folder, "tolerant_teacher"):
         shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)
@@ -106,7 +114,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     if accelerator.is_main_process:
         start_run(folder, recipe, shape_model)
     accelerator.wait_for_everyone()
-    say(f"{sets.describe()}; run folder {folder}")
+    beside = "" if unlabeled is None else f"; {len(unlabeled)} unlabeled faces"
+    say(f"{sets.describe()}{beside}; run folder {folder}")
     if shape_model is not None:
         say(
             f"shape model: {shape_model.num_components} components, Soft-landmarks against the "
@@ -145,27 +154,26 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             fitted = settings.init is not None and not begun
             start_refinement(model, processor, labeled, scheme, target, fitted)
         rows, image_size = train_rows, settings.image_size
-        on_unlabeled = recipe.unlabeled.source or recipe.unlabeled.targets
-        pseudo_labels = folder / "unlabeled"
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = student_targets(recipe, teachers, scheme, rows)
-            if on_unlabeled:
+            if recipe.unlabeled.given:
                 with accelerator.main_process_first():
                     rows = add_unlabeled(
                         rows,
+                        unlabeled,
                         recipe.unlabeled,
                         teachers,
                         scheme,
                         pseudo_labels,
-                        recipe.data,
-                        sets.all_measured,
+                        recipe.data.box,
                     )
+                unlabeled = None  # its photos may be in memory
         else:
             step_loss = plain_step(settings, target)
             # Without epochs of its own, the student alone takes as many steps as the taught one.
             alike = stage == "baseline" and settings.epochs == recipe.student.epochs
-            if alike and on_unlabeled and stage_is_finished(folder, "student"):
+            if alike and recipe.unlabeled.given and stage_is_finished(folder, "student"):
                 epochs = equal_steps(
                     settings.epochs, len(rows), recipe.unlabeled, pseudo_labels, scheme
                 )

@@ -1,6 +1,5 @@
 """Faces without landmarks beside a student's labeled ones, with the teachers' points as targets."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,14 +21,50 @@ from .recipe_settings import DataSettings, UnlabeledSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 
 
+def unlabeled_faces(
+    settings: UnlabeledSettings,
+    data: DataSettings,
+    scheme: LandmarkScheme,
+    folder: Path,
+    measured: Sequence[Dataset] = (),
+) -> Dataset | None:
+    """The faces of the recipe's unlabeled sources, or None where their targets are stored.
+
+    A run looks for them at its start, so that what is wrong with them is said before its teachers
+    are trained.
+
+    Args:
+        settings: the recipe's section `unlabeled`, with a source or targets.
+        data: the recipe's section `data`: what it takes of bad rows and paths.
+        scheme: the landmarks.
+        folder: where the run keeps the targets.
+        measured: faces that networks are measured on: their photos are left out.
+
+    Raises:
+        KDLandmarksError: for faces that cannot be read, if none is left, and for stored targets of
+            other landmarks.
+    """
+    stored = _stored_in(settings, folder)
+    if stored is not None:
+        _stored_targets(stored, scheme)
+        return None
+    found = [_faces(source, settings, data, scheme) for source in settings.source]
+    faces = without_photos_of(datasets.concatenate_datasets(found), measured)
+    if not len(faces):
+        raise KDLandmarksError(
+            "all unlabeled faces are in photos of the validation or test faces: give others"
+        )
+    return faces
+
+
 def add_unlabeled(
     rows: Dataset,
+    faces: Dataset | None,
     settings: UnlabeledSettings,
     teachers: Mapping[str, Sequence[FrozenTeacher]],
     scheme: LandmarkScheme,
     folder: Path,
-    data: DataSettings,
-    measured: Sequence[Dataset] = (),
+    box: str,
 ) -> Dataset:
     """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
 
@@ -38,36 +73,31 @@ def add_unlabeled(
 
     Args:
         rows: labeled, with the teachers' columns if they are precomputed.
-        settings: the recipe's section `unlabeled`, with a source or targets.
+        faces: as `unlabeled_faces` gives them; not needed where targets are stored.
+        settings: as there.
         teachers: by KD-Loss's names; the Tough-Teacher's points are the targets, the
             Tolerant-Teacher's where there is no other.
         scheme: the landmarks.
         folder: where the targets are, or are to be kept.
-        data: the recipe's section `data`: what it takes of bad rows and paths, and its boxes.
-        measured: faces that networks are measured on: their photos are left out.
+        box: the recipe's `data.box`.
 
     Returns:
         `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces that
         have none, the views' agreement for unlabeled ones.
 
     Raises:
-        KDLandmarksError: without a teacher, for faces that cannot be read, if the teachers agree on
-            no face, and for stored targets of other landmarks or teachers.
+        KDLandmarksError: without a teacher, if the teachers agree on no face, and for stored
+            targets of other landmarks or teachers.
     """
-    stored = Path(settings.targets) if settings.targets else folder
-    if os.path.isdir(stored) or settings.targets:
-        labeled = _stored_targets(stored, scheme)
-    else:
-        found = [_faces(source, settings, data, scheme) for source in settings.source]
-        faces = without_photos_of(datasets.concatenate_datasets(found), measured)
-        if not len(faces):
-            raise KDLandmarksError(
-                "all unlabeled faces are in photos of the validation or test faces: give others"
-            )
+    stored = _stored_in(settings, folder)
+    if stored is None:
+        assert faces is not None
         labeled = label_faces(faces, teachers, scheme)
         with new_folder(folder) as partial:
             labeled.save_to_disk(partial)
-    if data.box == "upright":
+        stored = folder
+    labeled = _stored_targets(stored, scheme)  # from the disk, which takes no memory
+    if box == "upright":
         labeled = with_upright_boxes(labeled, scheme)
     if WEIGHTS not in rows.column_names:
         rows = with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))
@@ -97,6 +127,13 @@ def equal_steps(
     """
     unlabeled = len(_stored_targets(Path(settings.targets or folder), scheme))
     return epochs * (labeled + unlabeled) / labeled
+
+
+def _stored_in(settings: UnlabeledSettings, folder: Path) -> Path | None:
+    """Where the targets are already: another run's folder, or this run's own."""
+    if settings.targets:
+        return Path(settings.targets)
+    return folder if folder.is_dir() else None
 
 
 def _faces(

@@ -28,7 +28,7 @@ from kd_landmarks.training.pseudo_labels import (
 )
 from kd_landmarks.training.recipe_settings import DataSettings, UnlabeledSettings
 from kd_landmarks.training.teachers import add_point_column
-from kd_landmarks.training.unlabeled import add_unlabeled
+from kd_landmarks.training.unlabeled import add_unlabeled, unlabeled_faces
 from kd_landmarks.training.views import View, draw_views, predict_views
 
 SPOT = (171.3, 202.6)
@@ -254,7 +254,9 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     (source / "faces.jsonl").write_text("\n".join(lines))
     settings = UnlabeledSettings(source=str(source))
     folder = tmp_path / "unlabeled"
-    rows = add_unlabeled(labeled, settings, {"tough": [Steady()]}, SCHEME, folder, DATA)
+    faces = unlabeled_faces(settings, DATA, SCHEME, folder)
+    teachers = {"tough": [Steady()]}
+    rows = add_unlabeled(labeled, faces, settings, teachers, SCHEME, folder, DATA.box)
     weights = np.asarray(rows[WEIGHTS])
     assert len(rows) == 9
     assert (weights[:6] == 1).all()
@@ -266,23 +268,24 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     # kept for the run's continuation, and for other runs: nobody is asked again
     other = UnlabeledSettings(targets=str(folder))
     for again in (settings, other):
-        repeated = add_unlabeled(labeled, again, {}, SCHEME, folder, DATA)
+        assert unlabeled_faces(again, DATA, SCHEME, folder) is None
+        repeated = add_unlabeled(labeled, None, again, {}, SCHEME, folder, DATA.box)
         np.testing.assert_array_equal(repeated["landmarks"], rows["landmarks"])
         np.testing.assert_array_equal(repeated[WEIGHTS], rows[WEIGHTS])
 
     both = labeled.add_column("tolerant_landmarks", labeled["tough_landmarks"][:])
     with pytest.raises(KDLandmarksError, match=r"no tolerant_landmarks: they were made by other"):
-        add_unlabeled(both, other, {}, SCHEME, folder, DATA)
+        add_unlabeled(both, None, other, {}, SCHEME, folder, DATA.box)
 
 
 def test_targets_that_are_none_are_refused(labeled, tmp_path):
     settings = UnlabeledSettings(targets=str(tmp_path))
     with pytest.raises(KDLandmarksError, match=r"name the folder `unlabeled` of an earlier run"):
-        add_unlabeled(labeled, settings, {}, SCHEME, tmp_path / "unlabeled", DATA)
+        unlabeled_faces(settings, DATA, SCHEME, tmp_path / "unlabeled")
     labeled.save_to_disk(tmp_path / "others")
     settings = UnlabeledSettings(targets=str(tmp_path / "others"))
     with pytest.raises(KDLandmarksError, match="have 68 landmarks, one has 1"):
-        add_unlabeled(labeled, settings, {}, ONE_POINT, tmp_path / "unlabeled", DATA)
+        unlabeled_faces(settings, DATA, ONE_POINT, tmp_path / "unlabeled")
 
 
 def test_without_a_teacher_nobody_labels(photo):

@@ -112,3 +112,16 @@ def test_what_the_student_needs_is_known_before_its_teachers_are_trained(faces, 
     recipe = load_recipe("300w", {"stages": ["student"], "teachers.tough": str(other)})
     with pytest.raises(KDLandmarksError, match=r"crops of margin 1.5, this run's is 1.25"):
         find_teachers(recipe, tmp_path)
+
+
+def test_what_is_wrong_with_unlabeled_faces_is_told_before_the_teachers_are_trained(tmp_path):
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    (photos / "torn.jpg").write_bytes(b"no photo")
+    elsewhere = tmp_path / "run"
+    words = tiny_arguments("--output", elsewhere, "--stages", "tough_teacher,student")
+    words += ["--student.loss.tolerant_weight", "0", "--unlabeled.source", photos]
+    status, output = train_here(*words)
+    assert status == 2, output
+    assert "torn.jpg" in output
+    assert not elsewhere.exists()
