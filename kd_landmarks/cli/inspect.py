@@ -75,7 +75,12 @@ def inspect(
     else:
         wanted = get_scheme(scheme or _built_in(data, split, allow_outside))
     rows = load_rows(
-        data, split, scheme=wanted, allow_outside=allow_outside, orientation=orientation
+        data,
+        split,
+        scheme=wanted,
+        skip_bad_rows=True,  # to name all of them, where training stops at the first
+        allow_outside=allow_outside,
+        orientation=orientation,
     )
     told, rows = facts(rows, wanted)
     print(facts_table(told))

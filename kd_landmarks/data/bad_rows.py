@@ -18,6 +18,8 @@ LONGEST_TEXT = 5000
 MOST_NUMBERS = 100_000
 MOST_LISTED = 1000
 """Bad rows that a message names; files of other kinds can have millions."""
+SHOWN_OF_ALL = 10
+"""Bad rows that are named where all are bad, most likely for one reason."""
 
 
 class OtherLandmarks(KDLandmarksError):
@@ -168,10 +170,10 @@ class BadRows:
         Raises:
             KDLandmarksError: no row is left.
         """
-        listed = "".join(f"\n  {problem}" for problem in self.problems)
-        count = self.count
-        if count > len(self.problems):
-            listed += f"\n  … and {count - len(self.problems)} more"
+        count, named = self.count, self.problems if kept else self.problems[:SHOWN_OF_ALL]
+        listed = "".join(f"\n  {problem}" for problem in named)
+        if count > len(named):
+            listed += f"\n  … and {count - len(named)} more"
         if not kept:
             why = f"all {count} rows are bad:{listed}" if count else "it holds no labeled face"
             raise KDLandmarksError(f"{self.origin}: {why}")

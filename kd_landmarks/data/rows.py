@@ -118,6 +118,7 @@ def build_rows(
     bad = BadRows(origin, skip_bad_rows)
     good: list[dict[str, Any]] = []
     kept: list[int] = []
+    other: OtherLandmarks | None = None
     for index, row in enumerate(rows):
         try:
             if isinstance(row, KDLandmarksError):
@@ -125,9 +126,13 @@ def build_rows(
             good.append(row_cells(row, scheme, box))
             kept.append(index)
         except KDLandmarksError as error:
-            if isinstance(error, OtherLandmarks) and not good and not skip_bad_rows:
-                raise  # no row to mend: these are other data
+            if isinstance(error, OtherLandmarks) and not good:
+                other = other or error
+                if not skip_bad_rows:
+                    break
             bad.add(str(error))
+    if other is not None and not good:
+        raise other  # no row to mend: these are other data
     bad.close(len(good))
     features = _features_of(good, scheme, origin)
     if images is None:

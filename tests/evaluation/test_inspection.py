@@ -114,6 +114,22 @@ def test_faces_that_training_refuses_are_told(folder):
     assert refused.endswith("of 68 landmarks lie outside of the photo of 150 x 150")
 
 
+def test_every_bad_row_is_named_where_training_stops_at_the_first(folder, caplog):
+    lines = [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
+    lines[0]["landmarks"] = (np.array(lines[0]["landmarks"]) / 150).tolist()
+    rewrite_lines(folder / "faces.jsonl", lines)
+    (folder / "4.png").unlink()
+    code, output = run("inspect", folder)
+    assert code == 0, output
+    assert told(output)["faces"] == "7 in 7 photos"
+    assert "left out 2 of 9 rows" in caplog.text
+    assert "faces.jsonl:1: " in caplog.text
+    assert "faces.jsonl:5: there is no image file" in caplog.text
+    code, output = run("inspect", folder, "--scheme", "wflw98")
+    assert code == 2
+    assert "landmarks are of shape (68, 2), but the scheme has 98" in output
+
+
 def test_a_broken_photo_is_told_and_left_out_of_drawings(folder, tmp_path):
     (folder / "4.png").write_bytes((folder / "4.png").read_bytes()[:200])
     code, output = run("inspect", folder, "--plots", tmp_path / "plots")
