@@ -1,13 +1,18 @@
-"""Which split of a data set, and training and validation faces out of one."""
+"""Which split of a data set, and training faces that share no photo with those measured on."""
 
+import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from typing import Any
 
 import datasets
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
+from .photos import Photos, digest_of, size_of
+
+logger = logging.getLogger("kd_landmarks")
 
 
 class NoSplit(KDLandmarksError):
@@ -79,3 +84,54 @@ def split_by_photo(
         total -= counts[last[total]]
     inside = np.array([photo in chosen for photo in photos])
     return dataset.select(np.flatnonzero(~inside)), dataset.select(np.flatnonzero(inside))
+
+
+def without_photos_of(
+    rows: datasets.Dataset, measured: Sequence[datasets.Dataset], by_name: bool = False
+) -> datasets.Dataset:
+    """Rows but for those of photos that networks are measured on; says how many these are.
+
+    Args:
+        rows: any, with `image` and `photo`.
+        measured: faces of the photos to leave out: those whose file has the same bytes.
+        by_name: also those of the same `photo`, of which there may be several crops.
+
+    Raises:
+        KDLandmarksError: no face is left.
+    """
+    names = {photo for part in measured for photo in part["photo"]} if by_name else set()
+    # Only files of the same length are read whole.
+    sizes: dict[int, list[tuple[Photos, int]]] = {}
+    for part in measured:
+        photos = Photos(part)
+        for number in range(len(part)):
+            sizes.setdefault(size_of(photos[number]), []).append((photos, number))
+    contents: dict[int, set[bytes]] = {}
+
+    def is_measured(stored: Mapping[str, Any]) -> bool:
+        size = size_of(stored)
+        if size not in sizes:
+            return False
+        if size not in contents:
+            contents[size] = {digest_of(photos[number]) for photos, number in sizes[size]}
+        return digest_of(stored) in contents[size]
+
+    photos = Photos(rows)
+    kept = [
+        number
+        for number, name in enumerate(rows["photo"])
+        if name not in names and not is_measured(photos[number])
+    ]
+    if len(kept) == len(rows):
+        return rows
+    if not kept:
+        raise KDLandmarksError(
+            f"all of {len(rows)} faces to learn from are in photos of the validation or test "
+            "faces: give others"
+        )
+    logger.warning(
+        "%d of %d faces are left out: their photos are used for validation or testing",
+        len(rows) - len(kept),
+        len(rows),
+    )
+    return rows.select(kept)

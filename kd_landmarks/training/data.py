@@ -3,9 +3,8 @@
 import hashlib
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from accelerate import Accelerator
@@ -14,9 +13,9 @@ from datasets import Dataset, concatenate_datasets
 from ..data.columns import point_array
 from ..data.crops import WEIGHTS, crop_points, with_weights
 from ..data.detector_boxes import with_upright_boxes
-from ..data.photos import Photos, digest_of, size_of
+from ..data.photos import Photos
 from ..data.row_checks import check_rows
-from ..data.splits import split_by_photo
+from ..data.splits import split_by_photo, without_photos_of
 from ..errors import KDLandmarksError
 from ..evaluation.evaluate import check_truth
 from ..evaluation.metrics import nme
@@ -121,8 +120,10 @@ def _stored_sets(
         validation = test = None
         if settings.test_split is not None:
             test = load("test" if settings.source == "generated" else settings.test_split)
+            train = without_photos_of(train, [test])
         if settings.validation_faces:
             train, validation = with_validation(train, settings.validation_faces, seed)
+            train = without_photos_of(train, [validation])  # copies under other names
         sets = FaceSets(train, validation, test)
         if settings.more:
             sets = _with_more(sets, settings, scheme, seed)
@@ -171,47 +172,6 @@ def _with_more(
         rows = without_photos_of(rows, sets.all_measured, by_name=True)
         weighted.append(with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight)))
     return replace(sets, train=joined(weighted))
-
-
-def without_photos_of(rows: Dataset, measured: Sequence[Dataset], by_name: bool = False) -> Dataset:
-    """Rows but for those of photos that networks are measured on; says how many these are.
-
-    Args:
-        rows: any, with `image` and `photo`.
-        measured: faces of the photos to leave out: those whose file has the same bytes.
-        by_name: also those of the same `photo`, of which there may be several crops.
-    """
-    names = {photo for part in measured for photo in part["photo"]} if by_name else set()
-    # Only files of the same length are read whole.
-    sizes: dict[int, list[tuple[Photos, int]]] = {}
-    for part in measured:
-        photos = Photos(part)
-        for number in range(len(part)):
-            sizes.setdefault(size_of(photos[number]), []).append((photos, number))
-    contents: dict[int, set[bytes]] = {}
-
-    def is_measured(stored: Mapping[str, Any]) -> bool:
-        size = size_of(stored)
-        if size not in sizes:
-            return False
-        if size not in contents:
-            contents[size] = {digest_of(photos[number]) for photos, number in sizes[size]}
-        return digest_of(stored) in contents[size]
-
-    photos = Photos(rows)
-    kept = [
-        number
-        for number, name in enumerate(rows["photo"])
-        if name not in names and not is_measured(photos[number])
-    ]
-    if len(kept) == len(rows):
-        return rows
-    logger.warning(
-        "%d of %d faces are left out: their photos are used for validation or testing",
-        len(rows) - len(kept),
-        len(rows),
-    )
-    return rows.select(kept)
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:

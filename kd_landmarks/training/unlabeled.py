@@ -11,11 +11,12 @@ from ..data.columns import point_array
 from ..data.crops import WEIGHTS, with_weights
 from ..data.detector_boxes import with_upright_boxes
 from ..data.photos import Photos
+from ..data.splits import without_photos_of
 from ..data.unlabeled import FEATURES, load_unlabeled
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
 from ..utils.files import new_folder
-from .data import generated_faces, without_photos_of
+from .data import generated_faces
 from .pseudo_labels import label_faces
 from .recipe_settings import DataSettings, UnlabeledSettings
 from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
@@ -49,12 +50,7 @@ def unlabeled_faces(
         _stored_targets(stored, scheme)
         return None
     found = [_faces(source, settings, data, scheme) for source in settings.source]
-    faces = without_photos_of(datasets.concatenate_datasets(found), measured)
-    if not len(faces):
-        raise KDLandmarksError(
-            "all unlabeled faces are in photos of the validation or test faces: give others"
-        )
-    return faces
+    return without_photos_of(datasets.concatenate_datasets(found), measured)
 
 
 def add_unlabeled(

@@ -19,13 +19,14 @@ import kd_landmarks  # noqa: F401 - tells the Auto classes about the detector
 from kd_landmarks.cli import app
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.crops import crop_points
+from kd_landmarks.data.splits import without_photos_of
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.inference.upright import face_roll
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face, generated_dataset
 from kd_landmarks.training import pseudo_labels, run
-from kd_landmarks.training.data import load_sets, with_generated, without_photos_of
+from kd_landmarks.training.data import load_sets, with_generated
 from kd_landmarks.training.optimization import learning_rate_schedule
 from kd_landmarks.training.recipe import load_recipe, recipe_keys
 from kd_landmarks.training.recipe_settings import STAGES, DataSettings, LossSettings, MoreFaces
@@ -522,3 +523,30 @@ def test_no_photo_that_is_measured_on_is_trained_on_whatever_it_is_called(tmp_pa
     assert "4 of 12 faces are left out: their photos are used for validation" in caplog.text
     unlabeled = load_unlabeled(tmp_path / "more/deeper")
     assert len(without_photos_of(unlabeled, sets.all_measured)) == len(unlabeled) - 4
+
+
+def test_a_split_with_test_photos_or_copies_of_them_is_cleaned(tmp_path, caplog):
+    folder = tmp_path / "faces"
+    lines = write_lines(folder, range(12))
+    shutil.copy(folder / "0.png", folder / "copy.png")
+    lines.append({**lines[0], "image": "copy.png"})
+    for number, line in enumerate(lines):
+        line["split"] = "test" if 8 <= number < 12 else "train"
+    rewrite_lines(folder / "faces.jsonl", lines)
+    wanted = {"source": str(folder), "train_split": None, "test_split": "test"}
+
+    def load(seed=0, **more):
+        settings = DataSettings(**(wanted | more))
+        return load_sets(Accelerator(cpu=True), settings, get_scheme("ibug68"), seed)
+
+    sets = load(validation_faces=0)
+    assert (len(sets.train), len(sets.test)) == (9, 4)
+    assert "4 of 13 faces are left out: their photos are used for" in caplog.text
+    copies = {"0.png", "copy.png"}
+    assert copies < set(sets.train["photo"])
+    drawn = [load(seed, validation_faces=4) for seed in range(6)]
+    validated = [sets for sets in drawn if copies & set(sets.validation["photo"])]
+    assert validated
+    assert all(not copies & set(sets.train["photo"]) for sets in validated)
+    with pytest.raises(KDLandmarksError, match="all of 4 faces to learn from are in photos of"):
+        load(train_split="test", validation_faces=0)
