@@ -151,16 +151,12 @@ def ced(errors: ArrayLike, max_error: float = 10.0) -> tuple[Array, Array]:
     return x, np.searchsorted(values, x, side="right") / len(values)
 
 
-def bootstrap_interval(
-    errors: ArrayLike, confidence: float = 0.95, resamples: int = 10_000, seed: int = 0
-) -> tuple[float, float, float]:
-    """Mean and percentile bootstrap interval of it, over faces: (mean, low, high).
+def bootstrap_interval(errors: ArrayLike, seed: int = 0) -> tuple[float, float, float]:
+    """Mean and its 95 % percentile bootstrap interval over faces: (mean, low, high).
 
     Of paired differences of two models it is the interval of the gain.
     """
     values = _errors(errors)
-    if not 0 < confidence < 1:
-        raise KDLandmarksError(f"confidence is {confidence}: give a share between 0 and 1")
     mean = float(values.mean())
     if len(values) == 1:  # which has nothing to be drawn from
         return mean, mean, mean
@@ -169,9 +165,9 @@ def bootstrap_interval(
     found = bootstrap(
         (values,),
         np.mean,
-        n_resamples=resamples,
+        n_resamples=10_000,
         batch=1000,
-        confidence_level=confidence,
+        confidence_level=0.95,
         method="percentile",
         random_state=seed,
     ).confidence_interval
