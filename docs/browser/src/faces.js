@@ -117,7 +117,7 @@ async function turnedFaces(photo, scale, detect) {
       found.push({ ...divided(there, scale), score: box.score, roll, misfit: 1 - box.score });
     }
   }
-  return oneEach(found, SAME_TURNED);
+  return oneEach(found, SAME_BOX);
 }
 
 /** Of boxes of one face, that whose picture suited the detector best. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import test from "node:test";
 
-import { fromBrowsDown, levels } from "../src/faces.js";
+import { findFaces, fromBrowsDown, levels } from "../src/faces.js";
 import { decoded, networkInput } from "../src/yunet.js";
 
 /** Outputs without a face for an input of so many pixels. */
@@ -62,4 +62,31 @@ test("the forehead is cut off where the face's top is", () => {
   // Upside down, the center moves up by as much as it moves down upright.
   const upended = fromBrowsDown({ ...box, roll: 180 });
   assert.ok(Math.abs((upended.y0 + upended.y1) / 2 - (50 - 12.5)) < 1e-9);
+});
+
+test("a turned face stays beside one that an upright box takes the place of", async () => {
+  const side = 160;
+  const photo = { data: new Uint8ClampedArray(4 * side * side), width: side, height: side };
+  const faces = { upright: [[20, 0.75]], over: [[160 - 78, 0.7], [160 - 102, 0.68]] };
+  let asked = 0;
+  const detect = async (picture, least) => {
+    asked += 1;
+    // A small picture shows the first face; of the turned ones, the fourth is upside down.
+    const seen = asked === 1 ? faces.upright : asked === 1 + 4 ? faces.over : [];
+    const scale = asked === 1 ? 128 / side : 1;
+    return seen
+      .filter(([, score]) => score >= least)
+      .map(([x, score]) => ({
+        x0: x * scale,
+        y0: 60 * scale,
+        x1: (x + 40) * scale,
+        y1: 100 * scale,
+        score,
+      }));
+  };
+  const found = await findFaces(photo, detect);
+  assert.deepEqual(
+    found.map(({ score }) => score),
+    [0.75, 0.68],
+  );
 });
