@@ -101,7 +101,8 @@ def sizes(detect: FaceLandmarkPipeline, rows: Any) -> dict[str, Any]:
     photos, boxes = Photos(rows), box_array(rows)
     found: dict[str, Any] = {}
     for times in tqdm(FRAMES, "sizes", leave=False):
-        one, far = dict.fromkeys(map(str, SIZES), 0), [0.0]
+        one = dict.fromkeys(map(str, SIZES), 0)
+        far: list[float] = []
         for index in range(len(rows)):
             frame = frame_of(photos.open(index).convert("RGB"), boxes[index], times)
             answers = {}
@@ -115,7 +116,8 @@ def sizes(detect: FaceLandmarkPipeline, rows: Any) -> dict[str, Any]:
                 eyes = interocular(middle, SCHEME)
                 away = [np.linalg.norm(x - middle, axis=1).mean() for x in answers.values()]
                 far.append(100 * float(max(away) / eyes))
-        found[f"{times:g}"] = {"one": one, "farthest": max(far), "median": statistics.median(far)}
+        middle_one = statistics.median(far or [0.0])
+        found[f"{times:g}"] = {"one": one, "farthest": max(far, default=0.0), "median": middle_one}
     return found
 
 

@@ -74,7 +74,9 @@ def store(rows: Dataset, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     plain = rows.cast_column("image", Image(decode=False))
     filled = plain.map(with_bytes).cast_column("image", Image())
-    filled.to_parquet(file)
+    partial = file.with_suffix(".partial")
+    filled.to_parquet(partial)
+    partial.rename(file)
 
 
 def with_bytes(row: dict[str, Any]) -> dict[str, Any]:

@@ -36,6 +36,7 @@ from kd_landmarks.models.loading import load_detector
 from kd_landmarks.training.pseudo_labels import ask_in_views, fits_points5, trust, with_points
 from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
 from kd_landmarks.utils.environment import on_cpus
+from kd_landmarks.utils.files import new_folder
 
 LABELED = (100, 300, 1000, 1712)
 UNLABELED = (0, 1000, 3000, 10_000)
@@ -196,7 +197,8 @@ def store_targets(
         # The mean is the target: what the teacher's column is away from it is its distance.
         away = mean[chosen] + told[chosen].std(1)
         rows = add_point_column(rows, TEACHER_COLUMNS["tough"], away)
-    rows.save_to_disk(str(folder))
+    with new_folder(folder) as partial:
+        rows.save_to_disk(str(partial))
     print(f"{folder.name}: {len(chosen)} of {count} faces have targets", flush=True)
     return len(chosen)
 

@@ -138,7 +138,7 @@ def train(run: Run, folder: Path, weights: Path, places: dict[str, Any]) -> None
                 f"{run.name} needs {error}, so --tough: a Tough-Teacher that has seen no "
                 f"validation face. {HERE.name}/README.md says how to train it."
             )
-        if not (folder / "run.json").exists():  # a begun run has what it starts from
+        if not (folder / RECIPE).exists():  # a begun run has what it starts from
             check_start(run, start[key], places["runs"])
     finish(folder, start)
 
@@ -149,7 +149,9 @@ def check_start(run: Run, value: Any, runs: Path) -> None:
         return
     earlier = Path(value).relative_to(runs).parts[0]
     if earlier not in {one.name for one in planned()}:
-        sys.exit(f"{run.name} needs {value}, which {earlier}.py of {HERE.name} writes")
+        sys.exit(
+            f"{run.name} needs {value}, which {earlier.replace('-', '_')}.py of {HERE.name} writes"
+        )
     how = f"--only {earlier}"
     if (RESULTS / f"{earlier}.json").exists():
         how += f", with results/{earlier}.json out of the way, since what is recorded is skipped"

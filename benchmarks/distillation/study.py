@@ -12,7 +12,7 @@ from datasets import Dataset
 
 from kd_landmarks import load_rows
 from kd_landmarks.data.splits import split_by_photo
-from kd_landmarks.inference.checkpoints import METRICS
+from kd_landmarks.inference.checkpoints import METRICS, RECIPE
 from kd_landmarks.schemes import get_scheme
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def finish(run: Path, start: Mapping[str, Any], compiled: bool = True) -> None:
     if (run / METRICS).exists():
         return
     words = ["--resume", str(run)]
-    if not (run / "run.json").exists():
+    if not (run / RECIPE).exists():
         told = {"output": run, **start}
         words = [word for key, value in told.items() for word in (f"--{key}", str(value))]
     launcher = ["accelerate", "launch", *(["--dynamo_backend", "inductor"] if compiled else [])]

@@ -15,9 +15,8 @@ from ..errors import KDLandmarksError, shown
 MIN_CONFIDENCE = 0.65
 """Found faces of less are left out, and points of less are drawn as unsure.
 
-With the package's student that leaves out 98 % of crops without a face, none of the faces of 300W
-common, of AFLW and of the 106 of WFLW, and 5.5 % of the wild ones that YuNet finds in WFLW's photos
-(benchmarks/confidence.py)."""
+With the package's student that leaves out nearly all crops without a face and, of those with one,
+the hardest (benchmarks/confidence.py; docs/models.md has the shares)."""
 
 _LEAST_SPREAD = 1e-3
 _LARGEST = 1e6
