@@ -87,7 +87,9 @@ class ShapeRefinement(nn.Module):
         """Points (batch, N, 2) in crop units to better ones; in float32."""
         with torch.autocast(keypoints.device.type, enabled=False):
             deviations, back = self.own_frame(keypoints)
-            correction = self.linear(deviations.flatten(1)).unflatten(1, (-1, 2))
+            # Points are float32 also in a network of half precision.
+            weight, bias = self.linear.weight.float(), self.linear.bias.float()
+            correction = F.linear(deviations.flatten(1), weight, bias).unflatten(1, (-1, 2))
             return keypoints + correction @ back
 
 

@@ -280,9 +280,10 @@ def test_a_model_in_training_is_put_into_evaluation(photos):
     assert_same(*([detect(photos[0], boxes=BOXES[0])] for _ in range(2)))
 
 
+@pytest.mark.parametrize("refinement", [False, True])
 @pytest.mark.parametrize("stored", [torch.float16, torch.bfloat16])
-def test_a_checkpoint_of_halves_runs_in_float32_unless_told(tmp_path, photos, stored):
-    small_network().to(stored).save_pretrained(tmp_path)
+def test_a_checkpoint_of_halves_runs_in_float32_unless_told(tmp_path, photos, stored, refinement):
+    small_network(refinement=refinement).to(stored).save_pretrained(tmp_path)
     KDLandmarksImageProcessor(size=SIZE).save_pretrained(tmp_path)
     for dtype in (None, "auto", "float32", torch.float32):
         detect = FaceLandmarkPipeline(tmp_path, device="cpu", dtype=dtype)
