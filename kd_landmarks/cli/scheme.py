@@ -57,23 +57,27 @@ def new(
         guess_scheme,
         most_usual,
         scheme_text,
+        unnamed,
     )
     from ..imaging.numbered import numbered_picture
     from ..imaging.output import save_drawing
 
-    rows = first_faces(data, split, name, allow_outside)
+    rows, names = first_faces(data, split, name, allow_outside)
     points = point_array(rows, "landmarks")
     whole = np.flatnonzero(~np.isnan(points).any((1, 2)))
-    scheme = guess_scheme(points[whole], name)
+    scheme = guess_scheme(points[whole], name, names)
     index = int(whole[most_usual(points[whole])])
     write_text(output, scheme_text(scheme, len(whole)))
     drawn = numbered_picture(Photos(rows).open(index), points[index], scheme)
     save_drawing(drawn, picture, "card")
     corners = scheme.eye_corners
     divisor = "the box" if corners is None else f"the distance of {corners[0]} and {corners[1]}"
+    what = (
+        "name the landmarks in it" if unnamed(names) else "keep its names: labels are read by them"
+    )
     print(
         f"{output}: {scheme.num_landmarks} landmarks, guessed from {len(whole)} faces. Check it "
-        f"against the numbered landmarks in {picture}, and name the landmarks in it.\n"
+        f"against the numbered landmarks in {picture}, and {what}.\n"
         f"  swapped by a mirror: {', '.join(map(str, flip_pairs(scheme))) or 'none'}\n"
         f"  errors are divided by: {divisor}"
     )

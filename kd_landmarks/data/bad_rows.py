@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,14 @@ SHOWN_OF_ALL = 10
 
 
 class OtherLandmarks(KDLandmarksError):
-    """A face of another number of landmarks than its reader's; `count` is its own."""
+    """A face of other landmarks than its reader's.
 
-    def __init__(self, message: str, count: int) -> None:
-        self.count = count
+    `count` is the number of its own; `names` are what its labeling tool calls them, in the order
+    in which they are read, where it is by these names that they are others.
+    """
+
+    def __init__(self, message: str, count: int, names: Sequence[str] = ()) -> None:
+        self.count, self.names = count, tuple(names)
         super().__init__(message)
 
 

@@ -150,7 +150,7 @@ def _coco_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
             source,
             str(photos.get(one.get("image_id"))),
             {
-                str(label): (x - CORNER, y - CORNER, {2: 1, 1: 0}.get(int(sure), -1))
+                str(label): _place(x, y, {2: 1, 1: 0}.get(int(sure), -1))
                 for label, (x, y, sure) in zip(labels, triples, strict=False)
             },
             box,
@@ -230,7 +230,13 @@ def _cvat_point(point: ElementTree.Element, source: str) -> tuple[float, float, 
 
 def _xy(text: str, source: str, seen: int) -> tuple[float, float, int]:
     x, _, y = text.partition(",")
-    return _number(x, source) - CORNER, _number(y, source) - CORNER, seen
+    return _place(_number(x, source), _number(y, source), seen)
+
+
+def _place(x: float, y: float, seen: int) -> tuple[float, float, int]:
+    """A point that a tool counts from the photo's corner, as its pixels; see `with_gaps`."""
+    nowhere = seen == 0 and (x, y) in ((0, 0), (-1, -1))
+    return x - CORNER, y - CORNER, -1 if nowhere else seen
 
 
 def _dlib_faces(root: ElementTree.Element, name: str) -> Iterator[LabeledFace]:

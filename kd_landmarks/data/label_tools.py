@@ -1,7 +1,7 @@
 """Labeled faces as labeling tools and other libraries write them, as rows.
 
-Where a tool names points, the scheme's names decide their order; numbers count up; other names
-stand in the order in which the files first have them.
+The scheme's names decide the order of points that have names, since tools write them in the order
+in which somebody clicked. Numbers, alone or behind one word for all ("point 1"), count up.
 """
 
 from __future__ import annotations
@@ -10,7 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ..errors import shown
 from ..schemes import LandmarkScheme
+from .bad_rows import OtherLandmarks
 from .data_folder import LONGEST_PATH, DataFolder
 from .json_lines import row_of_line
 from .label_formats import LabeledFace, tool_faces
@@ -32,6 +34,7 @@ def tool_rows(
 
     Raises:
         KDLandmarksError: a file cannot be read or is of no known kind.
+        OtherLandmarks: the scheme has other names.
     """
     faces = [face for file in files for face in tool_faces(file)]
     order = point_order(faces, scheme)
@@ -59,9 +62,25 @@ def _photo(name: str, folder: Path) -> str:
     return path
 
 
-def point_order(faces: list[LabeledFace], scheme: LandmarkScheme) -> list[str]:
-    """The names of the points in the order of the landmarks; see the module."""
+def point_order(faces: Sequence[LabeledFace], scheme: LandmarkScheme) -> list[str]:
+    """The names of the points in the order of the landmarks; see the module.
+
+    Raises:
+        OtherLandmarks: the scheme has other names.
+    """
     names = list(dict.fromkeys(name for face in faces for name in face.points))
-    if set(names) <= set(scheme.names):
+    unknown = [name for name in names if name not in scheme.names]
+    if not unknown:
         return list(scheme.names)
-    return sorted(names, key=int) if all(name.isdecimal() for name in names) else names
+    numbered = [re.fullmatch(r"(.*?)(\d+)", name) for name in names]
+    numbers = {match.string: int(match[2]) for match in numbered if match}
+    if len(numbers) == len(names) and len({match[1] for match in numbered if match}) == 1:
+        return sorted(names, key=lambda name: numbers[name])
+    source = next(face.source for face in faces if unknown[0] in face.points)
+    raise OtherLandmarks(
+        f"{source}: {shown(unknown[0])} is no landmark of the scheme {scheme.name}, "
+        f"which has {shown(', '.join(scheme.names))}: give a scheme with the names of the points "
+        f"({shown(', '.join(names))}), which `kd-landmarks scheme new` makes, or rename the points",
+        len(names),
+        names,
+    )

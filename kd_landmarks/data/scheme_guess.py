@@ -1,6 +1,7 @@
 """A scheme for landmarks that nobody has named yet, as far as their mean shape tells it."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from ..schemes import LandmarkScheme
 from .bad_rows import OtherLandmarks
 from .loading import load_rows
 
+UNNAMED = "point_"
+"""What the names of landmarks without names begin with."""
 FIVE = ("left_eye", "right_eye", "nose_tip", "left_mouth_corner", "right_mouth_corner")
 """Names of five points that lie as those of face recognition do."""
 TILTS = np.radians(np.arange(-20, 20.1, 1))
@@ -25,18 +28,22 @@ ON_AXIS = 0.2
 """Distance from the axis, in the same, within which a point may be its own partner."""
 
 
-def guess_scheme(shapes: NDArray[np.floating], name: str) -> LandmarkScheme:
+def guess_scheme(
+    shapes: NDArray[np.floating], name: str, named: Sequence[str] = ()
+) -> LandmarkScheme:
     """What can be guessed: which landmarks a mirror swaps, and what errors are divided by.
 
     Args:
         shapes: (faces, N, 2), x then y, y down, of faces that are mostly upright; all there.
         name: of the scheme.
+        named: what the landmarks are called, as `landmark_names` tells it. Names of a labeling tool
+            stay, since points are ordered by them.
 
     Returns:
         A scheme without lines. A mirror swaps points that lie symmetrically on the mean, none where
         the mean is not symmetric. Errors are divided by the distance of the swapped pair that is
         farthest apart, or by the box where there is none. Five points that lie as those of face
-        recognition do get their names, others `left_1`, `right_1`, `middle_1` and so on.
+        recognition do get their names, others without names `left_1`, `right_1`, `middle_1` ….
 
     Raises:
         KDLandmarksError: no faces, or points that all coincide.
@@ -46,8 +53,11 @@ def guess_scheme(shapes: NDArray[np.floating], name: str) -> LandmarkScheme:
     pairs = [(a, b) for a, b in enumerate(flip) if mean[a, 0] < mean[b, 0] and a != b]
     pairs.sort(key=lambda pair: -float(np.linalg.norm(mean[pair[0]] - mean[pair[1]])))
     corners = pairs[0] if pairs else None
+    pupils = None
     if flip == (1, 0, 2, 4, 3) and mean[0, 1] < mean[2, 1] < mean[3, 1] and mean[0, 0] < 0:
-        return LandmarkScheme(name, FIVE, flip, (0, 1), ((0,), (1,)))
+        corners, pupils, named = (0, 1), ((0,), (1,)), FIVE if unnamed(named) else named
+    if not unnamed(named):
+        return LandmarkScheme(name, tuple(named), flip, corners, pupils)
     names = [""] * len(mean)
     for number, (left, right) in enumerate(sorted(pairs), start=1):
         names[left], names[right] = f"left_{number}", f"right_{number}"
@@ -55,6 +65,11 @@ def guess_scheme(shapes: NDArray[np.floating], name: str) -> LandmarkScheme:
     for number, index in enumerate(middle, start=1):
         names[index] = f"middle_{number}" if pairs else f"point_{number}"
     return LandmarkScheme(name, tuple(names), flip, corners)
+
+
+def unnamed(names: Sequence[str]) -> bool:
+    """Whether landmarks have no names yet."""
+    return all(name.startswith(UNNAMED) for name in names)
 
 
 def mean_shape(shapes: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -106,38 +121,43 @@ def mirror_partners(mean: NDArray[np.float64]) -> tuple[int, ...]:
     return best[1] if best[0] <= SYMMETRIC * spread else identity
 
 
-def count_landmarks(source: str | Path, split: str | None, allow_outside: bool = False) -> int:
-    """How many landmarks the first face of data has; the arguments are those of `first_faces`.
-
-    Raises:
-        KDLandmarksError: as `load_rows`.
-    """
-    one = LandmarkScheme("one", ("point_1",), (0,))
-    try:
-        load_rows(source, split, scheme=one, allow_outside=allow_outside)
-    except OtherLandmarks as error:
-        return error.count
-    return 1
-
-
-def first_faces(
-    source: str | Path, split: str | None, name: str, allow_outside: bool = False
-) -> Dataset:
-    """The faces of data whose number of landmarks nobody has told yet.
+def landmark_names(
+    source: str | Path, split: str | None, allow_outside: bool = False
+) -> tuple[str, ...]:
+    """What the landmarks of data are called: as their tool does, else `point_1`, `point_2` ….
 
     Args:
         source: as for `load_rows`.
         split: part of the data; None where there is only one.
-        name: of the scheme that their rows get.
         allow_outside: as for `load_rows`.
 
     Raises:
         KDLandmarksError: as `load_rows`.
     """
-    count = count_landmarks(source, split, allow_outside)
-    names = tuple(f"point_{number}" for number in range(1, count + 1))
-    scheme = LandmarkScheme(name, names, tuple(range(count)))
-    return load_rows(source, split, scheme=scheme, allow_outside=allow_outside)
+    one = LandmarkScheme("one", (f"{UNNAMED}1",), (0,))
+    try:
+        load_rows(source, split, scheme=one, skip_bad_rows=True, allow_outside=allow_outside)
+    except OtherLandmarks as error:
+        numbers = range(1, error.count + 1)
+        return error.names or tuple(f"{UNNAMED}{number}" for number in numbers)
+    return one.names
+
+
+def first_faces(
+    source: str | Path, split: str | None, name: str, allow_outside: bool = False
+) -> tuple[Dataset, tuple[str, ...]]:
+    """The faces of data that nobody has made a scheme for yet, and the names of their landmarks.
+
+    Args:
+        source: as for `landmark_names`, as are the others.
+        name: of the scheme that their rows get.
+
+    Raises:
+        KDLandmarksError: as `load_rows`.
+    """
+    names = landmark_names(source, split, allow_outside)
+    scheme = LandmarkScheme(name, names, tuple(range(len(names))))
+    return load_rows(source, split, scheme=scheme, allow_outside=allow_outside), names
 
 
 def most_usual(shapes: NDArray[np.floating]) -> int:

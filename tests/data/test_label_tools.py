@@ -222,6 +222,56 @@ def test_a_folder_of_files_is_a_split_each_and_one_of_labelme_a_split_of_all(tmp
     assert len(load_rows(tmp_path, "test", scheme=SCHEME)) == 3
 
 
+@pytest.mark.parametrize("writer", [write_coco, write_cvat, write_label_studio, write_labelme])
+def test_points_are_one_landmark_by_their_name_whatever_order_a_file_has(
+    tmp_path, faces, writer, monkeypatch
+):
+    first = write(tmp_path / "first", faces, writer)
+    monkeypatch.setitem(globals(), "ORDER", NAMES[::-1])
+    second = write(tmp_path / "second", faces, writer)
+    words = ["scheme", "new", str(first), "--output", str(tmp_path / "guessed.yaml")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    scheme = get_scheme(str(tmp_path / "guessed.yaml"))
+    assert sorted(scheme.names) == sorted(NAMES)
+    one, other = (load_rows(place, scheme=scheme) for place in (first, second))
+    np.testing.assert_allclose(
+        point_array(one, "landmarks"), point_array(other, "landmarks"), atol=0.02
+    )
+    # Five landmarks as well, and nobody knows which is which.
+    others = LandmarkScheme("others", ("a", "b", "c", "d", "e"), (0, 1, 2, 3, 4))
+    for folder in (first, second):
+        with pytest.raises(KDLandmarksError, match="is no landmark of the scheme others, which"):
+            load_rows(folder, scheme=others)
+
+
+def test_numbers_behind_a_word_count_up(tmp_path, faces, monkeypatch):
+    called = {name: f"point {number}" for number, name in enumerate(NAMES, start=7)}
+    monkeypatch.setitem(globals(), "ORDER", tuple(called[name] for name in ORDER))
+    monkeypatch.setitem(globals(), "NAMES", tuple(called.values()))
+    folder = write(tmp_path / "faces", faces, write_labelme)
+    rows = load_rows(folder, scheme=SCHEME)
+    np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+
+
+def test_covered_points_that_nobody_has_placed_are_not_there(tmp_path, faces):
+    folder = write(tmp_path / "coco", faces, write_coco)
+    file = folder / "person_keypoints.json"
+    values = json.loads(file.read_text())
+    values["annotations"][0]["keypoints"][:3] = [0, 0, 1]
+    file.write_text(json.dumps(values))
+    other = write(tmp_path / "cvat", faces, write_cvat)
+    file = other / "annotations.xml"
+    head, _, rest = file.read_text().partition('occluded="0" points="')
+    file.write_text(f'{head}occluded="1" points="0.0,0.0"{rest.partition(chr(34))[2]}')
+    for place in (folder, other):
+        rows = load_rows(place, scheme=SCHEME)
+        points = point_array(rows, "landmarks")
+        assert np.isnan(points[0, 2]).all()
+        assert rows["visible"][0] == [1, 1, -1, 1, 1]
+        np.testing.assert_allclose(rows["box"][0][:2], np.nanmin(points[0], axis=0), atol=0.01)
+
+
 def test_points_that_are_not_there_stay_out(tmp_path, faces):
     folder = write(tmp_path / "coco", faces, write_coco)
     values = json.loads((folder / "person_keypoints.json").read_text())
