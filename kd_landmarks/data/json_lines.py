@@ -11,6 +11,7 @@ files show one), `split`, and `attributes`, a mapping of whole numbers.
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any
 from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
 from ..utils.parsing import parse_json
+from .bad_rows import OtherLandmarks
 from .data_folder import DataFolder
 from .photo_names import photo_id
 from .rows import RawRow
@@ -206,13 +208,16 @@ def row_of_line(
     line: dict[str, Any], source: str, scheme: LandmarkScheme, folder: DataFolder
 ) -> RawRow | None:
     """The row of a line; None where its landmarks are null."""
-    fields = ("landmarks", f"landmarks_{scheme.num_landmarks}")
+    fields = (f"landmarks_{scheme.num_landmarks}", "landmarks")
     field = next((name for name in fields if name in line), None)
     if field is None:
-        return KDLandmarksError(
-            f"{source}: neither {fields[0]!r} nor {fields[1]!r} is among its fields "
+        told = (
+            f"{source}: neither {fields[1]!r} nor {fields[0]!r} is among its fields "
             f"({', '.join(islice(line, 20))})"
         )
+        counts = [int(name[10:]) for name in line if re.fullmatch(r"landmarks_\d{1,4}", name)]
+        # Of several kinds nobody knows which is meant.
+        return OtherLandmarks(told, counts[0]) if len(counts) == 1 else KDLandmarksError(told)
     if line[field] is None:
         return None
     face = _face(line, source, folder)

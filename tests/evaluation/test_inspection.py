@@ -114,6 +114,22 @@ def test_faces_that_training_refuses_are_told(folder):
     assert refused.endswith("of 68 landmarks lie outside of the photo of 150 x 150")
 
 
+def test_landmarks_in_a_field_of_their_number_are_counted(folder):
+    lines = [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
+    for line in lines:
+        line["landmarks_68"] = line.pop("landmarks")
+    rewrite_lines(folder / "faces.jsonl", lines)
+    (folder / "0.png").unlink()  # the first row, which tells nothing
+    code, output = run("inspect", folder)
+    assert code == 0, output
+    assert told(output)["landmarks"] == "68, scheme ibug68"
+    for line in lines:  # of two kinds that of the scheme is taken
+        line["landmarks"] = line["landmarks_68"][:29]
+    rewrite_lines(folder / "faces.jsonl", lines)
+    code, output = run("inspect", folder, "--scheme", "ibug68")
+    assert (code, told(output)["faces"]) == (0, "8 in 8 photos")
+
+
 def test_every_bad_row_is_named_where_training_stops_at_the_first(folder, caplog):
     lines = [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
     lines[0]["landmarks"] = (np.array(lines[0]["landmarks"]) / 150).tolist()
