@@ -52,6 +52,8 @@ def main(
     lfpw = read(data / "lfpw29/lfpw29.jsonl")
     parts = {name: [face for face in lfpw if face["split"] == name] for name in ("train", "test")}
     parts["train"] += read(data / "helen29/train.jsonl")
+    for face in parts["train"]:  # which HELEN's do not have, and training does not need
+        face.pop("visible", None)
     folder = write(parts, runs / "paper-cofw")
     finish(folder / "run", {"data": folder / "data", **SETTINGS})
     networks = json.loads((folder / "run" / METRICS).read_text(encoding="utf-8"))["networks"]
