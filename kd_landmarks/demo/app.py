@@ -1,5 +1,6 @@
 """The demo as a whole: its tabs, its looks, its limits, and its start."""
 
+import asyncio
 import os
 import signal
 import sys
@@ -83,7 +84,8 @@ def build(
     for function in demo.fns.values():
         if function.concurrency_limit == "default":
             function.concurrency_id = "computing"
-    demo.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING)
+    # Nobody passes the queue by; programs ask through it, too.
+    demo.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING, api_open=False)
     return demo
 
 
@@ -117,7 +119,9 @@ def serve(demo: Demo, host: str | None = None, port: int | None = None) -> None:
         app.middleware_stack = Guard(
             app.middleware_stack, demo.uploads, lambda: own_names(demo, host)
         )
+        sweeping = asyncio.create_task(demo.uploads.sweep())
         yield
+        sweeping.cancel()
 
     try:
         demo.launch(
@@ -129,6 +133,8 @@ def serve(demo: Demo, host: str | None = None, port: int | None = None) -> None:
             max_file_size=f"{LARGEST_UPLOAD}mb",
             footer_links=["api", "settings"],
             ssr_mode=False,  # it would need Node
+            # Unasked, Gradio publishes the server where it sees itself in a notebook's service.
+            share=os.environ.get("GRADIO_SHARE", "").lower() == "true",
             quiet=True,
             prevent_thread_lock=True,
             app_kwargs={"lifespan": guarded},

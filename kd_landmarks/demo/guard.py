@@ -7,6 +7,7 @@ file of its folder. Here is one gate for all its routes.
 
 import asyncio
 import json
+import re
 import secrets
 from collections.abc import Callable, Collection
 from typing import Any
@@ -28,8 +29,13 @@ LARGEST_MESSAGE = LARGEST_BYTES * 4 // 3 + 2**16
 MOST_IN_FLIGHT = 2**29
 """Bytes of all bodies that are being received; they are in memory."""
 BODY_SECONDS = 600
-# Of Gradio's routes those that write or fetch something, and that no part of the demo needs.
-_CLOSED = ("/proxy=", "/deep_link", "/dev/", "/run-history", "/runs", "/component_server")
+# Of Gradio's routes to read from those that fetch something, and that no part of the demo needs.
+_CLOSED = ("/proxy=", "/deep_link", "/dev/", "/run-history", "/runs", "/monitoring", "/vibe-code")
+# Those to write to that the demo needs. Gradio has others, and new ones with each version: one
+# hands recordings to FFmpeg and leaves them in the system's temporary folder.
+_OPEN = re.compile(
+    r"/gradio_api/(upload|queue/join|cancel|reset|run/[^/]+|call/(v2/)?[^/]+|stream/[^/]+(/close)?)"
+)
 _READING = ("GET", "HEAD")
 
 
@@ -77,7 +83,8 @@ class Guard:
         if request.method not in _READING and _is_foreign(request, hosts or ()):
             return PlainTextResponse("Another site's page may not use this server.", 403)
         path = request.scope["path"]
-        if any(route in path for route in _CLOSED):
+        writes = request.method not in _READING
+        if any(route in path for route in _CLOSED) or (writes and not _writable(path)):
             return PlainTextResponse("There is nothing here.", 404)
         for route in ("/file=", "/file/"):
             if route in path:
@@ -160,6 +167,11 @@ class Guard:
             await send(message)
 
         return closed
+
+
+def _writable(path: str) -> bool:
+    """Whether a path, behind that of a proxy perhaps, is one that the demo needs."""
+    return bool(_OPEN.fullmatch(path[path.rfind("/gradio_api/") :].rstrip("/")))
 
 
 def _where_sent(request: Request) -> str:

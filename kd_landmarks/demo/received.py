@@ -1,14 +1,16 @@
-"""The files that this server has received: nothing else is read, and Gradio alone deletes them.
+"""The files that this server has received: nothing else is read, and Gradio deletes them.
 
 Gradio looks at the paths of uploads only where a caller says that they are some (`meta`), keeps
 them in a folder that all its servers on a machine share, and follows links. So the demo looks at
 every payload itself, before Gradio or a tab does anything with it.
 """
 
+import asyncio
 import os
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -89,8 +91,27 @@ class Uploads:
                 if known.time > oldest:
                     break
                 del self._received[path]
-            total = sum(known.size for known in self._received.values())
-            return len(self._received) >= MOST_FILES or total >= MOST_BYTES
+            sizes = [known.size for known in self._received.values()]
+        sizes += [told.st_size for _, told in self._unlisted()]
+        return len(sizes) >= MOST_FILES or sum(sizes) >= MOST_BYTES
+
+    async def sweep(self) -> None:
+        """Delete what Gradio has written and does not list, so does not delete: parts of a request
+        that are no upload, or that it ends within."""
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            for path, told in self._unlisted():
+                if time.time() - told.st_ctime > KEPT_SECONDS:
+                    with suppress(OSError):
+                        os.unlink(path)
+
+    def _unlisted(self) -> Iterator[tuple[str, os.stat_result]]:
+        """The files right in the folder; a finished upload has a folder of its own."""
+        with suppress(OSError), os.scandir(self.folder) as entries:
+            for entry in entries:
+                told = entry.stat(follow_symlinks=False)
+                if stat.S_ISREG(told.st_mode):
+                    yield entry.path, told
 
     def check(self, path: Any, owner: str | None = None) -> str:
         """The path of an upload of this server's, and of this visitor's.

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -441,6 +442,69 @@ def test_half_an_upload_leaves_nothing(demo):
 def test_routes_that_nobody_needs_are_closed(demo, path):
     with httpx.Client(base_url=demo.local_url, trust_env=False) as client:
         assert client.get(f"/gradio_api/{path}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["process_recording", "vibe-edit", "undo-vibe-edit", "component_server", "login", "new/route"],
+)
+def test_only_what_the_demo_needs_can_be_written_to(demo, visitor, path, tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    files = {"video": ("v.mp4", b"\0" * 2**16)}
+    for prefix in ("/gradio_api/", "/", "/gradio_api/upload/../"):
+        answer = visitor.post(f"{prefix}{path}", files=files)
+        assert answer.status_code in (404, 405)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_nobody_passes_the_queue_by(demo, visitor):
+    assert visitor.post("/gradio_api/run/detect", json={"data": [None]}).status_code == 404
+    number = next(iter(takers(demo)))
+    words = {"data": [None], "fn_index": number, "session_hash": "x"}
+    assert visitor.post("/gradio_api/run/predict", json=words).status_code == 404
+
+
+def test_parts_that_are_no_upload_are_counted_and_deleted(demo, visitor, monkeypatch):
+    folder = Path(demo.uploads.folder)
+
+    def parts():
+        return [path for path in folder.iterdir() if path.is_file()]
+
+    for _ in range(3):
+        files = {"other": ("photo.jpg", PHOTO)}
+        assert visitor.post("/gradio_api/upload", files=files).json() == []
+    assert len(parts()) == 3
+    # Beside the three, whatever other tests have sent.
+    monkeypatch.setattr(received, "MOST_BYTES", 3 * len(PHOTO))
+    assert demo.uploads.is_full()
+    monkeypatch.setattr(received, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(received, "KEPT_SECONDS", -1)  # as if long ago
+
+    async def swept():
+        task = asyncio.create_task(demo.uploads.sweep())
+        await asyncio.sleep(0.5)
+        task.cancel()
+
+    asyncio.run(swept())
+    assert parts() == []
+
+
+@pytest.mark.parametrize("where", ["KAGGLE_KERNEL_RUN_TYPE", "GRADIO_SHARE"])
+def test_it_is_published_only_where_somebody_asks_for_it(monkeypatch, where):
+    tunnels = []
+
+    def tunnel(*_, **__):
+        tunnels.append(1)
+        return "https://somewhere.gradio.live"
+
+    monkeypatch.setattr("gradio.networking.setup_tunnel", tunnel)
+    monkeypatch.setenv(where, "True")
+    with received.Demo(received.Uploads()) as small:
+        gr.HTML("here")
+    serve(small, port=free_port())
+    small.close()
+    assert small.share == (where == "GRADIO_SHARE")
+    assert bool(tunnels) == small.share
 
 
 def test_a_web_socket_is_not_answered():
