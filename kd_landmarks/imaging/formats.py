@@ -33,6 +33,8 @@ MAX_MEGAPIXELS = 50.0
 A photo of so many takes less than 1 GB of memory on its way to its points
 (`benchmarks/photo_memory.py`).
 """
+MOST_MEGAPIXELS = 178
+"""Beyond that Pillow refuses a picture by itself."""
 
 LONGEST_SIDE = 65_535
 """Pixels: a JPEG has no more.
@@ -56,16 +58,17 @@ def max_megapixels() -> float:
     """The limit in force.
 
     Raises:
-        KDLandmarksError: where the environment variable is not a positive number.
+        KDLandmarksError: where the environment variable is no number above 0 and up to
+            `MOST_MEGAPIXELS`.
     """
     told = os.environ.get(LIMIT_VARIABLE)
     try:
         limit = MAX_MEGAPIXELS if told is None else float(told)
-        if not limit > 0:
+        if not 0 < limit <= MOST_MEGAPIXELS:
             raise ValueError
     except ValueError:
         raise KDLandmarksError(
-            f"{LIMIT_VARIABLE}={told} is not a positive number of megapixels"
+            f"{LIMIT_VARIABLE}={told} is not a number of megapixels, up to {MOST_MEGAPIXELS}"
         ) from None
     return limit
 
@@ -105,7 +108,7 @@ def open_picture(file: Any) -> Image.Image:
             f"it is not a picture in a supported format ({', '.join(FORMATS)}): convert it"
         ) from None
     except Image.DecompressionBombError:
-        raise TooLarge("more than 178") from None
+        raise TooLarge(f"more than {MOST_MEGAPIXELS}") from None
     try:
         megapixels = picture.width * picture.height / 1e6
         if megapixels > max_megapixels():

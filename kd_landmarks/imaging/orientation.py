@@ -3,10 +3,21 @@
 import io
 import struct
 
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image
 
 from .formats import open_picture
 
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# Of what Pillow knows of a picture, what it reads the orientation from.
+_SAYS_ORIENTATION = ("exif", "Raw profile type exif", "XML:com.adobe.xmp", "xmp")
 SWAPPED = (5, 6, 7, 8)
 """Orientations at which width and height change places."""
 
@@ -22,9 +33,16 @@ def orientation_of(photo: Image.Image) -> int:
 
 def turned_upright(photo: Image.Image) -> Image.Image:
     """The photo as viewers show it."""
-    if orientation_of(photo) == 1:  # which `exif_transpose` would copy
+    if orientation_of(photo) == 1:
         return photo
-    turned = ImageOps.exif_transpose(photo)
+    photo.load()  # which turns a TIFF file by itself
+    orientation = orientation_of(photo)
+    if orientation == 1:
+        return photo
+    # Pillow's `exif_transpose` writes the EXIF block anew, which fails where any value of it has
+    # another type than the standard's. Without its block the photo is not turned twice.
+    turned = photo.transpose(_TURNS[orientation])
+    turned.info = {key: told for key, told in photo.info.items() if key not in _SAYS_ORIENTATION}
     turned.format = photo.format
     return turned
 

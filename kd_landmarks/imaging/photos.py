@@ -19,6 +19,7 @@ URL_TIMEOUT = 30.0
 """Seconds that a server may stay silent."""
 
 _CHANNELS = (1, 3, 4)
+_ROUNDING = 1e-3  # what resizing and color conversion in floats may go beyond 0 and 1
 _SHOWN = 200  # characters of a path in a message: somebody will pass a whole file as base64
 
 
@@ -176,12 +177,12 @@ def _floats_in_8_bits(photo: Image.Image) -> Image.Image:
     pieces = (np.asarray(photo.crop(box)) for box in tiles((0, 0, *photo.size)))
     bounds = np.array([(piece.min(), piece.max()) for piece in pieces])
     low, high = bounds[:, 0].min(), bounds[:, 1].max()
-    if not (low >= 0 and high <= 255):  # NaN neither
+    if not (low >= -_ROUNDING and high <= 255 + _ROUNDING):  # NaN neither
         raise KDLandmarksError(
             "a picture of floats (mode F) has values from 0 to 1 or from 0 to 255, this one from "
             f"{low:g} to {high:g}: scale it"
         )
-    factor = 255 if high <= 1 else 1
+    factor = 255 if high <= 1 + _ROUNDING else 1
     return in_8_bits(photo, lambda values: np.rint(values * factor).astype(np.uint8))
 
 
@@ -198,12 +199,14 @@ def _from_array(array: np.ndarray, channels_first: bool = False) -> Image.Image:
             "last (numpy) or first (torch); give several photos as a list"
         )
     if array.dtype.kind == "f":
-        if not (array.min() >= 0 and array.max() <= 1):  # NaN neither
+        low, high = array.min(), array.max()
+        if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):  # NaN neither
+            mend = "divide it by 255" if low >= 0 and high > 2 else "scale or clip it to 0 to 1"
             raise KDLandmarksError(
-                f"a float photo has values from 0 to 1, this one from {array.min():g} to "
-                f"{array.max():g}: divide it by 255, or give uint8"
+                f"a float photo has values from 0 to 1, this one from {low:g} to {high:g}: "
+                f"{mend}, or give uint8"
             )
-        array = (array * 255).round().astype(np.uint8)
+        array = (array.clip(0, 1) * 255).round().astype(np.uint8)
     elif array.dtype.kind == "b":
         array = array * np.uint8(255)
     elif array.dtype.kind == "u" and array.itemsize == 2:

@@ -3,6 +3,7 @@
 import base64
 import io
 import os
+import struct
 import time
 
 import huggingface_hub
@@ -80,6 +81,11 @@ def test_floats_from_0_to_1_and_wider_integers(rgb):
     photos = (shares, shares.astype(np.float32), tensor.float().requires_grad_())
     for photo in (*photos, rgb.astype(np.int64), torch.from_numpy(rgb).long()):
         assert np.array_equal(pixels(photo), rgb)
+    beyond = shares.copy()  # as resizing leaves it
+    beyond[0, 0], beyond[1, 1] = 1 + 1e-7, -1e-7
+    rounded = rgb.copy()
+    rounded[0, 0], rounded[1, 1] = 255, 0
+    assert np.array_equal(pixels(beyond), rounded)
     coarse = np.asarray(pixels(tensor.bfloat16())).astype(int)
     assert abs(coarse - rgb).max() <= 1
 
@@ -142,6 +148,18 @@ def test_photos_are_turned_upright_by_their_exif(tmp_path, rgb, orientation, for
 def test_a_broken_exif_block_does_not_spoil_a_good_photo(tmp_path, rgb):
     path = save(tmp_path / "photo.png", rgb, exif=b"Exif\0\0no TIFF header at all")
     assert np.array_equal(pixels(path), rgb)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("tag", [282, 296, 531])  # resolution, its unit, positioning
+def test_a_photo_is_turned_whatever_its_other_exif_tags_have(tmp_path, kind, tag):
+    entries = [struct.pack("<HHIHH", ORIENTATION, 3, 1, 6, 0)]
+    entries.append(struct.pack("<HHI4s", tag, 2, 4, b"odd\0"))  # text, which these never are
+    exif = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + b"".join(entries) + b"\0" * 4
+    Image.new("RGB", (40, 20)).save(tmp_path / "photo", kind, exif=exif)
+    turned = load_photo(tmp_path / "photo")
+    assert turned.size == (20, 40)
+    assert load_photo(turned) is turned
 
 
 # --- URLs
@@ -282,7 +300,8 @@ def test_an_open_file_stays_open_and_is_read_from_where_it_is(tmp_path, rgb):
         (np.zeros(9, np.uint8), r"shape \(9,\) is not a photo"),
         (np.full((9, 9), 1.5), "float photo has values from 0 to 1, this one from 1.5 to 1.5"),
         (np.full((9, 9), np.nan), "float photo has values from 0 to 1, this one from nan"),
-        (torch.full((3, 9, 9), -1.0), "divide it by 255, or give uint8"),
+        (torch.full((3, 9, 9), -1.0), "scale or clip it to 0 to 1, or give uint8"),
+        (torch.full((3, 9, 9), 200.0), "divide it by 255, or give uint8"),
         (np.full((9, 9), 256), "int64 has values from 0 to 255, this one from 256 to 256"),
         (np.full((9, 9), -1, np.int8), "int8 has values from 0 to 255"),
         (np.zeros((9, 9), complex), "array of complex128 is not a photo"),
