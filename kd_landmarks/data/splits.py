@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
@@ -10,9 +10,14 @@ import datasets
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
+from ..imaging.boxes import overlaps
+from .columns import box_array
 from .photos import Photos, digest_of, size_of
 
 logger = logging.getLogger("kd_landmarks")
+
+SAME_FACE = 0.5
+"""Share of their joint area from which on two boxes of one photo are of one face."""
 
 
 class NoSplit(KDLandmarksError):
@@ -87,40 +92,50 @@ def split_by_photo(
 
 
 def without_photos_of(
-    rows: datasets.Dataset, measured: Sequence[datasets.Dataset], by_name: bool = False
+    rows: datasets.Dataset,
+    measured: Sequence[datasets.Dataset],
+    names: Collection[str] = (),
+    same_face: bool = False,
 ) -> datasets.Dataset:
     """Rows but for those of photos that networks are measured on; says how many these are.
 
     Args:
-        rows: any, with `image` and `photo`.
+        rows: any, with `image` and `box`; with `photo`, if there are names.
         measured: faces of the photos to leave out: those whose file has the same bytes.
-        by_name: also those of the same `photo`, of which there may be several crops.
+        names: values of `photo` to leave out as well, of which there may be several crops.
+        same_face: leave out the very faces only, by their boxes: official splits may have faces of
+            one photo on both sides.
 
     Raises:
         KDLandmarksError: no face is left.
     """
-    names = {photo for part in measured for photo in part["photo"]} if by_name else set()
     # Only files of the same length are read whole.
-    sizes: dict[int, list[tuple[Photos, int]]] = {}
+    sizes: dict[int, list[tuple[Photos, int, np.ndarray]]] = {}
     for part in measured:
         photos = Photos(part)
-        for number in range(len(part)):
-            sizes.setdefault(size_of(photos[number]), []).append((photos, number))
-    contents: dict[int, set[bytes]] = {}
+        for number, box in enumerate(box_array(part)):
+            sizes.setdefault(size_of(photos[number]), []).append((photos, number, box))
+    contents: dict[int, dict[bytes, list[np.ndarray]]] = {}
 
-    def is_measured(stored: Mapping[str, Any]) -> bool:
+    def is_measured(stored: Mapping[str, Any], box: np.ndarray) -> bool:
         size = size_of(stored)
         if size not in sizes:
             return False
         if size not in contents:
-            contents[size] = {digest_of(photos[number]) for photos, number in sizes[size]}
-        return digest_of(stored) in contents[size]
+            known = contents.setdefault(size, {})
+            for photos, number, there in sizes[size]:
+                known.setdefault(digest_of(photos[number]), []).append(there)
+        boxes = contents[size].get(digest_of(stored), [])
+        if same_face and boxes:
+            return bool((overlaps(np.stack(boxes), box) >= SAME_FACE).any())
+        return bool(boxes)
 
     photos = Photos(rows)
+    called = rows["photo"] if names else [None] * len(rows)
     kept = [
         number
-        for number, name in enumerate(rows["photo"])
-        if name not in names and not is_measured(photos[number])
+        for number, (name, box) in enumerate(zip(called, box_array(rows), strict=True))
+        if name not in names and not is_measured(photos[number], box)
     ]
     if len(kept) == len(rows):
         return rows

@@ -4,7 +4,9 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from accelerate import Accelerator
@@ -17,7 +19,6 @@ from ..data.photos import Photos
 from ..data.row_checks import check_rows
 from ..data.splits import split_by_photo, without_photos_of
 from ..errors import KDLandmarksError
-from ..evaluation.evaluate import check_truth
 from ..evaluation.metrics import nme
 from ..schemes import LandmarkScheme
 from ..synthetic import generated_dataset
@@ -100,8 +101,12 @@ def load_sets(
 
     load = _streamed_sets if settings.streaming else _stored_sets
     sets = load(accelerator, settings, scheme, seed)
-    for rows in sets.all_measured:
-        check_truth(rows, scheme)
+    sets = replace(
+        sets,
+        validation=_measurable(sets.validation, scheme),
+        test=_measurable(sets.test, scheme),
+        held_back=tuple(rows for part in sets.held_back if (rows := _measurable(part, scheme))),
+    )
     return _boxed(sets, settings, scheme)
 
 
@@ -120,7 +125,7 @@ def _stored_sets(
         validation = test = None
         if settings.test_split is not None:
             test = load("test" if settings.source == "generated" else settings.test_split)
-            train = without_photos_of(train, [test])
+            train = without_photos_of(train, [test], same_face=True)
         if settings.validation_faces:
             train, validation = with_validation(train, settings.validation_faces, seed)
             train = without_photos_of(train, [validation])  # copies under other names
@@ -155,23 +160,67 @@ def _with_more(
     """Join the faces of `data.more` to the training faces.
 
     A photo that validation, test or a held-back part has a face of is in no training part,
-    whatever source names it.
+    whatever source has it. Sources with one folder have one name for a photo; in others the same
+    name says nothing.
     """
-    parts = [(sets.train, 1.0)]
+    assert settings.source is not None
+    home = _folder(settings.source)
+    parts = [(sets.train, 1.0, home)]
+    names: dict[str, set[str]] = {home: set()}
     held_back = []
     for more in settings.more:
         source = settings.model_copy(update={"source": more.source, "revision": None})
         rows = _checked(load_source(more.split, source, scheme), settings, scheme)
+        folder = _folder(more.source)
+        named = names.setdefault(folder, set())
         if more.held_back:
             rows, held = split_by_photo(rows, more.held_back, seed)
             held_back.append(held)
-        parts.append((rows, more.weight))
+            named.update(held["photo"])
+        parts.append((rows, more.weight, folder))
+    at_home = {photo for rows in (sets.validation, sets.test) if rows for photo in rows["photo"]}
     sets = replace(sets, held_back=tuple(held_back))
     weighted = []
-    for rows, weight in parts:
-        rows = without_photos_of(rows, sets.all_measured, by_name=True)
+    for number, (rows, weight, folder) in enumerate(parts):
+        named = names[folder] | (at_home if number and folder == home else set())
+        rows = without_photos_of(rows, sets.held_back if not number else sets.all_measured, named)
         weighted.append(with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight)))
     return replace(sets, train=joined(weighted))
+
+
+def _folder(source: str) -> str:
+    """What the names of a source's photos are relative to: its folder, or a Hub id."""
+    path = Path(os.path.expanduser(source))
+    return str((path if path.is_dir() else path.parent).resolve()) if path.exists() else source
+
+
+def _measurable(rows: Dataset | None, scheme: LandmarkScheme) -> Dataset | None:
+    """Faces to measure on, without those whose ground truth has no length to divide errors by.
+
+    Raises:
+        KDLandmarksError: none is left.
+    """
+    if rows is None:
+        return None
+    kept = []
+    for number, face in enumerate(point_array(rows, "landmarks")):
+        with suppress(KDLandmarksError):
+            nme(np.nan_to_num(face)[None], face[None], scheme)
+            kept.append(number)
+    if not kept:
+        raise KDLandmarksError(
+            f"none of {len(rows)} faces to measure on, such as {rows['source'][0]}, has the "
+            f"landmarks {scheme.eye_corners} that errors are divided by: leave eye_corners out of "
+            "the scheme, so that the box is"
+        )
+    if len(kept) < len(rows):
+        logger.warning(
+            "%d of %d faces to measure on are left out: they lack the landmarks that errors are "
+            "divided by (eye_corners of the scheme; without, it is the box)",
+            len(rows) - len(kept),
+            len(rows),
+        )
+    return rows.select(kept) if len(kept) < len(rows) else rows
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:

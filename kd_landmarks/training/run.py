@@ -167,6 +167,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
                         scheme,
                         pseudo_labels,
                         recipe.data.box,
+                        sets.all_measured,
                     )
                 unlabeled = None  # its photos may be in memory
         else:
@@ -175,7 +176,12 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             alike = stage == "baseline" and settings.epochs == recipe.student.epochs
             if alike and recipe.unlabeled.given and stage_is_finished(folder, "student"):
                 epochs = equal_steps(
-                    settings.epochs, len(rows), recipe.unlabeled, pseudo_labels, scheme
+                    settings.epochs,
+                    len(rows),
+                    recipe.unlabeled,
+                    pseudo_labels,
+                    scheme,
+                    sets.all_measured,
                 )
                 settings = settings.model_copy(update={"epochs": epochs})
         finish = None

@@ -45,9 +45,8 @@ def unlabeled_faces(
         KDLandmarksError: for faces that cannot be read, if none is left, and for stored targets of
             other landmarks.
     """
-    stored = _stored_in(settings, folder)
-    if stored is not None:
-        _stored_targets(stored, scheme)
+    if settings.targets or folder.is_dir():
+        _targets(settings, folder, scheme, measured)
         return None
     found = [_faces(source, settings, data, scheme) for source in settings.source]
     return without_photos_of(datasets.concatenate_datasets(found), measured)
@@ -61,6 +60,7 @@ def add_unlabeled(
     scheme: LandmarkScheme,
     folder: Path,
     box: str,
+    measured: Sequence[Dataset] = (),
 ) -> Dataset:
     """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
 
@@ -76,6 +76,7 @@ def add_unlabeled(
         scheme: the landmarks.
         folder: where the targets are, or are to be kept.
         box: the recipe's `data.box`.
+        measured: as there.
 
     Returns:
         `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces that
@@ -85,14 +86,11 @@ def add_unlabeled(
         KDLandmarksError: without a teacher, if the teachers agree on no face, and for stored
             targets of other landmarks or teachers.
     """
-    stored = _stored_in(settings, folder)
-    if stored is None:
-        assert faces is not None
+    if faces is not None and not folder.is_dir():
         labeled = label_faces(faces, teachers, scheme)
         with new_folder(folder) as partial:
             labeled.save_to_disk(partial)
-        stored = folder
-    labeled = _stored_targets(stored, scheme)  # from the disk, which takes no memory
+    labeled = _targets(settings, folder, scheme, measured)  # from the disk: they take no memory
     if box == "upright":
         labeled = with_upright_boxes(labeled, scheme)
     if WEIGHTS not in rows.column_names:
@@ -103,14 +101,19 @@ def add_unlabeled(
     missing = sorted(set(wanted) - set(labeled.column_names))
     if missing:
         raise KDLandmarksError(
-            f"the targets in {stored} have no {missing[0]}: they were made by other teachers; "
-            "leave unlabeled.targets out to make them anew"
+            f"the targets in {settings.targets or folder} have no {missing[0]}: they were made by "
+            "other teachers; leave unlabeled.targets out to make them anew"
         )
     return datasets.concatenate_datasets([part.select_columns(wanted) for part in (rows, labeled)])
 
 
 def equal_steps(
-    epochs: float, labeled: int, settings: UnlabeledSettings, folder: Path, scheme: LandmarkScheme
+    epochs: float,
+    labeled: int,
+    settings: UnlabeledSettings,
+    folder: Path,
+    scheme: LandmarkScheme,
+    measured: Sequence[Dataset] = (),
 ) -> float:
     """Epochs over labeled faces alone of as many steps as `epochs` over all that a student sees.
 
@@ -120,16 +123,19 @@ def equal_steps(
         settings: as for `add_unlabeled`, which has been called.
         folder: as there.
         scheme: as there.
+        measured: as there.
     """
-    unlabeled = len(_stored_targets(Path(settings.targets or folder), scheme))
+    unlabeled = len(_targets(settings, folder, scheme, measured))
     return epochs * (labeled + unlabeled) / labeled
 
 
-def _stored_in(settings: UnlabeledSettings, folder: Path) -> Path | None:
-    """Where the targets are already: another run's folder, or this run's own."""
-    if settings.targets:
-        return Path(settings.targets)
-    return folder if folder.is_dir() else None
+def _targets(
+    settings: UnlabeledSettings, folder: Path, scheme: LandmarkScheme, measured: Sequence[Dataset]
+) -> Dataset:
+    """The stored targets; of another run's those whose photos are not measured on here."""
+    if not settings.targets:
+        return _stored_targets(folder, scheme)
+    return without_photos_of(_stored_targets(Path(settings.targets), scheme), measured)
 
 
 def _faces(

@@ -28,7 +28,7 @@ from kd_landmarks.training.pseudo_labels import (
 )
 from kd_landmarks.training.recipe_settings import DataSettings, UnlabeledSettings
 from kd_landmarks.training.teachers import add_point_column
-from kd_landmarks.training.unlabeled import add_unlabeled, unlabeled_faces
+from kd_landmarks.training.unlabeled import add_unlabeled, equal_steps, unlabeled_faces
 from kd_landmarks.training.views import View, draw_views, predict_views
 
 SPOT = (171.3, 202.6)
@@ -269,6 +269,12 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     other = UnlabeledSettings(targets=str(folder))
     for again in (settings, other):
         assert unlabeled_faces(again, DATA, SCHEME, folder) is None
+    # Of another run's those that are measured on here stay out.
+    one = [load_unlabeled(source / "faces.jsonl").select([1])]
+    clean = add_unlabeled(labeled, None, other, {}, SCHEME, folder, DATA.box, one)
+    assert len(clean) == len(rows) - 1
+    assert equal_steps(2, 6, other, folder, SCHEME, one) == pytest.approx(2 * 8 / 6)
+    for again in (settings, other):
         repeated = add_unlabeled(labeled, None, again, {}, SCHEME, folder, DATA.box)
         np.testing.assert_array_equal(repeated["landmarks"], rows["landmarks"])
         np.testing.assert_array_equal(repeated[WEIGHTS], rows[WEIGHTS])

@@ -482,22 +482,35 @@ def test_drawn_faces_join_faces_of_known_visibility(tmp_path):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-def test_a_face_that_cannot_be_measured_is_named_before_anything_is_trained(tmp_path, streaming):
+def test_faces_that_cannot_be_measured_are_trained_on_and_not_measured(tmp_path, streaming, caplog):
     lines = write_lines(tmp_path / "faces", range(12))
-    for line in lines:
-        line["landmarks"][36] = None  # the outer corner of an eye
-    rewrite_lines(tmp_path / "faces/faces.jsonl", lines)
     scheme = get_scheme("ibug68")
-    convert("own", tmp_path / "faces", tmp_path / "parquet", scheme=scheme)
-    settings = DataSettings(
-        source=str(tmp_path / ("parquet" if streaming else "faces")),
-        train_split=None,
-        test_split=None,
-        validation_faces=2,
-        streaming=streaming,
-    )
-    with pytest.raises(KDLandmarksError, match=r"faces.jsonl:\d+: .*needs landmarks that are not"):
-        load_sets(Accelerator(cpu=True), settings, scheme, seed=0)
+
+    def load():
+        rewrite_lines(tmp_path / "faces/faces.jsonl", lines)
+        shutil.rmtree(tmp_path / "parquet", ignore_errors=True)
+        convert("own", tmp_path / "faces", tmp_path / "parquet", scheme=scheme)
+        settings = DataSettings(
+            source=str(tmp_path / ("parquet" if streaming else "faces")),
+            train_split=None,
+            test_split=None,
+            validation_faces=4,
+            streaming=streaming,
+        )
+        return load_sets(Accelerator(cpu=True), settings, scheme, seed=0)
+
+    whole = load()
+    first = whole.validation["source"][0]
+    lines[int(first.rpartition(":")[2]) - 1]["landmarks"][36] = None  # the corner of an eye
+    lines[int(whole.train["source"][0].rpartition(":")[2]) - 1]["landmarks"][36] = None
+    some = load()
+    assert some.validation["source"][:] == whole.validation["source"][1:]
+    assert some.train["source"][:] == whole.train["source"][:]
+    assert "1 of 4 faces to measure on are left out: they lack the landmarks" in caplog.text
+    for line in lines:
+        line["landmarks"][36] = None
+    with pytest.raises(KDLandmarksError, match=r"none of 4 faces to measure on, such as faces.js"):
+        load()
 
 
 def test_no_photo_that_is_measured_on_is_trained_on_whatever_it_is_called(tmp_path, caplog):
@@ -550,3 +563,32 @@ def test_a_split_with_test_photos_or_copies_of_them_is_cleaned(tmp_path, caplog)
     assert all(not copies & set(sets.train["photo"]) for sets in validated)
     with pytest.raises(KDLandmarksError, match="all of 4 faces to learn from are in photos of"):
         load(train_split="test", validation_faces=0)
+
+
+def test_photos_of_one_name_in_two_folders_are_two(tmp_path):
+    write_lines(tmp_path / "faces", range(12))
+    write_lines(tmp_path / "other", range(20, 32))  # 0.png and so on, too
+    settings = DataSettings(
+        source=str(tmp_path / "faces"),
+        train_split=None,
+        test_split=None,
+        validation_faces=4,
+        more=(str(tmp_path / "other"), str(tmp_path / "faces")),
+    )
+    sets = load_sets(Accelerator(cpu=True), settings, get_scheme("ibug68"), seed=0)
+    assert len(sets.train) == 8 + 12 + 8
+
+
+def test_two_faces_of_a_photo_may_be_on_both_sides_of_an_official_split(tmp_path):
+    lines = write_lines(tmp_path / "faces", range(6))
+    for line in lines:
+        line["split"] = "train"
+    beside = (np.array(lines[0]["landmarks"]) * [0.4, 0.4]).tolist()  # another face of the photo
+    lines.append({**lines[0], "landmarks": beside, "split": "test"})
+    lines.append({**lines[1], "split": "test"})
+    rewrite_lines(tmp_path / "faces/faces.jsonl", lines)
+    settings = DataSettings(
+        source=str(tmp_path / "faces"), train_split="train", test_split="test", validation_faces=0
+    )
+    sets = load_sets(Accelerator(cpu=True), settings, get_scheme("ibug68"), seed=0)
+    assert sets.train["photo"][:] == [f"{number}.png" for number in (0, 2, 3, 4, 5)]
