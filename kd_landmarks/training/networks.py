@@ -22,14 +22,14 @@ REFINEMENT = "head.refinement."
 
 
 def build_network(
-    settings: NetworkSettings, scheme: LandmarkScheme, role: str, crop_margin: float
+    settings: NetworkSettings, scheme: LandmarkScheme, stage: str, crop_margin: float
 ) -> tuple[KDLandmarksForKeypointDetection, KDLandmarksImageProcessor]:
     """A network ready for training, with its image processor.
 
     Args:
         settings: the recipe's section.
         scheme: its landmarks.
-        role: `student`, `tough_teacher` or `tolerant_teacher`.
+        stage: what is trained; a baseline is a student.
         crop_margin: kept in the processor, so that the checkpoint knows its crop.
 
     Raises:
@@ -39,7 +39,7 @@ def build_network(
     fields = ("backbone", "head", "image_size", "head_channels")
     try:
         config = KDLandmarksConfig(
-            role=role,  # type: ignore[arg-type]  # checked by the strict configuration
+            role="student" if stage == "baseline" else stage,  # type: ignore[arg-type]  # checked by the strict configuration
             num_landmarks=scheme.num_landmarks,
             scheme=scheme.to_dict(),
             head_strides=list(settings.head_strides),
@@ -47,8 +47,9 @@ def build_network(
             **{field: getattr(settings, field) for field in fields},
         )
         model = KDLandmarksForKeypointDetection(config)
-    except Exception as error:  # strict configs raise a family of their own
-        raise KDLandmarksError(f"cannot build the {role}: {error}") from error
+    except Exception as error:  # strict configs raise a family of their own, of two lines
+        why = str(error).splitlines()[-1].strip().removeprefix("ValueError: ")
+        raise KDLandmarksError(f"cannot build the {stage}: {why}") from error
     _check_forward(model)
     if settings.init:
         _start_from_checkpoint(model, settings.init)

@@ -2,7 +2,7 @@
 
 import os
 from argparse import SUPPRESS, ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal, NoReturn, get_args, get_origin
@@ -124,15 +124,23 @@ def recipe_keys(model: type[BaseModel] = Recipe, prefix: str = "") -> dict[str, 
     return keys
 
 
-def changed_values(old: Recipe, new: Recipe) -> list[str]:
-    """What differs between two recipes in a way that changes the networks, a line each."""
+def changed_values(old: Recipe, new: Recipe, ahead: Collection[str] = ()) -> list[str]:
+    """What differs between two recipes in a way that changes the networks, a line each.
+
+    Args:
+        old: of the run.
+        new: of its continuation.
+        ahead: sections that the run has not come to.
+    """
     before, after = (_flat(recipe.model_dump(mode="json")) for recipe in (old, new))
     # The order of a stream is shared out among the workers.
     harmless = HARMLESS - {"run.workers"} if old.data.streaming else HARMLESS
     return [
         f"{key}: {shown(before.get(key))} in the run, {shown(after.get(key))} now"
         for key in sorted(before.keys() | after.keys())
-        if key not in harmless and before.get(key) != after.get(key)
+        if key not in harmless
+        and key.partition(".")[0] not in ahead
+        and before.get(key) != after.get(key)
     ]
 
 

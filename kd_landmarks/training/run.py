@@ -92,6 +92,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     say = accelerator.print
     scheme = get_scheme(recipe.scheme)
     sources = find_teachers(recipe, folder)
+    check_networks(recipe, scheme, folder)
 
     # Data: faces, split by photo, and the Soft-landmarks that a Tolerant-Teacher learns.
     sets = load_sets(accelerator, recipe.data, scheme, recipe.run.seed)
@@ -143,8 +144,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         if settings.init in STAGES:
             settings = settings.model_copy(update={"init": str(folder / settings.init)})
         set_seed(recipe.run.seed)
-        role = stage if stage.endswith("teacher") else "student"
-        model, processor = build_network(settings, scheme, role, margin)
+        model, processor = build_network(settings, scheme, stage, margin)
         if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
             say(f"{stage} starts from {settings.init}, each landmark as the nearest one there")
         target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
@@ -221,6 +221,37 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         print(write_report(folder, recipe, sets, scheme, networks, soft_nme))
     for tracker in accelerator.trackers:
         tracker.finish()
+
+
+def check_networks(recipe: Recipe, scheme: LandmarkScheme, folder: Path) -> None:
+    """Build every network that is still to be trained, since the last one comes after hours.
+
+    Raises:
+        KDLandmarksError: as `build_network`, and for a start from a stage that is no earlier one.
+    """
+    wanted = [stage for stage in STAGES if stage in recipe.stages]
+    for stage in wanted:
+        if stage_is_finished(folder, stage):
+            continue
+        settings = getattr(recipe, stage)
+        if settings.init in STAGES:
+            earlier = STAGES[: STAGES.index(stage)]
+            trained = settings.init in wanted or stage_is_finished(folder, settings.init)
+            if settings.init not in earlier or not trained:
+                raise KDLandmarksError(
+                    f"{stage}.init is {settings.init}, which this run does not train before: name "
+                    "an earlier stage, or a checkpoint"
+                )
+            other = getattr(recipe, settings.init).backbone
+            if other != settings.backbone:
+                raise KDLandmarksError(
+                    f"{stage} has the backbone {settings.backbone} and starts from "
+                    f"{settings.init}, which has {other}: give both the same"
+                )
+            settings = settings.model_copy(update={"init": None, "backbone_weights": "none"})
+        if settings.init == PACKAGE:
+            settings = settings.model_copy(update={"init": default_checkpoint()})
+        build_network(settings, scheme, stage, recipe.data.crop_margin)
 
 
 def share_cores(accelerator: Accelerator, threads: int | None) -> None:

@@ -49,7 +49,7 @@ def plan_run(
         )
     stored = load_recipe(resume / RECIPE)
     planned = load_recipe(recipe or resume / RECIPE, overrides)
-    changes = changed_values(stored, planned)
+    changes = changed_values(stored, planned, sections_ahead(resume))
     if changes:
         listed = "\n".join(f"  {change}" for change in changes)
         raise KDLandmarksError(
@@ -59,8 +59,22 @@ def plan_run(
     return planned, resume
 
 
+def sections_ahead(folder: Path) -> set[str]:
+    """The sections of a recipe that a run has not come to: they may still be changed."""
+    ahead: set[str] = {
+        stage
+        for stage in STAGES
+        if not stage_is_finished(folder, stage)
+        and not finished_checkpoints(checkpoints_of(folder, stage))
+    }
+    if "student" in ahead and not (folder / "unlabeled").is_dir():
+        ahead |= {"teachers", "unlabeled"}
+    return ahead
+
+
 def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel | None) -> None:
-    """Make the folder: recipe, shape model, identity. Those of a continued run are left alone.
+    """Make the folder: recipe, shape model, identity. Those of a continued run are left alone, but
+    for what the recipe says of networks that it has not come to.
 
     The recipe comes first and is all that a continuation needs; the identity, without which nothing
     is trained, comes last. Whatever is missing between them, the run can be continued.
@@ -70,8 +84,11 @@ def start_run(folder: Path, recipe: Recipe, shape_model: ShapeModel | None) -> N
     """
     with writing(folder, folder=True):
         remove_leftovers(folder)
-        if not (folder / RECIPE).is_file():
-            save_recipe(recipe, folder / RECIPE)
+        stored = load_recipe(folder / RECIPE) if (folder / RECIPE).is_file() else recipe
+        ahead = {section: getattr(recipe, section) for section in sections_ahead(folder)}
+        kept = stored.model_copy(update=ahead)
+        if kept != stored or not (folder / RECIPE).is_file():
+            save_recipe(kept, folder / RECIPE)
         # A continued run may have one more stage.
         if shape_model is not None and not (folder / "shape_model" / WEIGHTS_NAME).is_file():
             shape_model.save_pretrained(folder / "shape_model")

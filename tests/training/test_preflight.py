@@ -1,6 +1,7 @@
 """What keeps a run from starting is said at once, all of it, with what mends it."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -125,3 +126,25 @@ def test_what_is_wrong_with_unlabeled_faces_is_told_before_the_teachers_are_trai
     assert status == 2, output
     assert "torn.jpg" in output
     assert not elsewhere.exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--student.image_size", "100"), "cannot build the student: .*image_size"),
+        (("--student.backbone", "mobilenetv2_10"), "cannot build the student: .*mobilenetv2_10"),
+        (("--student.init", "runs/tpyo/student"), "runs/tpyo/student"),
+        (("--student.init", "baseline"), "student.init is baseline, which this run does not train"),
+        (("--student.init", "tough_teacher"), "student has the backbone .* and starts from tough"),
+    ],
+)
+def test_a_student_that_cannot_be_is_told_before_the_teachers_are_trained(
+    tmp_path, words, complaint
+):
+    arguments = tiny_arguments("--output", tmp_path / "run", "--stages", "tough_teacher,student")
+    arguments += ["--student.loss.tolerant_weight", "0", "--tough_teacher.backbone", "test_resnet"]
+    arguments += ["--tough_teacher.backbone_weights", "none", *words]
+    status, output = train_here(*arguments)
+    assert status == 2, output
+    assert re.search(complaint, output)
+    assert not (tmp_path / "run").exists()

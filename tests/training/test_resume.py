@@ -494,3 +494,21 @@ def test_a_disk_that_fills_at_the_end_of_a_stage_loses_nothing(
     assert result.exit_code == 0, result.output
     assert_same_networks(straight, folder)
     assert not list(folder.glob(".*"))
+
+
+def test_what_a_run_has_not_come_to_may_change(tmp_path):
+    place = tmp_path / "run"
+    words = tiny_arguments("--output", place, "--stages", "tough_teacher", tough_teacher__epochs=1)
+    status, output = train_here(*words)
+    assert status == 0, output
+    more = ("--resume", place, "--stages", "tough_teacher,student", "--student.epochs", "1")
+    more += ("--student.loss.tolerant_weight", "0")
+    status, output = train_here(*more, "--tough_teacher.epochs", "2")
+    assert (status, "tough_teacher.epochs: 1.0 in the run, 2.0 now" in output) == (2, True)
+    status, output = train_here(*more)
+    assert status == 0, output
+    assert "tough_teacher is finished already" in output
+    stored = load_recipe(place / "recipe.yaml")
+    assert (stored.student.epochs, stored.student.loss.tolerant_weight) == (1, 0)
+    status, output = train_here("--resume", place, "--student.epochs", "3")
+    assert (status, "student.epochs: 1.0 in the run, 3.0 now" in output) == (2, True)
