@@ -92,12 +92,12 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     say = accelerator.print
     scheme = get_scheme(recipe.scheme)
     sources = find_teachers(recipe, folder)
-    check_networks(recipe, scheme, folder)
 
     # Data: faces, split by photo, and the Soft-landmarks that a Tolerant-Teacher learns.
     sets = load_sets(accelerator, recipe.data, scheme, recipe.run.seed)
     margin = recipe.data.crop_margin
     train_rows = with_generated(accelerator, sets.train, recipe.data, scheme)
+    check_networks(recipe, scheme, folder)
     pseudo_labels = folder / "unlabeled"
     unlabeled = None
     in_student = recipe.unlabeled.given and "student" in recipe.stages
