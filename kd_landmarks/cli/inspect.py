@@ -106,10 +106,10 @@ def inspect(
 
 def _built_in(data: str, split: str | None, allow_outside: bool) -> str:
     """The scheme that comes with the package and has as many landmarks as the data."""
-    from ..data.scheme_guess import landmark_names
+    from ..data.scheme_guess import count_and_names
     from ..schemes import SCHEMES, get_scheme
 
-    count = len(landmark_names(data, split, allow_outside))
+    count, _ = count_and_names(data, split, allow_outside)
     for name in SCHEMES:
         if get_scheme(name).num_landmarks == count:
             return name

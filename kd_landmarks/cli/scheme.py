@@ -57,7 +57,6 @@ def new(
         guess_scheme,
         most_usual,
         scheme_text,
-        unnamed,
     )
     from ..imaging.numbered import numbered_picture
     from ..imaging.output import save_drawing
@@ -72,9 +71,7 @@ def new(
     save_drawing(drawn, picture, "card")
     corners = scheme.eye_corners
     divisor = "the box" if corners is None else f"the distance of {corners[0]} and {corners[1]}"
-    what = (
-        "name the landmarks in it" if unnamed(names) else "keep its names: labels are read by them"
-    )
+    what = "keep its names: labels are read by them" if names else "name the landmarks in it"
     print(
         f"{output}: {scheme.num_landmarks} landmarks, guessed from {len(whole)} faces. Check it "
         f"against the numbered landmarks in {picture}, and {what}.\n"

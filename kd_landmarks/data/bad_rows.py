@@ -19,19 +19,25 @@ LONGEST_TEXT = 5000
 MOST_NUMBERS = 100_000
 MOST_LISTED = 1000
 """Bad rows that a message names; files of other kinds can have millions."""
+NOT_PLACED = (0, -1)
+"""What tools have for both coordinates of a covered landmark that nobody has placed."""
 SHOWN_OF_ALL = 10
 """Bad rows that are named where all are bad, most likely for one reason."""
 
 
 class OtherLandmarks(KDLandmarksError):
-    """A face of other landmarks than its reader's.
+    """A face of another number of landmarks than its reader's; `count` is its own."""
 
-    `count` is the number of its own; `names` are what its labeling tool calls them, in the order
-    in which they are read, where it is by these names that they are others.
-    """
+    def __init__(self, message: str, count: int) -> None:
+        self.count = count
+        super().__init__(message)
 
-    def __init__(self, message: str, count: int, names: Sequence[str] = ()) -> None:
-        self.count, self.names = count, tuple(names)
+
+class OtherNames(KDLandmarksError):
+    """Faces whose labeling tool calls their landmarks otherwise than the scheme: `names`."""
+
+    def __init__(self, message: str, names: Sequence[str]) -> None:
+        self.names = tuple(names)
         super().__init__(message)
 
 
@@ -75,8 +81,7 @@ def text_problem(value: Any) -> str | None:
 def with_gaps(points: Any, visible: np.ndarray | None) -> Any:
     """Points with NaN for landmarks that are not there: null, or -1 in `visible` (N,).
 
-    So is a covered one (`visible` 0) at (0, 0) or (-1, -1): labeling tools put there what nobody
-    has placed.
+    So is a covered one (`visible` 0) at (0, 0) or (-1, -1) (`NOT_PLACED`).
     """
     if isinstance(points, list | tuple):
         gap = (math.nan, math.nan)
@@ -86,7 +91,8 @@ def with_gaps(points: Any, visible: np.ndarray | None) -> Any:
     array = floats(points)
     if array is None or array.shape != (len(visible), 2):
         return points  # as they are: `points_problem` says what is wrong with them
-    nowhere = (visible == 0) & ((array == 0).all(1) | (array == -1).all(1))
+    x, y = array.T
+    nowhere = (visible == 0) & (x == y) & np.isin(x, NOT_PLACED)
     return np.where(((visible < 0) | nowhere)[:, None], math.nan, array)
 
 

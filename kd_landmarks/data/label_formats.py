@@ -16,6 +16,7 @@ from xml.etree import ElementTree
 
 from ..errors import KDLandmarksError, reason, shown
 from ..utils.parsing import read_json, read_text
+from .bad_rows import NOT_PLACED
 
 MOST_BYTES = 2**29
 """Of a file of labels."""
@@ -234,8 +235,8 @@ def _xy(text: str, source: str, seen: int) -> tuple[float, float, int]:
 
 
 def _place(x: float, y: float, seen: int) -> tuple[float, float, int]:
-    """A point that a tool counts from the photo's corner, as its pixels; see `with_gaps`."""
-    nowhere = seen == 0 and (x, y) in ((0, 0), (-1, -1))
+    """A point that a tool counts from the photo's corner, in pixels of the photo."""
+    nowhere = seen == 0 and x == y and x in NOT_PLACED
     return x - CORNER, y - CORNER, -1 if nowhere else seen
 
 

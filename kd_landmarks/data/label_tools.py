@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ..errors import shown
 from ..schemes import LandmarkScheme
-from .bad_rows import OtherLandmarks
+from .bad_rows import OtherNames
 from .data_folder import LONGEST_PATH, DataFolder
 from .json_lines import row_of_line
 from .label_formats import LabeledFace, tool_faces
@@ -34,7 +34,7 @@ def tool_rows(
 
     Raises:
         KDLandmarksError: a file cannot be read or is of no known kind.
-        OtherLandmarks: the scheme has other names.
+        OtherNames: of the scheme.
     """
     faces = [face for file in files for face in tool_faces(file)]
     order = point_order(faces, scheme)
@@ -66,7 +66,7 @@ def point_order(faces: Sequence[LabeledFace], scheme: LandmarkScheme) -> list[st
     """The names of the points in the order of the landmarks; see the module.
 
     Raises:
-        OtherLandmarks: the scheme has other names.
+        OtherNames: of the scheme.
     """
     names = list(dict.fromkeys(name for face in faces for name in face.points))
     unknown = [name for name in names if name not in scheme.names]
@@ -77,10 +77,9 @@ def point_order(faces: Sequence[LabeledFace], scheme: LandmarkScheme) -> list[st
     if len(numbers) == len(names) and len({match[1] for match in numbered if match}) == 1:
         return sorted(names, key=lambda name: numbers[name])
     source = next(face.source for face in faces if unknown[0] in face.points)
-    raise OtherLandmarks(
+    raise OtherNames(
         f"{source}: {shown(unknown[0])} is no landmark of the scheme {scheme.name}, "
         f"which has {shown(', '.join(scheme.names))}: give a scheme with the names of the points "
         f"({shown(', '.join(names))}), which `kd-landmarks scheme new` makes, or rename the points",
-        len(names),
         names,
     )

@@ -12,11 +12,9 @@ from scipy.optimize import linear_sum_assignment
 
 from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme
-from .bad_rows import OtherLandmarks
+from .bad_rows import OtherLandmarks, OtherNames
 from .loading import load_rows
 
-UNNAMED = "point_"
-"""What the names of landmarks without names begin with."""
 FIVE = ("left_eye", "right_eye", "nose_tip", "left_mouth_corner", "right_mouth_corner")
 """Names of five points that lie as those of face recognition do."""
 TILTS = np.radians(np.arange(-20, 20.1, 1))
@@ -36,8 +34,7 @@ def guess_scheme(
     Args:
         shapes: (faces, N, 2), x then y, y down, of faces that are mostly upright; all there.
         name: of the scheme.
-        named: what the landmarks are called, as `landmark_names` tells it. Names of a labeling tool
-            stay, since points are ordered by them.
+        named: what a labeling tool calls the landmarks; it stays, since points are ordered by it.
 
     Returns:
         A scheme without lines. A mirror swaps points that lie symmetrically on the mean, none where
@@ -55,8 +52,9 @@ def guess_scheme(
     corners = pairs[0] if pairs else None
     pupils = None
     if flip == (1, 0, 2, 4, 3) and mean[0, 1] < mean[2, 1] < mean[3, 1] and mean[0, 0] < 0:
-        corners, pupils, named = (0, 1), ((0,), (1,)), FIVE if unnamed(named) else named
-    if not unnamed(named):
+        corners, pupils = (0, 1), ((0,), (1,))
+        named = named or FIVE
+    if named:
         return LandmarkScheme(name, tuple(named), flip, corners, pupils)
     names = [""] * len(mean)
     for number, (left, right) in enumerate(sorted(pairs), start=1):
@@ -65,11 +63,6 @@ def guess_scheme(
     for number, index in enumerate(middle, start=1):
         names[index] = f"middle_{number}" if pairs else f"point_{number}"
     return LandmarkScheme(name, tuple(names), flip, corners)
-
-
-def unnamed(names: Sequence[str]) -> bool:
-    """Whether landmarks have no names yet."""
-    return all(name.startswith(UNNAMED) for name in names)
 
 
 def mean_shape(shapes: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -121,10 +114,10 @@ def mirror_partners(mean: NDArray[np.float64]) -> tuple[int, ...]:
     return best[1] if best[0] <= SYMMETRIC * spread else identity
 
 
-def landmark_names(
+def count_and_names(
     source: str | Path, split: str | None, allow_outside: bool = False
-) -> tuple[str, ...]:
-    """What the landmarks of data are called: as their tool does, else `point_1`, `point_2` ….
+) -> tuple[int, tuple[str, ...]]:
+    """How many landmarks data have, and what their labeling tool calls them, if it does.
 
     Args:
         source: as for `load_rows`.
@@ -134,29 +127,31 @@ def landmark_names(
     Raises:
         KDLandmarksError: as `load_rows`.
     """
-    one = LandmarkScheme("one", (f"{UNNAMED}1",), (0,))
+    one = LandmarkScheme("one", ("point_1",), (0,))
     try:
         load_rows(source, split, scheme=one, skip_bad_rows=True, allow_outside=allow_outside)
+    except OtherNames as error:
+        return len(error.names), error.names
     except OtherLandmarks as error:
-        numbers = range(1, error.count + 1)
-        return error.names or tuple(f"{UNNAMED}{number}" for number in numbers)
-    return one.names
+        return error.count, ()
+    return 1, ()
 
 
 def first_faces(
     source: str | Path, split: str | None, name: str, allow_outside: bool = False
 ) -> tuple[Dataset, tuple[str, ...]]:
-    """The faces of data that nobody has made a scheme for yet, and the names of their landmarks.
+    """The faces of data that nobody has made a scheme for yet, and their tool's names, if any.
 
     Args:
-        source: as for `landmark_names`, as are the others.
+        source: as for `count_and_names`, as are the others.
         name: of the scheme that their rows get.
 
     Raises:
         KDLandmarksError: as `load_rows`.
     """
-    names = landmark_names(source, split, allow_outside)
-    scheme = LandmarkScheme(name, names, tuple(range(len(names))))
+    count, names = count_and_names(source, split, allow_outside)
+    numbered = tuple(f"point_{number}" for number in range(1, count + 1))
+    scheme = LandmarkScheme(name, names or numbered, tuple(range(count)))
     return load_rows(source, split, scheme=scheme, allow_outside=allow_outside), names
 
 

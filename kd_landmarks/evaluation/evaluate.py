@@ -166,8 +166,6 @@ def evaluate(
     try:
         rows = load_rows(str(data), split, scheme=scheme, box=boxes, **loading)
     except OtherLandmarks as error:
-        if error.names:
-            raise
         raise KDLandmarksError(
             f"{data} has faces of {error.count} landmarks, but {source} detects "
             f"{scheme.num_landmarks} ({scheme.name}): give a detector of the data's landmarks "

@@ -57,9 +57,7 @@ def _data_problems(recipe: Recipe) -> list[str]:
             rows = load_source(split, data, get_scheme(recipe.scheme))
         except OtherLandmarks as error:
             problems.append(
-                str(error)
-                if error.names
-                else f"{path} has faces of {error.count} landmarks, and the recipe's scheme "
+                f"{path} has faces of {error.count} landmarks, and the recipe's scheme "
                 f"{recipe.scheme} has others: give the scheme of the data (--scheme)"
             )
             break

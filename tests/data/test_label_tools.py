@@ -254,6 +254,20 @@ def test_numbers_behind_a_word_count_up(tmp_path, faces, monkeypatch):
     np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
 
 
+def test_names_that_begin_as_numbered_ones_do_stay(tmp_path, faces, monkeypatch):
+    called = {name: f"point_{name}" for name in NAMES}
+    monkeypatch.setitem(globals(), "ORDER", tuple(called[name] for name in ORDER))
+    monkeypatch.setitem(globals(), "NAMES", tuple(called.values()))
+    folder = write(tmp_path / "faces", faces, write_labelme)
+    words = ["scheme", "new", str(folder), "--output", str(tmp_path / "guessed.yaml")]
+    result = CliRunner().invoke(app, words)
+    assert result.exit_code == 0, result.output
+    assert "keep its names" in result.output
+    scheme = get_scheme(str(tmp_path / "guessed.yaml"))
+    assert sorted(scheme.names) == sorted(called.values())
+    assert len(load_rows(folder, scheme=scheme)) == 3
+
+
 def test_covered_points_that_nobody_has_placed_are_not_there(tmp_path, faces):
     folder = write(tmp_path / "coco", faces, write_coco)
     file = folder / "person_keypoints.json"
