@@ -116,8 +116,8 @@ def sizes(detect: FaceLandmarkPipeline, rows: Any) -> dict[str, Any]:
                 eyes = interocular(middle, SCHEME)
                 away = [np.linalg.norm(x - middle, axis=1).mean() for x in answers.values()]
                 far.append(100 * float(max(away) / eyes))
-        middle_one = statistics.median(far or [0.0])
-        found[f"{times:g}"] = {"one": one, "farthest": max(far, default=0.0), "median": middle_one}
+        median = statistics.median(far or [0.0])
+        found[f"{times:g}"] = {"one": one, "farthest": max(far, default=0.0), "median": median}
     return found
 
 

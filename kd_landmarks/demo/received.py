@@ -96,8 +96,10 @@ class Uploads:
         return len(sizes) >= MOST_FILES or sum(sizes) >= MOST_BYTES
 
     async def sweep(self) -> None:
-        """Delete what Gradio has written and does not list, so does not delete: parts of a request
-        that are no upload, or that it ends within."""
+        """Delete the parts of requests that are no upload, or were cut off, for as long as it runs.
+
+        Gradio writes them, too, and then forgets them.
+        """
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             for path, told in self._unlisted():

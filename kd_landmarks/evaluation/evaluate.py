@@ -307,8 +307,18 @@ def check_truth(rows: Dataset, scheme: LandmarkScheme, normalizer: str | None = 
         KDLandmarksError: a face, named by its source, whose ground truth has no length to divide
             by.
     """
-    for source, face in zip(rows["source"], point_array(rows, "landmarks"), strict=True):
+    for number, error in unmeasurable(rows, scheme, normalizer).items():
+        raise KDLandmarksError(f"{rows['source'][number]}: {error}") from error
+
+
+def unmeasurable(
+    rows: Dataset, scheme: LandmarkScheme, normalizer: str | None = None
+) -> dict[int, KDLandmarksError]:
+    """The numbers of faces whose ground truth has no length to divide by, each with why."""
+    found = {}
+    for number, face in enumerate(point_array(rows, "landmarks")):
         try:
             nme(np.nan_to_num(face)[None], face[None], scheme, normalizer)
         except KDLandmarksError as error:
-            raise KDLandmarksError(f"{source}: {error}") from error
+            found[number] = error
+    return found

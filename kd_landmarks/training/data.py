@@ -3,8 +3,8 @@
 import hashlib
 import logging
 import os
+from collections import defaultdict
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from ..data.photos import Photos
 from ..data.row_checks import check_rows
 from ..data.splits import split_by_photo, without_photos_of
 from ..errors import KDLandmarksError
+from ..evaluation.evaluate import unmeasurable
 from ..evaluation.metrics import nme
 from ..schemes import LandmarkScheme
 from ..synthetic import generated_dataset
@@ -103,9 +104,9 @@ def load_sets(
     sets = load(accelerator, settings, scheme, seed)
     sets = replace(
         sets,
-        validation=_measurable(sets.validation, scheme),
-        test=_measurable(sets.test, scheme),
-        held_back=tuple(rows for part in sets.held_back if (rows := _measurable(part, scheme))),
+        validation=sets.validation and _measurable(sets.validation, scheme),
+        test=sets.test and _measurable(sets.test, scheme),
+        held_back=tuple(_measurable(part, scheme) for part in sets.held_back),
     )
     return _boxed(sets, settings, scheme)
 
@@ -165,26 +166,27 @@ def _with_more(
     """
     assert settings.source is not None
     home = _folder(settings.source)
-    parts = [(sets.train, 1.0, home)]
-    names: dict[str, set[str]] = {home: set()}
-    held_back = []
+    at_home = {photo for rows in (sets.validation, sets.test) if rows for photo in rows["photo"]}
+    held: dict[str, set[str]] = defaultdict(set)
+    held_back, more_parts = [], []
     for more in settings.more:
         source = settings.model_copy(update={"source": more.source, "revision": None})
         rows = _checked(load_source(more.split, source, scheme), settings, scheme)
         folder = _folder(more.source)
-        named = names.setdefault(folder, set())
         if more.held_back:
-            rows, held = split_by_photo(rows, more.held_back, seed)
-            held_back.append(held)
-            named.update(held["photo"])
-        parts.append((rows, more.weight, folder))
-    at_home = {photo for rows in (sets.validation, sets.test) if rows for photo in rows["photo"]}
+            rows, part = split_by_photo(rows, more.held_back, seed)
+            held_back.append(part)
+            held[folder].update(part["photo"])
+        more_parts.append((rows, more.weight, folder))
     sets = replace(sets, held_back=tuple(held_back))
-    weighted = []
-    for number, (rows, weight, folder) in enumerate(parts):
-        named = names[folder] | (at_home if number and folder == home else set())
-        rows = without_photos_of(rows, sets.held_back if not number else sets.all_measured, named)
-        weighted.append(with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight)))
+    parts = [(without_photos_of(sets.train, held_back, held[home]), 1.0)]
+    for rows, weight, folder in more_parts:
+        names = held[folder] | at_home if folder == home else held[folder]
+        parts.append((without_photos_of(rows, sets.all_measured, names), weight))
+    weighted = [
+        with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight))
+        for rows, weight in parts
+    ]
     return replace(sets, train=joined(weighted))
 
 
@@ -194,33 +196,28 @@ def _folder(source: str) -> str:
     return str((path if path.is_dir() else path.parent).resolve()) if path.exists() else source
 
 
-def _measurable(rows: Dataset | None, scheme: LandmarkScheme) -> Dataset | None:
+def _measurable(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
     """Faces to measure on, without those whose ground truth has no length to divide errors by.
 
     Raises:
         KDLandmarksError: none is left.
     """
-    if rows is None:
-        return None
-    kept = []
-    for number, face in enumerate(point_array(rows, "landmarks")):
-        with suppress(KDLandmarksError):
-            nme(np.nan_to_num(face)[None], face[None], scheme)
-            kept.append(number)
-    if not kept:
+    bad = unmeasurable(rows, scheme)
+    if not bad:
+        return rows
+    if len(bad) == len(rows):
         raise KDLandmarksError(
             f"none of {len(rows)} faces to measure on, such as {rows['source'][0]}, has the "
             f"landmarks {scheme.eye_corners} that errors are divided by: leave eye_corners out of "
             "the scheme, so that the box is"
         )
-    if len(kept) < len(rows):
-        logger.warning(
-            "%d of %d faces to measure on are left out: they lack the landmarks that errors are "
-            "divided by (eye_corners of the scheme; without, it is the box)",
-            len(rows) - len(kept),
-            len(rows),
-        )
-    return rows.select(kept) if len(kept) < len(rows) else rows
+    logger.warning(
+        "%d of %d faces to measure on are left out: they lack the landmarks that errors are "
+        "divided by (eye_corners of the scheme; without, it is the box)",
+        len(bad),
+        len(rows),
+    )
+    return rows.select([number for number in range(len(rows)) if number not in bad])
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:

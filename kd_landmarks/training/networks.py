@@ -1,6 +1,7 @@
 """Building a network from a recipe's section, with the weights that it starts from."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 import timm
@@ -10,13 +11,15 @@ from torch import Tensor, nn
 from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 
 from ..errors import KDLandmarksError, reason
+from ..inference.checkpoints import default_checkpoint
 from ..inference.hub_checkpoints import cached_or_reachable
 from ..models import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import landmark_names, load_detector
 from ..models.modeling_kd_landmarks import drop_unused_stages
 from ..schemes import LandmarkScheme
 from ..utils.hub_patience import patient_hub
-from .recipe_settings import NetworkSettings
+from .recipe_settings import PACKAGE, STAGES, NetworkSettings, Recipe
+from .run_folder import stage_is_finished
 
 REFINEMENT = "head.refinement."
 
@@ -37,9 +40,10 @@ def build_network(
             for weights that cannot be had or do not fit.
     """
     fields = ("backbone", "head", "image_size", "head_channels")
+    role = "student" if stage == "baseline" else stage
     try:
         config = KDLandmarksConfig(
-            role="student" if stage == "baseline" else stage,  # type: ignore[arg-type]  # checked by the strict configuration
+            role=role,  # type: ignore[arg-type]  # checked by the strict configuration
             num_landmarks=scheme.num_landmarks,
             scheme=scheme.to_dict(),
             head_strides=list(settings.head_strides),
@@ -63,6 +67,49 @@ def build_network(
         crop_margin=crop_margin,
     )
     return model, processor
+
+
+def check_networks(recipe: Recipe, scheme: LandmarkScheme, folder: Path) -> None:
+    """Build every network that is still to be trained, since the last one comes after hours.
+
+    Args:
+        recipe: of the run.
+        scheme: its landmarks.
+        folder: of the run.
+
+    Raises:
+        KDLandmarksError: as `build_network`, and for a start from a stage that is no earlier one.
+    """
+    trained = [stage for stage in STAGES if stage_is_finished(folder, stage)]
+    for stage in STAGES:
+        if stage in trained or stage not in recipe.stages:
+            continue
+        settings = getattr(recipe, stage)
+        if settings.init in STAGES:
+            if settings.init not in trained or settings.init not in STAGES[: STAGES.index(stage)]:
+                raise KDLandmarksError(
+                    f"{stage}.init is {settings.init}, which this run does not train before: name "
+                    "an earlier stage, or a checkpoint"
+                )
+            other = getattr(recipe, settings.init).backbone
+            if other != settings.backbone:
+                raise KDLandmarksError(
+                    f"{stage} has the backbone {settings.backbone} and starts from "
+                    f"{settings.init}, which has {other}: give both the same"
+                )
+            # Its weights are not there yet.
+            settings = settings.model_copy(update={"init": None, "backbone_weights": "none"})
+        build_network(with_place_of_start(settings, folder), scheme, stage, recipe.data.crop_margin)
+        trained.append(stage)
+
+
+def with_place_of_start(settings: NetworkSettings, folder: Path) -> NetworkSettings:
+    """A stage's settings with the folder of its start instead of a word for it."""
+    if settings.init == PACKAGE:
+        return settings.model_copy(update={"init": default_checkpoint()})
+    if settings.init in STAGES:
+        return settings.model_copy(update={"init": str(folder / settings.init)})
+    return settings
 
 
 def _check_forward(model: KDLandmarksForKeypointDetection) -> None:

@@ -23,7 +23,6 @@ from ..data.crops import FaceCrops
 from ..errors import KDLandmarksError
 from ..evaluation.metrics import nme
 from ..evaluation.predictions import predict_rows
-from ..inference.checkpoints import default_checkpoint
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..schemes import LandmarkScheme, get_scheme
 from ..utils.environment import on_cpus
@@ -36,16 +35,16 @@ from .data import (
     with_generated,
 )
 from .loop import Progress, StageTraining, StepLoss, train_network
-from .networks import build_network
+from .networks import build_network, check_networks, with_place_of_start
 from .objectives import plain_step, student_step
 from .pseudo_labels import precompute_targets
-from .recipe_settings import PACKAGE, STAGES, Recipe
+from .recipe_settings import STAGES, Recipe
 from .refinement import ENOUGH_FACES, refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run, steps_of
 from .teachers import FrozenTeacher, find_teachers, load_teachers, stored_targets
 from .transfer import adopt_landmarks
-from .unlabeled import add_unlabeled, equal_steps, unlabeled_faces
+from .unlabeled import add_unlabeled, unlabeled_faces, with_targets
 
 LONGEST_WAIT = timedelta(hours=12)
 """Of a process for another: pseudo-labels of 100,000 faces take hours on a CPU."""
@@ -100,8 +99,8 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     check_networks(recipe, scheme, folder)
     pseudo_labels = folder / "unlabeled"
     unlabeled = None
-    in_student = recipe.unlabeled.given and "student" in recipe.stages
-    if in_student and not stage_is_finished(folder, "student"):
+    with_student = "student" in recipe.stages or stage_is_finished(folder, "student")
+    if recipe.unlabeled.given and with_student:
         with accelerator.main_process_first():
             unlabeled = unlabeled_faces(
                 recipe.unlabeled, recipe.data, scheme, pseudo_labels, sets.all_measured
@@ -138,11 +137,7 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             if accelerator.is_main_process:
                 drop_checkpoints(folder, stage)
             continue
-        settings = getattr(recipe, stage)
-        if settings.init == PACKAGE:
-            settings = settings.model_copy(update={"init": default_checkpoint()})
-        if settings.init in STAGES:
-            settings = settings.model_copy(update={"init": str(folder / settings.init)})
+        settings = with_place_of_start(getattr(recipe, stage), folder)
         set_seed(recipe.run.seed)
         model, processor = build_network(settings, scheme, stage, margin)
         if settings.init and adopt_landmarks(model, settings.init, sets.train, scheme):
@@ -157,32 +152,18 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = student_targets(recipe, teachers, scheme, rows)
-            if recipe.unlabeled.given:
+            if unlabeled is not None:
                 with accelerator.main_process_first():
-                    rows = add_unlabeled(
-                        rows,
-                        unlabeled,
-                        recipe.unlabeled,
-                        teachers,
-                        scheme,
-                        pseudo_labels,
-                        recipe.data.box,
-                        sets.all_measured,
-                    )
-                unlabeled = None  # its photos may be in memory
+                    unlabeled = with_targets(unlabeled, teachers, scheme, pseudo_labels)
+                place = recipe.unlabeled.targets or pseudo_labels
+                rows = add_unlabeled(rows, unlabeled, place, scheme, recipe.data.box)
         else:
             step_loss = plain_step(settings, target)
             # Without epochs of its own, the student alone takes as many steps as the taught one.
             alike = stage == "baseline" and settings.epochs == recipe.student.epochs
-            if alike and recipe.unlabeled.given and stage_is_finished(folder, "student"):
-                epochs = equal_steps(
-                    settings.epochs,
-                    len(rows),
-                    recipe.unlabeled,
-                    pseudo_labels,
-                    scheme,
-                    sets.all_measured,
-                )
+            if alike and unlabeled is not None and stage_is_finished(folder, "student"):
+                targets = with_targets(unlabeled, {}, scheme, pseudo_labels)
+                epochs = settings.epochs * (len(rows) + len(targets)) / len(rows)
                 settings = settings.model_copy(update={"epochs": epochs})
         finish = None
         if model.config.refinement:
@@ -221,37 +202,6 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         print(write_report(folder, recipe, sets, scheme, networks, soft_nme))
     for tracker in accelerator.trackers:
         tracker.finish()
-
-
-def check_networks(recipe: Recipe, scheme: LandmarkScheme, folder: Path) -> None:
-    """Build every network that is still to be trained, since the last one comes after hours.
-
-    Raises:
-        KDLandmarksError: as `build_network`, and for a start from a stage that is no earlier one.
-    """
-    wanted = [stage for stage in STAGES if stage in recipe.stages]
-    for stage in wanted:
-        if stage_is_finished(folder, stage):
-            continue
-        settings = getattr(recipe, stage)
-        if settings.init in STAGES:
-            earlier = STAGES[: STAGES.index(stage)]
-            trained = settings.init in wanted or stage_is_finished(folder, settings.init)
-            if settings.init not in earlier or not trained:
-                raise KDLandmarksError(
-                    f"{stage}.init is {settings.init}, which this run does not train before: name "
-                    "an earlier stage, or a checkpoint"
-                )
-            other = getattr(recipe, settings.init).backbone
-            if other != settings.backbone:
-                raise KDLandmarksError(
-                    f"{stage} has the backbone {settings.backbone} and starts from "
-                    f"{settings.init}, which has {other}: give both the same"
-                )
-            settings = settings.model_copy(update={"init": None, "backbone_weights": "none"})
-        if settings.init == PACKAGE:
-            settings = settings.model_copy(update={"init": default_checkpoint()})
-        build_network(settings, scheme, stage, recipe.data.crop_margin)
 
 
 def share_cores(accelerator: Accelerator, threads: int | None) -> None:

@@ -28,8 +28,8 @@ def unlabeled_faces(
     scheme: LandmarkScheme,
     folder: Path,
     measured: Sequence[Dataset] = (),
-) -> Dataset | None:
-    """The faces of the recipe's unlabeled sources, or None where their targets are stored.
+) -> Dataset:
+    """The faces of the recipe's unlabeled sources, or their targets where these are stored.
 
     A run looks for them at its start, so that what is wrong with them is said before its teachers
     are trained.
@@ -41,101 +41,85 @@ def unlabeled_faces(
         folder: where the run keeps the targets.
         measured: faces that networks are measured on: their photos are left out.
 
+    Returns:
+        Rows as of `load_unlabeled`, or with `landmarks` as of `with_targets`.
+
     Raises:
         KDLandmarksError: for faces that cannot be read, if none is left, and for stored targets of
             other landmarks.
     """
-    if settings.targets or folder.is_dir():
-        _targets(settings, folder, scheme, measured)
-        return None
-    found = [_faces(source, settings, data, scheme) for source in settings.source]
-    return without_photos_of(datasets.concatenate_datasets(found), measured)
+    if settings.targets:
+        faces = _stored_targets(Path(settings.targets), scheme)
+    elif folder.is_dir():
+        return _stored_targets(folder, scheme)
+    else:
+        found = [_faces(source, settings, data, scheme) for source in settings.source]
+        faces = datasets.concatenate_datasets(found)
+    return without_photos_of(faces, measured)
 
 
-def add_unlabeled(
-    rows: Dataset,
-    faces: Dataset | None,
-    settings: UnlabeledSettings,
+def with_targets(
+    faces: Dataset,
     teachers: Mapping[str, Sequence[FrozenTeacher]],
     scheme: LandmarkScheme,
     folder: Path,
-    box: str,
-    measured: Sequence[Dataset] = (),
 ) -> Dataset:
-    """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
+    """Unlabeled faces with the teachers' points, found once and kept in a folder.
 
-    The points are found once and kept in `folder`, for the run's continuation and for other runs
-    (`unlabeled.targets`).
+    The folder is for the run's continuation and for other runs (`unlabeled.targets`).
 
     Args:
-        rows: labeled, with the teachers' columns if they are precomputed.
-        faces: as `unlabeled_faces` gives them; not needed where targets are stored.
-        settings: as there.
+        faces: as `unlabeled_faces` gives them; targets stay as they are.
         teachers: by KD-Loss's names; the Tough-Teacher's points are the targets, the
             Tolerant-Teacher's where there is no other.
         scheme: the landmarks.
-        folder: where the targets are, or are to be kept.
+        folder: where the targets are to be kept, or another process has kept them.
+
+    Raises:
+        KDLandmarksError: without a teacher, and if the teachers agree on no face.
+    """
+    if "landmarks" in faces.column_names:
+        return faces
+    if not folder.is_dir():
+        labeled = label_faces(faces, teachers, scheme)
+        with new_folder(folder) as partial:
+            labeled.save_to_disk(partial)
+    return _stored_targets(folder, scheme)  # which takes no memory
+
+
+def add_unlabeled(
+    rows: Dataset, targets: Dataset, place: str | Path, scheme: LandmarkScheme, box: str
+) -> Dataset:
+    """A student's labeled rows and, behind them, unlabeled faces with the teachers' points.
+
+    Args:
+        rows: labeled, with the teachers' columns if they are precomputed.
+        targets: as of `with_targets`.
+        place: where the targets are stored, for messages.
+        scheme: the landmarks.
         box: the recipe's `data.box`.
-        measured: as there.
 
     Returns:
         `image`, `landmarks`, `box`, the teachers' columns and `weights`: 1 for labeled faces that
         have none, the views' agreement for unlabeled ones.
 
     Raises:
-        KDLandmarksError: without a teacher, if the teachers agree on no face, and for stored
-            targets of other landmarks or teachers.
+        KDLandmarksError: for targets of other teachers.
     """
-    if faces is not None and not folder.is_dir():
-        labeled = label_faces(faces, teachers, scheme)
-        with new_folder(folder) as partial:
-            labeled.save_to_disk(partial)
-    labeled = _targets(settings, folder, scheme, measured)  # from the disk: they take no memory
     if box == "upright":
-        labeled = with_upright_boxes(labeled, scheme)
+        targets = with_upright_boxes(targets, scheme)
     if WEIGHTS not in rows.column_names:
         rows = with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))
     # What a student's training reads, in both.
     wanted = ["image", "landmarks", "box", WEIGHTS]
     wanted += [name for name in TEACHER_COLUMNS.values() if name in rows.column_names]
-    missing = sorted(set(wanted) - set(labeled.column_names))
+    missing = sorted(set(wanted) - set(targets.column_names))
     if missing:
         raise KDLandmarksError(
-            f"the targets in {settings.targets or folder} have no {missing[0]}: they were made by "
-            "other teachers; leave unlabeled.targets out to make them anew"
+            f"the targets in {place} have no {missing[0]}: they were made by other teachers; "
+            "leave unlabeled.targets out to make them anew"
         )
-    return datasets.concatenate_datasets([part.select_columns(wanted) for part in (rows, labeled)])
-
-
-def equal_steps(
-    epochs: float,
-    labeled: int,
-    settings: UnlabeledSettings,
-    folder: Path,
-    scheme: LandmarkScheme,
-    measured: Sequence[Dataset] = (),
-) -> float:
-    """Epochs over labeled faces alone of as many steps as `epochs` over all that a student sees.
-
-    Args:
-        epochs: of the student.
-        labeled: number of labeled faces.
-        settings: as for `add_unlabeled`, which has been called.
-        folder: as there.
-        scheme: as there.
-        measured: as there.
-    """
-    unlabeled = len(_targets(settings, folder, scheme, measured))
-    return epochs * (labeled + unlabeled) / labeled
-
-
-def _targets(
-    settings: UnlabeledSettings, folder: Path, scheme: LandmarkScheme, measured: Sequence[Dataset]
-) -> Dataset:
-    """The stored targets; of another run's those whose photos are not measured on here."""
-    if not settings.targets:
-        return _stored_targets(folder, scheme)
-    return without_photos_of(_stored_targets(Path(settings.targets), scheme), measured)
+    return datasets.concatenate_datasets([part.select_columns(wanted) for part in (rows, targets)])
 
 
 def _faces(

@@ -28,7 +28,7 @@ from kd_landmarks.training.pseudo_labels import (
 )
 from kd_landmarks.training.recipe_settings import DataSettings, UnlabeledSettings
 from kd_landmarks.training.teachers import add_point_column
-from kd_landmarks.training.unlabeled import add_unlabeled, equal_steps, unlabeled_faces
+from kd_landmarks.training.unlabeled import add_unlabeled, unlabeled_faces, with_targets
 from kd_landmarks.training.views import View, draw_views, predict_views
 
 SPOT = (171.3, 202.6)
@@ -255,8 +255,8 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     settings = UnlabeledSettings(source=str(source))
     folder = tmp_path / "unlabeled"
     faces = unlabeled_faces(settings, DATA, SCHEME, folder)
-    teachers = {"tough": [Steady()]}
-    rows = add_unlabeled(labeled, faces, settings, teachers, SCHEME, folder, DATA.box)
+    targets = with_targets(faces, {"tough": [Steady()]}, SCHEME, folder)
+    rows = add_unlabeled(labeled, targets, folder, SCHEME, DATA.box)
     weights = np.asarray(rows[WEIGHTS])
     assert len(rows) == 9
     assert (weights[:6] == 1).all()
@@ -267,21 +267,23 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
 
     # kept for the run's continuation, and for other runs: nobody is asked again
     other = UnlabeledSettings(targets=str(folder))
+
+    def stored(settings, measured=()):
+        faces = unlabeled_faces(settings, DATA, SCHEME, folder, measured)
+        return with_targets(faces, {}, SCHEME, folder)
+
+    # Of another run's those that are measured on here stay out, and are not counted.
+    clean = stored(other, [load_unlabeled(source / "faces.jsonl").select([1])])
+    assert len(clean) == 2
+    assert len(add_unlabeled(labeled, clean, folder, SCHEME, DATA.box)) == len(rows) - 1
     for again in (settings, other):
-        assert unlabeled_faces(again, DATA, SCHEME, folder) is None
-    # Of another run's those that are measured on here stay out.
-    one = [load_unlabeled(source / "faces.jsonl").select([1])]
-    clean = add_unlabeled(labeled, None, other, {}, SCHEME, folder, DATA.box, one)
-    assert len(clean) == len(rows) - 1
-    assert equal_steps(2, 6, other, folder, SCHEME, one) == pytest.approx(2 * 8 / 6)
-    for again in (settings, other):
-        repeated = add_unlabeled(labeled, None, again, {}, SCHEME, folder, DATA.box)
+        repeated = add_unlabeled(labeled, stored(again), folder, SCHEME, DATA.box)
         np.testing.assert_array_equal(repeated["landmarks"], rows["landmarks"])
         np.testing.assert_array_equal(repeated[WEIGHTS], rows[WEIGHTS])
 
     both = labeled.add_column("tolerant_landmarks", labeled["tough_landmarks"][:])
     with pytest.raises(KDLandmarksError, match=r"no tolerant_landmarks: they were made by other"):
-        add_unlabeled(both, None, other, {}, SCHEME, folder, DATA.box)
+        add_unlabeled(both, stored(other), folder, SCHEME, DATA.box)
 
 
 def test_targets_that_are_none_are_refused(labeled, tmp_path):
