@@ -99,8 +99,9 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     check_networks(recipe, scheme, folder)
     pseudo_labels = folder / "unlabeled"
     unlabeled = None
-    with_student = "student" in recipe.stages or stage_is_finished(folder, "student")
-    if recipe.unlabeled.given and with_student:
+    left = [stage for stage in recipe.stages if not stage_is_finished(folder, stage)]
+    beside_student = "baseline" in left and stage_is_finished(folder, "student")
+    if recipe.unlabeled.given and ("student" in left or beside_student):
         with accelerator.main_process_first():
             unlabeled = unlabeled_faces(
                 recipe.unlabeled, recipe.data, scheme, pseudo_labels, sets.all_measured
@@ -153,10 +154,10 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = student_targets(recipe, teachers, scheme, rows)
             if unlabeled is not None:
+                place = recipe.unlabeled.targets or pseudo_labels
                 with accelerator.main_process_first():
                     unlabeled = with_targets(unlabeled, teachers, scheme, pseudo_labels)
-                place = recipe.unlabeled.targets or pseudo_labels
-                rows = add_unlabeled(rows, unlabeled, place, scheme, recipe.data.box)
+                    rows = add_unlabeled(rows, unlabeled, place, scheme, recipe.data.box)
         else:
             step_loss = plain_step(settings, target)
             # Without epochs of its own, the student alone takes as many steps as the taught one.
