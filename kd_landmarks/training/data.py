@@ -13,21 +13,18 @@ from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
 
 from ..data.columns import point_array
-from ..data.crops import WEIGHTS, crop_points, with_weights
+from ..data.crops import WEIGHTS, with_weights
 from ..data.detector_boxes import with_upright_boxes
 from ..data.photos import Photos
 from ..data.row_checks import check_rows
 from ..data.splits import split_by_photo, without_photos_of
 from ..errors import KDLandmarksError
 from ..evaluation.evaluate import unmeasurable
-from ..evaluation.metrics import nme
 from ..schemes import LandmarkScheme
 from ..synthetic import generated_dataset
 from .distributed import fetch_photos, leave_out_bad_rows
-from .recipe_settings import NO_DATA, DataSettings, ShapeModelSettings
-from .shape_model import ShapeModel
+from .recipe_settings import NO_DATA, DataSettings
 from .sources import load_source
-from .teachers import add_points
 
 logger = logging.getLogger("kd_landmarks")
 
@@ -297,31 +294,3 @@ def generated_faces(split: str, settings: DataSettings, scheme: LandmarkScheme) 
         num_proc=os.cpu_count(),
         heads_turned=split == "extra",
     )
-
-
-def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
-    """Fit the active shape model on the whole shapes of un-augmented crops, in crop units."""
-    shapes = whole_shapes(rows, margin)
-    return ShapeModel.fit(shapes, settings.retained_variance, settings.aligned)
-
-
-def whole_shapes(rows: Dataset, margin: float) -> np.ndarray:
-    """The landmarks (faces, N, 2), in crop units, of those faces that have all of them."""
-    shapes = crop_points(rows, "landmarks", margin)
-    return shapes[~np.isnan(shapes).any((1, 2))]
-
-
-def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Dataset:
-    """Store each face's Soft-landmarks as the column `soft_landmarks`, in photo pixels.
-
-    They are softened on the un-augmented crop, so that a face has one answer, which rides through
-    its augmentations beside the ground truth.
-    """
-    soft = model.soften(crop_points(rows, "landmarks", margin))
-    return add_points(rows, "soft_landmarks", soft, margin)
-
-
-def soft_landmarks_nme(rows: Dataset, scheme: LandmarkScheme) -> float:
-    """Mean NME in percent of the Soft-landmarks against the ground truth."""
-    soft, hard = (point_array(rows, column) for column in ("soft_landmarks", "landmarks"))
-    return float(nme(soft, hard, scheme).mean())

@@ -18,8 +18,8 @@ from ..evaluation.predictions import to_pixel_values
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.modeling_kd_landmarks import ShapeRefinement
 from ..schemes import LandmarkScheme
-from .data import whole_shapes
 from .procrustes import centered_shapes, procrustes_mean, to_points
+from .soft_landmarks import whole_shapes
 
 RIDGE = 0.003
 """Weight of the squared map beside the squared errors: `ridge` of `fit_refinement`, chosen on

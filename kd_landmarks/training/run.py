@@ -27,13 +27,7 @@ from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..schemes import LandmarkScheme, get_scheme
 from ..utils.environment import on_cpus
 from .checkpoints import checkpoints_of, drop_checkpoints, finished_checkpoints
-from .data import (
-    add_soft_landmarks,
-    fit_shape_model,
-    load_sets,
-    soft_landmarks_nme,
-    with_generated,
-)
+from .data import load_sets, with_generated
 from .loop import Progress, StageTraining, StepLoss, train_network
 from .networks import build_network, check_networks, with_place_of_start
 from .objectives import plain_step, student_step
@@ -42,6 +36,7 @@ from .recipe_settings import STAGES, Recipe
 from .refinement import ENOUGH_FACES, refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run, steps_of
+from .soft_landmarks import add_soft_landmarks, fit_shape_model, soft_landmarks_nme
 from .teachers import FrozenTeacher, find_teachers, load_teachers, stored_targets
 from .transfer import adopt_landmarks
 from .unlabeled import add_unlabeled, unlabeled_faces, with_targets

@@ -40,7 +40,7 @@ from kd_landmarks.synthetic import generated_dataset
 from kd_landmarks.training import distributed as shares
 from kd_landmarks.training import loop as trainer
 from kd_landmarks.training import pseudo_labels
-from kd_landmarks.training.data import FaceSets, fit_shape_model, load_sets
+from kd_landmarks.training.data import FaceSets, load_sets
 from kd_landmarks.training.distributed import leave_out_bad_rows
 from kd_landmarks.training.recipe import changed_values, load_recipe
 from kd_landmarks.training.recipe_settings import (
@@ -49,6 +49,7 @@ from kd_landmarks.training.recipe_settings import (
     RunSettings,
     ShapeModelSettings,
 )
+from kd_landmarks.training.soft_landmarks import fit_shape_model
 
 REPO = "ada/faces"
 
