@@ -43,6 +43,9 @@ GAINS: tuple[tuple[str, str, str, float | None], ...] = (
     ("teachers: KD-Loss, author code, against L1 without", "l1", "author-code", None),
     ("teachers: KD-Loss as the paper plots it, against L1 without", "l1", "figures", None),
     ("teachers: KD-Loss, our variant, against L1 without", "l1", "ours", None),
+    ("224 pixels: KD-Loss, author code, against L2", "224-l2", "224-author-code", 9.4),
+    ("224 pixels: L1 instead of L2, no teacher", "224-l2", "224-l1", None),
+    ("224 pixels: KD-Loss, author code, against L1 without", "224-l1", "224-author-code", None),
 )
 
 
