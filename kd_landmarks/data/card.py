@@ -19,6 +19,9 @@ SCHEME_FILE = "scheme.yaml"
 MISSING_FILE = "missing.txt"
 """Has everything that is missing or odd, beside the card."""
 
+TAG = "kd-landmarks"
+"""Of the card: a data set on the Hub that has it may be converted anew."""
+
 _TEMPLATE = Path(__file__).parent / "card_template.md"
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 # Names of a kind that are printed.
@@ -172,7 +175,7 @@ def _metadata(
         pretty_name=conversion.title,
         task_categories=["keypoint-detection"],
         size_categories=[size],
-        tags=["face", "facial-landmarks", "face-alignment", "kd-landmarks"],
+        tags=["face", "facial-landmarks", "face-alignment", TAG],
         **fields,  # type: ignore[arg-type]
     )
     # `full` of 300W has no photos of its own: it is the files of the other two.

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from huggingface_hub import ModelCard, ModelCardData, constants
 
+from ..errors import KDLandmarksError, shown
 from ..inference.checkpoints import DEFAULT_FOLDER
 from ..models import KDLandmarksConfig
 from ..schemes import LandmarkScheme
@@ -78,7 +79,7 @@ def render_card(
     links = links or Links()
     config, texts = checkpoint.config, checkpoint.texts
     if texts is not None:
-        texts = texts.checked(checkpoint.name, checkpoint.tests)
+        texts = texts.checked(checkpoint.tests)
     name = links.repo_id.split("/")[-1] if links.repo_id else checkpoint.name
     written = {} if texts is None else {"measure": texts.measure, "commands": texts.commands}
     training = [texts.training if texts else "", training_text(checkpoint)]
@@ -115,16 +116,24 @@ def render_card(
     return re.sub(r"\n{3,}", "\n\n", str(card)).rstrip() + "\n"
 
 
-def metadata_with(card: str, links: Links) -> str:
-    """A card whose metadata have the given links besides their own; its words stay."""
-    edited = model_card(card, "the card")
+def metadata_with(card: str, links: Links, where: str) -> str:
+    """A card whose metadata have the given links besides their own; its words stay.
+
+    Raises:
+        KDLandmarksError: naming `where`, for a card of another license than the links'.
+    """
+    edited = model_card(card, where)
+    stated = edited.data.get("license")
+    if links.license not in (None, stated):
+        raise KDLandmarksError(
+            f"{where} states {'no license' if stated is None else shown(stated)}, not "
+            f"{shown(links.license)}: change it there, in the metadata and in the words"
+        )
     if links.base_models:
         edited.data["base_model"] = list(links.base_models)
         edited.data["base_model_relation"] = RELATION
     if links.datasets:
         edited.data["datasets"] = list(links.datasets)
-    if links.license is not None:
-        edited.data["license"] = links.license
     return str(edited)
 
 
@@ -243,7 +252,12 @@ def _license(checkpoint: Checkpoint, links: Links, texts: ReleasedTexts | None) 
     text = "No license of the weights is stated."
     if links.license is not None:
         text = f"Weights: `{links.license}`, as the one who pushed them states."
-    if behind := released_behind(checkpoint):
+    if texts:
+        text += (
+            f" They are those of `{texts.name}` of kd-landmarks, which is for non-commercial "
+            "research only."
+        )
+    elif behind := released_behind(checkpoint):
         text += (
             f" They started from or learned from {', '.join(f'`{name}`' for name in behind)} of "
             "kd-landmarks, which is for non-commercial research only, and so are they."

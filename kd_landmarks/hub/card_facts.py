@@ -141,7 +141,7 @@ def read_checkpoint(folder: str | Path) -> Checkpoint:
         parameters=parameters,
         megabytes=weights.stat().st_size / 1e6,
         precision=precision,
-        texts=released_texts(found["name"], weights),
+        texts=released_texts(weights),
         **found,
     )
 

@@ -64,7 +64,7 @@ def push_checkpoint(
     api = HfApi()
     if not dry_run:  # before the work rather than after it
         with clear_hub_errors(repo_id):
-            _check_target(api, repo_id, private)
+            _check_target(api, repo_id, private, revision)
     with tempfile.TemporaryDirectory() as scratch:
         staged = Path(scratch) / "repository"
         stage_repository(checkpoint, links, staged)
@@ -147,7 +147,7 @@ def card_to_push(checkpoint: Checkpoint, links: Links) -> str:
         )
     if picture is not None:  # it may lie elsewhere on disk; in the repository it is beside the card
         text = re.sub(rf"\]\([^()\s]*/{re.escape(picture)}\)", f"]({picture})", text)
-    return metadata_with(text, links)
+    return metadata_with(text, links, str(own))
 
 
 def _wording(card: str) -> str:
@@ -181,14 +181,14 @@ def _write_code(folder: Path) -> None:
         write_text(folder / f"{module.rpartition('.')[2].removesuffix(_MARK)}{_MARK}.py", text)
 
 
-def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
+def _check_target(api: HfApi, repo_id: str, private: bool, revision: str | None) -> None:
     """Refuse early what would be refused late, and what would bury somebody's other work.
 
     Raises:
         KDLandmarksError: for a token that may only read, a public repository that is to be
             private, and one that holds anything but a detector.
     """
-    info = check_access(api, repo_id, private)
+    info = check_access(api, repo_id, private, revision=revision)
     if info is None:
         return
     files = {file.rfilename for file in info.siblings or ()}

@@ -6,9 +6,13 @@ from pathlib import Path
 
 from huggingface_hub import HfApi
 
-from ..data.card import MISSING_FILE, SCHEME_FILE
+from ..data.card import MISSING_FILE, SCHEME_FILE, TAG
+from ..data.parquet import MOST_CARD
+from ..errors import KDLandmarksError
 from ..utils.hub import check_repo_id, clear_hub_errors
-from .upload import check_access
+from ..utils.parsing import read_text
+from .results import model_card
+from .upload import BARE, CARD, check_access
 
 # Files of an earlier conversion that a later one may have no file of the same name for.
 _STALE = ["data/*.parquet", MISSING_FILE, SCHEME_FILE]
@@ -18,11 +22,26 @@ def check_push(repo_id: str, private: bool) -> None:
     """Refuses early what `push_folder` would refuse late; changes nothing.
 
     Raises:
-        KDLandmarksError: no such id, no token, no Hub, or what must be private would be public.
+        KDLandmarksError: no such id, no token, no Hub, what must be private would be public, or
+            the data set is somebody's other work.
     """
     check_repo_id(repo_id)
+    api = HfApi()
     with clear_hub_errors(repo_id):
-        check_access(HfApi(), repo_id, private, "dataset")
+        info = check_access(api, repo_id, private, "dataset")
+        files = {file.rfilename for file in (info.siblings if info else None) or ()}
+        if not info or files <= BARE or (CARD in files and _is_converted(api, repo_id, info.sha)):
+            return
+    raise KDLandmarksError(
+        f"{repo_id} is taken: it does not hold what `kd-landmarks convert` wrote; give another name"
+    )
+
+
+def _is_converted(api: HfApi, repo_id: str, commit: str | None) -> bool:
+    """Whether a data set's card has the tag that `convert` gives it."""
+    card = api.hf_hub_download(repo_id, CARD, repo_type="dataset", revision=commit)
+    text = read_text(Path(card), MOST_CARD)
+    return TAG in (model_card(text, f"{CARD} of {repo_id}").data.get("tags") or ())
 
 
 def push_folder(folder: Path, repo_id: str, private: bool) -> str:

@@ -19,6 +19,7 @@ class ReleasedTexts(BaseModel):
     Figures in it come from the tests: `{tests[300W common].nme:.2f}`.
 
     Attributes:
+        name: of the model.
         weights: SHA-256 of its model.safetensors.
         summary: what it is, in a few sentences.
         training: how it came about: data and what they lacked, teachers, what was chosen how.
@@ -34,6 +35,7 @@ class ReleasedTexts(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: str
     weights: str
     summary: str
     training: str
@@ -48,7 +50,7 @@ class ReleasedTexts(BaseModel):
     base_model: str = ""
     datasets: tuple[str, ...] = ()
 
-    def checked(self, name: str, tests: tuple[Measurement, ...]) -> "ReleasedTexts":
+    def checked(self, tests: tuple[Measurement, ...]) -> "ReleasedTexts":
         """The texts with the figures in their places.
 
         Raises:
@@ -60,13 +62,13 @@ class ReleasedTexts(BaseModel):
             if not isinstance(text, str):
                 continue
             if not text.strip() and type(self).model_fields[field].is_required():
-                raise KDLandmarksError(f"{FILE.name}: {name}.{field} is empty: write it first")
+                raise KDLandmarksError(f"{FILE.name}: {self.name}.{field} is empty: write it first")
             try:
                 filled[field] = text.format(tests=known).strip()
             except (AttributeError, IndexError, KeyError, ValueError) as error:
                 raise KDLandmarksError(
-                    f"{FILE.name}: {name}.{field} names a figure that is not measured ({error!r}); "
-                    f"tests: {', '.join(known) or 'none'}"
+                    f"{FILE.name}: {self.name}.{field} names a figure that is not measured "
+                    f"({error!r}); tests: {', '.join(known) or 'none'}"
                 ) from error
         return ReleasedTexts(**filled)
 
@@ -76,21 +78,14 @@ def released_names() -> tuple[str, ...]:
     return tuple(_texts())
 
 
-def released_texts(name: str, weights: Path) -> ReleasedTexts | None:
-    """The texts of a released model, still to be `checked`.
+def released_texts(weights: Path) -> ReleasedTexts | None:
+    """The texts of the released model that has these weights, still to be `checked`, or None.
 
-    Args:
-        name: of the checkpoint.
-        weights: its file; somebody's own network may have a released one's name.
-
-    Returns:
-        None for other names and other weights.
+    Its folder's name tells nothing: it may be renamed, and another network may have that name.
     """
-    texts = _texts().get(name)
-    if texts is None:
-        return None
     with weights.open("rb") as file:
-        return texts if file_digest(file, "sha256").hexdigest() == texts.weights else None
+        digest = file_digest(file, "sha256").hexdigest()
+    return next((texts for texts in _texts().values() if texts.weights == digest), None)
 
 
 @cache
@@ -98,6 +93,6 @@ def _texts() -> dict[str, ReleasedTexts]:
     values = yaml.safe_load(FILE.read_text(encoding="utf-8"))
     shared = values.pop("shared")
     try:
-        return {name: ReleasedTexts(**{**shared, **own}) for name, own in values.items()}
+        return {name: ReleasedTexts(name=name, **{**shared, **own}) for name, own in values.items()}
     except (TypeError, ValidationError) as error:
         raise KDLandmarksError(f"{FILE}: {error}") from error

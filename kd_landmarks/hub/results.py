@@ -163,16 +163,24 @@ def check_figures(card: str, tests: Sequence[Measurement], where: str) -> None:
         KDLandmarksError: naming the first that differs.
     """
     try:
-        index = model_card(card, where).data.to_dict().get("model-index") or [{"results": []}]
-        listed = {
-            (result["dataset"]["name"], metric["type"]): float(metric["value"])
-            for result in index[0]["results"]
+        index = model_card(card, where).data.to_dict().get("model-index") or []
+        figures = [
+            ((result["dataset"]["name"], metric["type"]), float(metric["value"]))
+            for model in index
+            for result in model["results"]
             for metric in result["metrics"]
-        }
+        ]
     except KDLandmarksError:
         raise
     except Exception as error:  # huggingface_hub's, what strange values lead to
         raise KDLandmarksError(f"{where}: its metadata cannot be read: {error}") from error
+    listed = dict(figures)
+    for (name, metric), value in figures:
+        if value != listed[name, metric]:
+            raise KDLandmarksError(
+                f"{where}: its model-index says {metric!s:.80} {value:g} and "
+                f"{listed[name, metric]:g} for {shown(name)}{_MEND}"
+            )
     measured = {
         (result.dataset_name, result.metric_type): result.metric_value
         for result in eval_results(tests, ())

@@ -1,15 +1,17 @@
 """How a network was trained, in words: what its run's recipe and records say, and no more."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..data.known_data_sets import PUBLISHED
+from ..errors import KDLandmarksError
 from ..inference.checkpoints import DEFAULT_FOLDER
 from ..training.recipe_settings import STAGES, NetworkSettings, Recipe
-from .card_facts import Checkpoint, Training
+from .card_facts import Checkpoint, Training, read_checkpoint
 from .released import released_names
 
 _BOXES = {
@@ -52,7 +54,27 @@ def distilled(checkpoint: Checkpoint) -> bool:
 
 
 def released_behind(checkpoint: Checkpoint) -> list[str]:
-    """The released networks that it started from or learned from, as far as its files tell."""
+    """The released networks that it started from or learned from, as far as files tell.
+
+    Folders of networks that it comes from are looked into, and those that these come from.
+    """
+    found, seen = set(), set()
+    networks = [checkpoint]
+    while networks:
+        for place in filter(None, _comes_from(networks.pop())):
+            folder = DEFAULT_FOLDER if place == "package" else Path(place).expanduser()
+            found.add(_short(folder).split("/")[-1])
+            if folder.is_dir() and folder.resolve() not in seen:
+                seen.add(folder.resolve())
+                with suppress(KDLandmarksError):  # what is broken tells nothing
+                    earlier = read_checkpoint(folder)
+                    found.add(earlier.texts.name if earlier.texts else "")
+                    networks += [] if earlier.texts else [earlier]
+    return [name for name in released_names() if name in found]
+
+
+def _comes_from(checkpoint: Checkpoint) -> list[str | None]:
+    """What a network started from and, of a student, what its teachers started from."""
     training = checkpoint.training
     if training is None:
         return []
@@ -64,8 +86,7 @@ def released_behind(checkpoint: Checkpoint) -> list[str]:
         if stage == "student" and (distilled(checkpoint) or recipe.unlabeled.given):
             places += recipe.teachers.tough or _starts(recipe, "tough_teacher")
             places += recipe.teachers.tolerant or _starts(recipe, "tolerant_teacher")
-    names = [DEFAULT_FOLDER.name if place == "package" else _short(place) for place in places]
-    return [name for name in released_names() if name in {name.split("/")[-1] for name in names}]
+    return places
 
 
 def _starts(recipe: Recipe, stage: str) -> list[str | None]:

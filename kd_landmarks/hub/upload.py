@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from huggingface_hub import DatasetInfo, HfApi, ModelInfo, SpaceInfo
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
 
 from ..errors import KDLandmarksError
 
@@ -38,7 +39,11 @@ def file_sizes(folder: Path) -> dict[str, int]:
 
 
 def check_access(
-    api: HfApi, repo_id: str, private: bool, repo_type: str = "model"
+    api: HfApi,
+    repo_id: str,
+    private: bool,
+    repo_type: str = "model",
+    revision: str | None = None,
 ) -> DatasetInfo | ModelInfo | SpaceInfo | None:
     """Refuse early what would be refused late.
 
@@ -47,9 +52,11 @@ def check_access(
         repo_id: what is to be pushed to.
         private: whether it is to be private.
         repo_type: "model", "dataset" or "space".
+        revision: branch that is to be pushed to; None for main.
 
     Returns:
-        What the Hub tells of the repository; None where it is not there.
+        What the Hub tells of the repository at that branch, or at main where the branch is still to
+        be made of it; None where there is no repository.
 
     Raises:
         KDLandmarksError: for a token that may only read, and for a public repository that is to be
@@ -58,11 +65,16 @@ def check_access(
     token = api.whoami().get("auth", {}).get("accessToken", {})
     if token.get("role") == "read":
         raise KDLandmarksError(f"the token may only read: pushing {repo_id} needs one that writes")
+
+    def info_at(branch: str | None) -> Any:
+        return api.repo_info(repo_id, repo_type=repo_type, revision=branch, timeout=INFO_PATIENCE)
+
     info: DatasetInfo | ModelInfo | SpaceInfo
     try:
-        info = api.repo_info(  # type: ignore[assignment]
-            repo_id, repo_type=repo_type, timeout=INFO_PATIENCE
-        )
+        try:
+            info = info_at(revision)
+        except RevisionNotFoundError:
+            info = info_at(None)
     except RepositoryNotFoundError:
         return None
     if private and not info.private:

@@ -153,6 +153,18 @@ def test_what_comes_of_released_weights_says_so(tmp_path):
     assert saying() == set(STAGES)
 
 
+def test_what_an_earlier_run_started_from_counts(tmp_path):
+    """And two runs that name one another end no card."""
+    runs = [save_run(tmp_path / name, ("student",)) for name in ("first", "second", "third")]
+    for run, earlier in zip(runs, runs[-1:] + runs[:-1], strict=True):
+        change_json(run / "student/training.json", settings={"init": str(earlier / "student")})
+    card = render_card(read_checkpoint(runs[2] / "student"))
+    assert "learned from" not in card
+    change_json(runs[0] / "student/training.json", settings={"init": "package"})
+    card = render_card(read_checkpoint(runs[2] / "student"))
+    assert "learned from `mobilenetv2-300w` of kd-landmarks, which" in card
+
+
 @pytest.mark.parametrize(("init", "says"), [("student", True), ("baseline", False)])
 def test_what_an_earlier_stage_started_from_counts(tmp_path, init, says):
     """A stage that names itself, as a recipe written by hand may, ends no card."""
@@ -389,6 +401,12 @@ def test_rows_of_others_and_other_words_are_free(student):
             "disagrees",
         ),
         (r"^---", "--", "nothing for '300w common'"),
+        # Machines may read the first of two.
+        (
+            r"(?m)^    - type: nme\n",
+            "    - type: nme\n      value: 0.01\n      name: NME %\n    - type: nme\n",
+            "says nme 0.01 and",
+        ),
         (r"model-index:", "model-index: [", "the metadata of card is not YAML"),
     ],
 )
@@ -408,6 +426,7 @@ def test_figures_of_nothing_are_found(network, student):
 
 
 TEXTS = {name: f"Some {name}." for name in ReleasedTexts.model_fields} | {
+    "name": "network",
     "base_model": "timm/some",
     "datasets": ["some/faces"],
 }
@@ -444,11 +463,19 @@ def test_people_write_about_released_models(network, releases):
 NEEDED = {name for name, field in ReleasedTexts.model_fields.items() if field.is_required()}
 
 
-@pytest.mark.parametrize("field", sorted(NEEDED - {"weights"}))
+@pytest.mark.parametrize("field", sorted(NEEDED - {"name", "weights"}))
 def test_a_text_that_is_not_written_yet_stops_the_card(network, releases, field):
     releases[field] = " "
     with pytest.raises(KDLandmarksError, match=rf"released.yaml: network.{field} is empty"):
         render_card(read_checkpoint(network))
+
+
+def test_a_released_network_has_its_terms_under_every_folder_name(network, releases, tmp_path):
+    copy = tmp_path / ("0a" * 20)
+    network.rename(copy)
+    assert "Some license." in render_card(read_checkpoint(copy))
+    text = render_card(read_checkpoint(copy), Links(license="mit"))
+    assert "states. They are those of `network` of kd-landmarks, which is for non-commer" in text
 
 
 def test_somebodys_own_network_may_have_a_released_ones_name(network, releases):

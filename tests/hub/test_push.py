@@ -18,7 +18,7 @@ from finished_runs import change_json, save_run
 from huggingface_hub import HfApi, ModelCard, parse_eval_result_entries
 from PIL import Image
 from small_networks import assert_same_network
-from transformers import AutoImageProcessor, AutoModelForKeypointDetection
+from transformers import AutoImageProcessor, AutoModelForKeypointDetection, pipeline
 from typer.testing import CliRunner
 
 from kd_landmarks import (
@@ -306,7 +306,7 @@ def write_card(student, *words):
 
 
 def test_an_edited_card_is_pushed_as_it_is(hub, student):
-    out = write_card(student, "--repo-id", REPO)
+    out = write_card(student, "--repo-id", REPO, "--license", "cc-by-4.0")
     text = out.read_text().replace("(ibug68.png)", "(../ibug68.png)")
     out.write_text(text.replace("## Limits and biases\n", "## Limits\n\nMine.\n"))
     pushed(student, "--base-model", "ada/tough", "--license", "cc-by-4.0")
@@ -314,6 +314,17 @@ def test_an_edited_card_is_pushed_as_it_is(hub, student):
     assert "](ibug68.png)" in card(hub).text
     assert card(hub).data.base_model == ["ada/tough"]
     assert card(hub).data.license == "cc-by-4.0"
+
+
+@pytest.mark.parametrize("stated", [(), ("--license", "cc-by-4.0")])
+def test_an_edited_card_and_the_command_say_one_license(hub, student, stated):
+    out = write_card(student, "--repo-id", REPO, *stated)
+    out.write_text(out.read_text().replace("## Limits and biases\n", "## Limits\n\nMine.\n"))
+    result = push(student, "--license", "mit")
+    assert result.exit_code == 2
+    said = f"states {stated[1]!r}" if stated else "states no license"
+    assert f"{said}, not 'mit': change it there" in result.output
+    assert ("model", REPO) not in hub.store.repositories
 
 
 def test_a_card_that_nobody_has_edited_is_written_anew_for_its_id(hub, student, monkeypatch):
@@ -400,6 +411,35 @@ def test_what_the_hub_refuses_is_one_clear_line(hub, student, trouble, message):
     stored = hub.store.repositories.get(("model", REPO))
     assert stored is None or "model.safetensors" not in hub.files(REPO)
     assert {path.name for path in student.iterdir()} == before
+
+
+@pytest.mark.parametrize("taken", ["main", "next"])
+def test_the_branch_that_is_pushed_to_is_looked_at(hub, student, taken):
+    put(hub, "README.md", b"mine")
+    HfApi().create_branch(REPO, branch="next")
+    edit = Edit("config.json", Blob(b'{"model_type": "bert"}'))
+    hub.repository(REPO).commit([edit], "ada", "fill", branch=taken)
+    other = {"main": "next", "next": "main"}[taken]
+    assert "is taken: it holds 'bert'" in push(student, "--revision", taken).output
+    assert hub.files(REPO, revision=taken).keys() == {".gitattributes", "README.md", "config.json"}
+    pushed(student, "--revision", other)
+    if taken == "main":  # of which a new branch is made
+        assert "is taken: it holds 'bert'" in push(student, "--revision", "new").output
+
+
+def test_a_network_of_a_branch_has_its_own_image_processor(hub, student):
+    pushed(student)
+    change_json(student / "preprocessor_config.json", crop_margin=1.5)
+    pushed(student, "--revision", "wide")
+    margins = {}
+    for revision in (None, "wide"):
+        model = KDLandmarksForKeypointDetection.from_pretrained(REPO, revision=revision)
+        named = pipeline("keypoint-detection", model=REPO, revision=revision)
+        margins[revision] = [
+            made.backend.image_processor.crop_margin
+            for made in (FaceLandmarkPipeline(model), named)
+        ]
+    assert margins == {None: [1.4, 1.4], "wide": [1.5, 1.5]}
 
 
 def test_an_empty_repository_and_ones_own_are_filled(hub, student):

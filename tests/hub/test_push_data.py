@@ -25,7 +25,8 @@ def refusal(kind: type[HfHubHTTPError], status: int, message: str) -> HfHubHTTPE
 class FakeHub:
     """Keeps what it is asked, as far as `push` asks; `fails` raises at a call of that name."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.private: dict[str, bool] = {}
         self.files: dict[str, str] = {}
         self.calls: list[str] = []
@@ -40,12 +41,23 @@ class FakeHub:
         self._called("whoami")
         return {"name": "me"}
 
-    def repo_info(self, repo_id: str, *, repo_type: str, timeout: float) -> SimpleNamespace:
+    def repo_info(
+        self, repo_id: str, *, repo_type: str, revision: None, timeout: float
+    ) -> SimpleNamespace:
         self._called("repo_info")
         assert repo_type == "dataset"
+        assert revision is None
         if repo_id not in self.private:
             raise refusal(RepositoryNotFoundError, 404, "Repository Not Found")
-        return SimpleNamespace(private=self.private[repo_id])
+        files = [SimpleNamespace(rfilename=name) for name in self.files]
+        return SimpleNamespace(private=self.private[repo_id], siblings=files, sha="0" * 40)
+
+    def hf_hub_download(self, repo_id: str, name: str, *, repo_type: str, revision: str) -> str:
+        self._called("hf_hub_download")
+        assert (repo_type, revision) == ("dataset", "0" * 40)
+        place = self.folder / name
+        place.write_text(self.files[name], encoding="utf-8")
+        return str(place)
 
     def create_repo(self, repo_id: str, *, repo_type: str, private: bool, exist_ok: bool) -> str:
         self._called("create_repo")
@@ -75,9 +87,9 @@ def root_300w(tmp_path):
 
 
 @pytest.fixture
-def fake_hub(monkeypatch):
+def fake_hub(monkeypatch, tmp_path_factory):
     """A Hub that this process reaches only in imagination."""
-    fake = FakeHub()
+    fake = FakeHub(tmp_path_factory.mktemp("hub"))
     monkeypatch.setattr("kd_landmarks.hub.push_data.HfApi", lambda: fake)
     monkeypatch.setenv("HF_TOKEN", TOKEN)
     return fake
@@ -128,6 +140,24 @@ def test_a_public_data_set_gets_no_research_faces(root_300w, tmp_path, fake_hub)
     assert "error: me/300w is there and public: make it private" in result.output
     assert "upload_folder" not in fake_hub.calls
     assert not (tmp_path / "out").exists()  # found out before the work
+
+
+def test_what_somebody_else_keeps_in_a_data_set_stays(root_300w, fake_hub, tmp_path):
+    fake_hub.private["me/300w"] = True
+    theirs = {"README.md": "---\ntags: [audio]\n---\n", "data/train-00000-of-00001.parquet": ""}
+    for files in (theirs, {"README.md": "Of kd-landmarks: mine.", "audio.wav": ""}, {"a.zip": ""}):
+        fake_hub.files = files
+        result = convert_command("300w", root_300w, "--push", "me/300w", "--output", tmp_path / "o")
+        assert result.exit_code == 2
+        assert "me/300w is taken: it does not hold what" in result.output
+        assert not (tmp_path / "o").exists()
+    fake_hub.files = {"README.md": "mine", ".gitattributes": ""}
+    assert convert_command("300w", root_300w, "--push", "me/300w").exit_code == 0
+    words = ("--push", "me/300w", "--output", tmp_path / "out")
+    assert convert_command("300w", root_300w, "--output", tmp_path / "first").exit_code == 0
+    card = (tmp_path / "first/README.md").read_text(encoding="utf-8")
+    fake_hub.files = {"README.md": card, "data/train-00000-of-00001.parquet": ""}
+    assert convert_command("300w", root_300w, *words).exit_code == 0
 
 
 def test_a_data_set_made_public_in_the_meantime_gets_none_either(root_300w, fake_hub):
