@@ -58,6 +58,3 @@ def save_compact(
         full.save_pretrained(partial, state_dict=halves)
         processor.save_pretrained(partial)
     return Path(folder)
-
-
-__all__ = ["save_compact"]

@@ -85,6 +85,20 @@ class KDLandmarksConfig(PreTrainedConfig):
             self.label2id = {name: index for index, name in enumerate(names)}
         super().__post_init__(**kwargs)
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
+        """As transformers does it, but values given beside the file's are checked with them.
+
+        Names and calibration of the file's landmarks are dropped where others are asked for.
+
+        Raises:
+            ValueError: for values that do not go together.
+        """
+        given = {name: kwargs.pop(name) for name in cls.__annotations__ if name in kwargs}
+        if given.keys() & {"num_landmarks", "scheme"}:
+            given = {"confidence": None, "id2label": None, "label2id": None} | given
+        return super().from_dict(config_dict | given, **kwargs)
+
     def validate_sizes(self) -> None:
         """Refuse invalid sizes.
 
@@ -140,7 +154,7 @@ class KDLandmarksConfig(PreTrainedConfig):
         if self.scheme is not None and len(names) != self.num_landmarks:
             raise ValueError(
                 f"num_landmarks={self.num_landmarks}, but the scheme "
-                f"{self.scheme.get('name', '?')!r:.80} names {len(names)} points"
+                f"{self.scheme.get('name', '?')!r:.80} names {len(names)} points: give both"
             )
 
 

@@ -111,17 +111,21 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
             where there are landmarks `labels` (faces, N, 2) in crop units, which the model takes.
 
         Raises:
-            ValueError: without boxes, or for boxes or landmarks that are degenerate or do not fit
-                the photos.
+            ValueError: without boxes, for boxes or landmarks that are degenerate or do not fit the
+                photos, for photos whose values are not 0 to 255 (unless `do_rescale=False`), and
+                for settings out of range.
         """
+        check_settings(kwargs)
+        given: dict[str, Any] = {name: value for name, value in kwargs.items() if value is not None}
+        rescaled = given.get("do_rescale", self.do_rescale)
         if isinstance(images, list | tuple):
-            images = [_with_channels(image) for image in images]
+            images = [_checked_photo(image, rescaled) for image in images]
         else:
-            images = _with_channels(images)
+            images = _checked_photo(images, rescaled)
         photos = boxes_per_photo(images, boxes)
         inputs = super().preprocess(images, photos, **kwargs)
         if landmarks is not None:
-            margin = kwargs.get("crop_margin") or self.crop_margin
+            margin = given.get("crop_margin", self.crop_margin)
             squares = [square_crop(box, margin) for photo in photos for box in photo]
             labels = _labels(landmarks, squares)
             as_tensor = kwargs.get("return_tensors") == "pt"
@@ -243,8 +247,30 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         return results
 
 
-def _with_channels(image: Any) -> Any:
-    """Gray photos may come as (height, width), which transformers refuses."""
+def _checked_photo(image: Any, rescaled: bool) -> Any:
+    """A photo or a batch of them; gray (height, width), which transformers refuses, gets a channel.
+
+    Raises:
+        ValueError: for values in another range than 0 to 255, if they are to be `rescaled` from it.
+    """
+    if str(getattr(image, "mode", "")).startswith("I;16"):
+        raise ValueError("a photo has 16 bits a pixel (mode I;16): convert it to 8 bits first")
+    kind = str(getattr(image, "dtype", "uint8")).removeprefix("torch.")
+    if rescaled and kind != "uint8" and 0 not in image.shape:
+        low, high = float(image.min()), float(image.max())
+        # Resizing makes floats overshoot a little.
+        most = 1 if "float" in kind else 0
+        if kind == "bool" or not (-most <= low and high <= 255 + most):  # which refuses NaN
+            raise ValueError(
+                f"a photo's values are {low:g} to {high:g} ({kind}): give values from 0 to 255"
+            )
+        if "float" in kind and 0 < high <= 1:
+            raise ValueError(
+                f"a photo's values are {low:g} to {high:g} ({kind}): multiply them by 255, or pass "
+                "do_rescale=False"
+            )
+    if kind == "float64":  # which networks do not take
+        image = image.float() if isinstance(image, torch.Tensor) else image.astype(np.float32)
     return image[None] if getattr(image, "ndim", 3) == 2 else image
 
 
@@ -278,18 +304,17 @@ def _labels(landmarks: Any, squares: list[Square]) -> np.ndarray:
     """
     gap = (np.nan, np.nan)
     try:
+        if not squares and not any(map(np.size, landmarks)):
+            return np.empty((0, 0, 2), np.float32)
         points = np.array(
             [
                 [gap if one is None or one[0] is None else tuple(map(float, one)) for one in face]
-                for face in _one_by_one(landmarks)
+                for face in _one_by_one(landmarks, _depth(landmarks))
             ],
             np.float64,
         )
     except (TypeError, ValueError, IndexError):
         points = np.empty(0)
-    else:
-        if not len(points) and not squares:
-            return np.empty((0, 0, 2), np.float32)
     if points.ndim != 3 or points.shape[-1] != 2 or len(points) != len(squares):
         raise ValueError(
             f"landmarks do not fit {len(squares)} boxes: give x, y (N, 2) in photo pixels for each "
@@ -299,14 +324,20 @@ def _labels(landmarks: Any, squares: list[Square]) -> np.ndarray:
     return np.stack(crops).astype(np.float32)
 
 
-def _one_by_one(landmarks: Any) -> list[Any]:
-    """The faces of nested landmarks, N points each; photos may be without faces."""
-    if all(part is not None and not len(part) for part in landmarks):
-        return []
-    first = next((part for part in landmarks if part is not None and len(part)), None)
-    if first is None or np.ndim(first[0]) == 0:  # a point
+def _depth(landmarks: Any) -> int:
+    """How deep numbers lie: 1 for a point, 2 for a face, 3 for a photo's faces, 4 for photos."""
+    if hasattr(landmarks, "ndim"):
+        return int(landmarks.ndim)
+    if isinstance(landmarks, str) or not isinstance(landmarks, Sequence):
+        return 0
+    return 1 + max(map(_depth, landmarks), default=0)
+
+
+def _one_by_one(landmarks: Any, depth: int) -> list[Any]:
+    """The faces of landmarks nested so deep, N points each; photos may be without faces."""
+    if depth <= 2:
         return [landmarks]
-    return [face for part in landmarks for face in _one_by_one(part)]
+    return [face for part in landmarks for face in _one_by_one(part, depth - 1)]
 
 
 def _nested_boxes(boxes: Any) -> list[np.ndarray]:

@@ -26,14 +26,6 @@ from ..schemes import LandmarkScheme, get_scheme
 from ..utils.parsing import MOST_JSON, parse_json, read_text
 from . import KDLandmarksConfig, KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 
-__all__ = [
-    "check_same_landmarks",
-    "detector_scheme",
-    "load_config",
-    "load_detector",
-    "load_processor",
-]
-
 # Bytes of a weights file beyond its tensors: their names and places.
 MAX_HEADER = 2**24
 LARGEST_FLOAT = 8

@@ -159,6 +159,8 @@ class KDLandmarksPreTrainedModel(PreTrainedModel):
     main_input_name = "pixel_values"
     input_modalities = ["image"]  # noqa: RUF012 - transformers' own convention
     supports_gradient_checkpointing = False
+    hub_revision: str | None = None
+    """Of the Hub's files that it was loaded from: the image processor's are of the same."""
 
     @classmethod
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Any:
@@ -173,7 +175,10 @@ class KDLandmarksPreTrainedModel(PreTrainedModel):
                 "use_safetensors=False would unpickle weights, which may run code: convert them "
                 "to safetensors"
             )
-        return super().from_pretrained(*args, **kwargs | {"use_safetensors": True})
+        loaded = super().from_pretrained(*args, **kwargs | {"use_safetensors": True})
+        model = loaded[0] if isinstance(loaded, tuple) else loaded
+        model.hub_revision = kwargs.get("revision")
+        return loaded
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
@@ -258,11 +263,19 @@ class KDLandmarksForKeypointDetection(KDLandmarksPreTrainedModel):
 
         Returns:
             `KDLandmarksOutput`: keypoints (batch, N, 2) in crop units, scores (batch, N) or None.
+
+        Raises:
+            ValueError: for labels of another shape than the keypoints'.
         """
         keypoints, scores, maps = self.head(self.backbone(pixel_values))
         keypoints = keypoints.float()
         loss = None
         if labels is not None:
+            if labels.shape != keypoints.shape:
+                raise ValueError(
+                    f"labels are {tuple(labels.shape)}, the keypoints {tuple(keypoints.shape)}: "
+                    "give x, y of each landmark of each face"
+                )
             there = ~labels.isnan()
             away = (keypoints - labels.float().nan_to_num()).abs() * there
             loss = away.sum() / there.sum().clamp(min=1)

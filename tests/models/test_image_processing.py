@@ -35,8 +35,9 @@ def plain(size=128, **settings):
     return KDLandmarksImageProcessor(size=size, do_normalize=False, **settings)
 
 
-def pixels(photo, boxes, processor=None):
-    return (processor or plain())(photo, boxes=boxes, return_tensors="pt")["pixel_values"]
+def pixels(photo, boxes, processor=None, **settings):
+    processor = processor or plain()
+    return processor(photo, boxes=boxes, return_tensors="pt", **settings)["pixel_values"]
 
 
 # --- which square
@@ -228,6 +229,13 @@ def test_forms_of_photos(photo):
     )
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.float64, np.int64, np.uint16])
+def test_wider_numbers_from_0_to_255_are_the_same_photo(photo, kind):
+    expected = pixels(photo, BOX)
+    torch.testing.assert_close(pixels(photo.astype(kind), BOX), expected, atol=0.02, rtol=0)
+    assert pixels(np.zeros((180, 240, 3), np.float32), BOX).isfinite().all()
+
+
 def test_a_photo_may_be_a_path(photo, tmp_path):
     Pillow.fromarray(photo).save(tmp_path / "photo.png")
     assert torch.equal(pixels(str(tmp_path / "photo.png"), BOX), pixels(photo, BOX))
@@ -254,6 +262,30 @@ def test_boxes_that_do_not_fit_are_refused(photo, boxes, complaint):
         pixels(photo, boxes)
 
 
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda photo: photo / 255, r"multiply them by 255, or pass do_rescale=False"),
+        (lambda photo: torch.from_numpy(photo).permute(2, 0, 1) / 255, r"\(float32\): multiply"),
+        (lambda photo: photo.astype(np.uint16) * 257, r"\(uint16\): give values from 0 to 255"),
+        (lambda photo: photo.astype(int) - 128, r"are -128 to .* give values from 0 to 255"),
+        (lambda photo: photo > 128, r"\(bool\): give values from 0 to 255"),
+        (lambda photo: np.where(photo > 9, photo, np.nan), "values are nan"),
+        (lambda photo: Pillow.fromarray(photo[..., 0].astype(np.uint16)), "convert it to 8 bits"),
+    ],
+)
+def test_photos_of_other_values_are_refused(photo, change, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        pixels(change(photo), BOX)
+    with pytest.raises(ValueError, match=complaint):
+        pixels([photo, change(photo)], [[BOX], [BOX]])
+
+
+def test_floats_to_1_are_taken_where_they_are_not_rescaled(photo):
+    found = pixels(photo / 255, BOX, do_rescale=False)
+    torch.testing.assert_close(found, pixels(photo, BOX), atol=0.02, rtol=0)
+
+
 def test_a_bad_box_is_named_by_its_photo(photo):
     with pytest.raises(ValueError, match=r"photo 1: the face box \[5.0, 5.0, 5.0, 9.0\]"):
         pixels([photo, photo], [[BOX], [BOX, [5, 5, 5, 9]]])
@@ -273,6 +305,8 @@ def test_the_largest_crop_is_allowed_and_the_next_is_not():
 def test_a_margin_that_cannot_be_meant_is_refused(margin):
     with pytest.raises(ValueError, match="crop_margin="):
         KDLandmarksImageProcessor(crop_margin=margin)
+    with pytest.raises(ValueError, match="crop_margin="):
+        pixels(np.zeros((180, 240, 3), np.uint8), BOX, crop_margin=margin)
 
 
 # --- settings, and the way back

@@ -92,6 +92,30 @@ def test_landmarks_that_are_not_there_are_no_part_of_the_loss(detector, faces):
         assert model(**found).loss.item() == 0
 
 
+@pytest.mark.parametrize("first", [[None], [None] * 68])
+def test_the_first_face_may_lack_its_first_landmarks_or_all(detector, faces, first):
+    _, processor = detector
+    boxes = [box_of(faces[0])] * 2
+    whole = faces[0].landmarks.tolist()
+    found = processor(
+        faces[0].image, boxes=boxes, landmarks=[[*first, *whole[len(first) :]], whole]
+    )
+    assert np.isnan(found["labels"]).any(-1).sum(-1).tolist() == [len(first), 0]
+    if len(first) == 1:
+        alone = processor(
+            faces[0].image, boxes=boxes[:1], landmarks=[[None, *whole[1:]]], return_tensors="pt"
+        )
+        np.testing.assert_array_equal(alone["labels"][0], found["labels"][0])
+
+
+def test_labels_of_other_landmarks_are_refused(detector, faces):
+    model, processor = detector
+    first, box = faces[0].landmarks[:1], box_of(faces[0])
+    inputs = processor(faces[0].image, boxes=box, landmarks=first, return_tensors="pt")
+    with pytest.raises(ValueError, match=r"labels are \(1, 1, 2\), the keypoints \(1, 68, 2\)"):
+        model(**inputs)
+
+
 @pytest.mark.parametrize(
     "landmarks", [[[1, 2, 3]], [], [[[1, 2]], [[1, 2]]], "points", [[["a", "b"]]], 3]
 )

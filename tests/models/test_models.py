@@ -201,6 +201,22 @@ def test_auto_classes_find_model_and_config(tmp_path):
     )
 
 
+def test_other_landmarks_bring_their_names_and_no_calibration(tmp_path):
+    sure = {"tolerance": 0.03, "slope": -1.0, "intercepts": [1.0] * 68}
+    own = detector(scheme=SCHEME.to_dict(), num_landmarks=68, confidence=sure)
+    own.save_pretrained(tmp_path)
+    wflw = get_scheme("wflw98")
+    other = KDLandmarksForKeypointDetection.from_pretrained(
+        tmp_path, num_landmarks=98, scheme=wflw.to_dict(), ignore_mismatched_sizes=True
+    )
+    assert other.config.id2label == dict(enumerate(wflw.names))
+    assert other.config.confidence is None
+    unnamed = KDLandmarksConfig.from_pretrained(tmp_path, num_landmarks=5, scheme=None)
+    assert len(unnamed.id2label) != 68
+    with pytest.raises(StrictDataclassError, match="names 68 points: give both"):
+        KDLandmarksForKeypointDetection.from_pretrained(tmp_path, num_landmarks=98)
+
+
 # --- refused
 
 

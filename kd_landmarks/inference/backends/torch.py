@@ -63,14 +63,16 @@ class TorchBackend:
         if floats is not None:
             model.to(floats)
         check_weights(model.state_dict(), self.source)
+        revision = None
         if image_processor is None:
+            revision = model.hub_revision
             image_processor = model.name_or_path
             if not image_processor:
                 raise KDLandmarksError(
                     "image_processor is missing: the model came from no checkpoint"
                 )
         if isinstance(image_processor, str | os.PathLike):
-            files = find_checkpoint(os.fspath(image_processor))
+            files = find_checkpoint(os.fspath(image_processor), revision)
             image_processor = load_processor(files, model.config)
         if not hasattr(image_processor, "crop_margin"):
             raise KDLandmarksError(
@@ -81,7 +83,9 @@ class TorchBackend:
             check_pictures(image_processor, model.config)
         except ValueError as error:
             raise KDLandmarksError(f"image_processor does not fit: its {error}") from error
-        self.model = model.to(place or default_device()).eval()
+        # Without a device the first accelerator, else the CPU.
+        first = torch.accelerator.current_accelerator(check_available=True)
+        self.model = model.to(place or first or torch.device("cpu")).eval()
         self.image_processor = image_processor
         self.description = describe(model, image_processor)
         self._process = os.getpid()
@@ -126,11 +130,6 @@ def _normalization(processor: Any, name: str, without: float) -> tuple[float, ..
     """An image processor's mean or standard deviation, or what stands for doing without."""
     values = getattr(processor, name) if processor.do_normalize else None
     return (without,) * 3 if values is None else tuple(map(float, values))
-
-
-def default_device() -> torch.device:
-    """The first accelerator, else the CPU."""
-    return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
 
 
 def _as_dtype(dtype: Any) -> torch.dtype:
