@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from ..errors import KDLandmarksError, reason, shown
+from ..imaging.formats import endings
 from ..utils.parsing import read_json, read_text
 from .bad_rows import NOT_PLACED
 
@@ -35,12 +36,21 @@ class LabeledFace:
         image: the photo's path as the tool has it.
         points: name of a point to (x, y, visible): 1 seen, 0 covered, -1 not there.
         box: x0, y0, x1, y1, or None.
+        problems: why its labels cannot be meant; empty where they can.
     """
 
     source: str
     image: str
     points: dict[str, tuple[float, float, int]] = field(default_factory=dict)
     box: list[float] | None = None
+    problems: list[str] = field(default_factory=list)
+
+    def add(self, label: object, point: tuple[float, float, int], mend: str) -> None:
+        """Takes a point; a second one of the same name is a problem, with what `mend`s it."""
+        name = str(label)
+        if name in self.points:
+            self.problems.append(f"{shown(name)} is there twice: {mend}")
+        self.points[name] = point
 
 
 def tool_faces(file: Path) -> Iterator[LabeledFace]:
@@ -141,6 +151,11 @@ def _coco_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
         cells = [_number(cell, source) for cell in _list(one["keypoints"], source, "keypoints")]
         triples = list(zip(cells[::3], cells[1::3], cells[2::3], strict=False))
         labels = names.get(one.get("category_id")) or range(len(triples))
+        photo, problems = photos.get(one.get("image_id")), []
+        if photo is None:
+            problems.append(f"its image_id {shown(one.get('image_id'))} is none of the images")
+        if len(cells) != 3 * len(labels):
+            problems.append(f"keypoints are {len(cells)} numbers, not {len(labels)} times x, y, v")
         box = one.get("bbox")
         if box is not None:
             cells = [_number(cell, source) for cell in _list(box, source, "bbox")]
@@ -149,12 +164,13 @@ def _coco_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
             box = box if width > 0 and height > 0 else None  # where nobody has drawn one
         yield LabeledFace(
             source,
-            str(photos.get(one.get("image_id"))),
+            str(photo),
             {
                 str(label): _place(x, y, {2: 1, 1: 0}.get(int(sure), -1))
                 for label, (x, y, sure) in zip(labels, triples, strict=False)
             },
             box,
+            problems,
         )
 
 
@@ -171,19 +187,30 @@ def _labelme_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace
             for place in _list(shape.get("points"), source, "points")
         ]
         if shape.get("shape_type") == "point" and places and len(places[0]) == 2:
-            face.points[str(shape.get("label"))] = (*places[0], 1)  # type: ignore[assignment]
+            x, y = places[0]
+            face.add(shape.get("label"), (x, y, 1), "give the points of each face a group_id")
     yield from (face for face in groups.values() if face.points)
 
 
 def _label_studio_faces(values: list[Any], name: str) -> Iterator[LabeledFace]:
     """Key points in percent of the photo; those of a task are one face, or of a `parentID` each."""
+    photos = endings()
     for number, task in enumerate(values, start=1):
         source = f"{name}:task {number}"
         task = _mapping(task, source, "the task")
-        data = _mapping(task.get("data"), source, "data")
-        image = next((value for value in data.values() if isinstance(value, str)), "")
+        if "data" not in task:
+            raise KDLandmarksError(f"{source} has no data: export as JSON, not as JSON-MIN or CSV")
+        data = _mapping(task["data"], source, "data")
+        texts = [_uploaded(value) for value in data.values() if isinstance(value, str)]
+        # A task may have other texts beside its photo, such as a caption.
+        images = [text for text in texts if Path(text).suffix.lower() in photos]
+        image = next(iter(images or texts), "")
         faces: dict[Any, LabeledFace] = {}
-        answers = [answer for answer in task.get("annotations") or [] if isinstance(answer, dict)]
+        answers = [
+            answer
+            for answer in task.get("annotations") or []
+            if isinstance(answer, dict) and not answer.get("was_cancelled")
+        ]
         for one in (answers[0].get("result") or []) if answers else []:
             one = _mapping(one, source, "a result")
             value = one.get("value")
@@ -194,8 +221,8 @@ def _label_studio_faces(values: list[Any], name: str) -> Iterator[LabeledFace]:
             )
             x, y = (_number(value.get(axis), source) / 100 for axis in ("x", "y"))
             place = (x * width - CORNER, y * height - CORNER, 1)
-            known = faces.setdefault(one.get("parentID"), LabeledFace(source, _uploaded(image)))
-            known.points[str(value["keypointlabels"][0])] = place
+            known = faces.setdefault(one.get("parentID"), LabeledFace(source, image))
+            known.add(value["keypointlabels"][0], place, "draw each face's points in a region")
         yield from faces.values()
 
 
@@ -207,21 +234,28 @@ def _uploaded(image: str) -> str:
 
 def _cvat_faces(root: ElementTree.Element, name: str) -> Iterator[LabeledFace]:
     """Skeletons with a point each per name, or shapes `points` with all points of a face."""
+    if root.find("track") is not None:
+        raise KDLandmarksError(f"{name} is of a video: export as CVAT for images 1.1")
     for image in root.iter("image"):
         photo = image.get("name", "")
         source = f"{name}:{photo}"
         for shape in image:
+            face = LabeledFace(source, photo)
             if shape.tag == "skeleton":
-                points = {
-                    str(point.get("label")): _cvat_point(point, source)
-                    for point in shape.iter("points")
-                }
+                for point in shape.iter("points"):
+                    face.add(point.get("label"), _cvat_point(point, source), "rename one")
             elif shape.tag == "points":
                 places = str(shape.get("points", "")).split(";")
-                points = {str(number): _xy(place, source, 1) for number, place in enumerate(places)}
+                for number, place in enumerate(places):
+                    face.add(number, _xy(place, source, 1), "")
+                if len(places) == 1 and len(image.findall("points")) > 1:
+                    face.problems.append(
+                        "it has shapes of one point each: use a skeleton, or one shape with all "
+                        "points of a face"
+                    )
             else:
                 continue
-            yield LabeledFace(source, photo, points)
+            yield face
 
 
 def _cvat_point(point: ElementTree.Element, source: str) -> tuple[float, float, int]:
@@ -246,24 +280,30 @@ def _dlib_faces(root: ElementTree.Element, name: str) -> Iterator[LabeledFace]:
         photo = image.get("file", "")
         source = f"{name}:{photo}"
         for box in image.iter("box"):
+            if box.get("ignore") == "1":
+                continue
             left, top, width, height = (
                 _number(box.get(side), source) for side in ("left", "top", "width", "height")
             )
-            points = {
-                str(part.get("name")): (
-                    _number(part.get("x"), source),
-                    _number(part.get("y"), source),
-                    1,
-                )
-                for part in box.iter("part")
-            }
-            if points:
-                yield LabeledFace(source, photo, points, [left, top, left + width, top + height])
+            face = LabeledFace(source, photo, box=[left, top, left + width, top + height])
+            for part in box.iter("part"):
+                x, y = (_number(part.get(axis), source) for axis in ("x", "y"))
+                face.add(part.get("name"), _unflagged(x, y), "rename one")
+            if face.points:
+                yield face
+
+
+def _unflagged(x: float, y: float) -> tuple[float, float, int]:
+    """A point of a format that cannot say which points are there: (-1, -1) is none."""
+    return x, y, -1 if x == y == -1 else 1
 
 
 def _csv_faces(text: str, name: str) -> Iterator[LabeledFace]:
     """A line a face: the photo first, and for each point `NAME_x`, `NAME_y`, or `x0`, `y0`."""
-    lines = csv.DictReader(text.splitlines())
+    rows = text.splitlines()
+    head = rows[0] if rows else ""
+    delimiter = ";" if ";" in head and "," not in head else ","
+    lines = csv.DictReader(rows, delimiter=delimiter, skipinitialspace=True)
     columns = list(lines.fieldnames or [])
     pairs = {
         column[:-2]: (column, f"{column[:-2]}_y")
@@ -282,7 +322,7 @@ def _csv_faces(text: str, name: str) -> Iterator[LabeledFace]:
     for line in lines:
         source = f"{name}:{lines.line_num}"
         points = {
-            label: (_number(line[x], source), _number(line[y], source), 1)
+            label: _unflagged(_number(line[x], source), _number(line[y], source))
             for label, (x, y) in pairs.items()
             if line[x] and line[y]
         }

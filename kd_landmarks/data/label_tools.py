@@ -7,10 +7,11 @@ in which somebody clicked. Numbers, alone or behind one word for all ("point 1")
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from ..errors import shown
+from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
 from .bad_rows import OtherNames
 from .data_folder import LONGEST_PATH, DataFolder
@@ -25,7 +26,8 @@ def tool_rows(
     """The faces of a tool's files, in which points of one name are one landmark.
 
     A photo is looked for by its path as the tool has it, by its name alone, and by its name without
-    the random beginning that Label Studio gives to uploads.
+    the random beginning that Label Studio gives to uploads; also anywhere below a folder `images`,
+    where COCO and CVAT put photos, if its name is there once.
 
     Args:
         files: of one of the known kinds each.
@@ -38,10 +40,14 @@ def tool_rows(
     """
     faces = [face for file in files for face in tool_faces(file)]
     order = point_order(faces, scheme)
+    below = _photos_below(folder.path / "images")
     for face in faces:
+        if face.problems:
+            yield KDLandmarksError(f"{face.source}: {face.problems[0]}")
+            continue
         found = [face.points.get(name, (0.0, 0.0, -1)) for name in order]
         line = {
-            "image": _photo(face.image, folder.path),
+            "image": _photo(face.image, folder.path, below),
             "landmarks": [None if seen < 0 else [x, y] for x, y, seen in found],
             "visible": [seen for _, _, seen in found],
             "box": face.box,
@@ -51,7 +57,14 @@ def tool_rows(
             yield row
 
 
-def _photo(name: str, folder: Path) -> str:
+def _photos_below(folder: Path) -> dict[str, str]:
+    """Name to absolute path of the files of a folder and below whose names are there once."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    often = Counter(path.name for path in paths)
+    return {path.name: str(path.absolute()) for path in paths if often[path.name] == 1}
+
+
+def _photo(name: str, folder: Path, below: Mapping[str, str]) -> str:
     """The path below a folder of the photo that a tool calls so; as it is where there is none."""
     path = name.replace("\\", "/")
     base = path.rpartition("/")[2]
@@ -59,7 +72,7 @@ def _photo(name: str, folder: Path) -> str:
     for one in (path, base, original):
         if one and len(one) < LONGEST_PATH and (folder / one).is_file():
             return one
-    return path
+    return below.get(base) or below.get(original) or path
 
 
 def point_order(faces: Sequence[LabeledFace], scheme: LandmarkScheme) -> list[str]:

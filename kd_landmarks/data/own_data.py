@@ -101,9 +101,12 @@ def holds_labels(path: Path) -> bool:
 
 
 def _tool_files(folder: Path) -> list[Path]:
-    """A labeling tool's files in a folder."""
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    return [file for file in files if file.suffix.lower() in ENDINGS]
+    """A labeling tool's files in a folder, or in its `annotations`, as COCO and CVAT lay them."""
+    for place in (folder, folder / "annotations"):
+        files = sorted(place.iterdir()) if place.is_dir() else []
+        if found := [file for file in files if file.suffix.lower() in ENDINGS]:
+            return found
+    return []
 
 
 def _splits_of_tools(

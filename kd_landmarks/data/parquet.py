@@ -15,6 +15,7 @@ import datasets
 import pyarrow.parquet as pq
 from datasets.packaged_modules.parquet.parquet import ParquetConfig
 from huggingface_hub import constants
+from huggingface_hub.repocard import REGEX_YAML_BLOCK
 
 from ..errors import KDLandmarksError, reason, shown
 from ..utils.hub import ask_the_hub
@@ -253,8 +254,8 @@ def _check_card(folder: Path) -> None:
             continue
         text = read_text(file, MOST_CARD)
         if name == "README.md":
-            front = re.match(r"\s*---\r?\n(.*?)\r?\n---", text, re.DOTALL)
-            text = front[1] if front else ""
+            front = REGEX_YAML_BLOCK.search(text)  # as `datasets` finds it
+            text = front[2] if front else ""
         card = parse_yaml(text, name, types=False)
         for pattern in _texts(card.get("configs") if isinstance(card, dict) else None):
             if (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -51,20 +51,30 @@ def check_rows(
         )
     if not len(dataset):
         raise KDLandmarksError("the data set is empty: give a split that has rows")
-    bad = BadRows("the data set", skip_bad_rows)
-    kept: list[int] = []
-    for number, problem in enumerate(row_problems(dataset, scheme, num_proc)):
-        if problem is None:
-            kept.append(number)
-        else:
-            bad.add(problem)
-    bad.close(len(kept))
-    if len(kept) < len(dataset):
-        dataset = dataset.select(kept)
+    good = good_rows(row_problems(dataset, scheme, num_proc), skip_bad_rows)
+    if len(good) < len(dataset):
+        dataset = dataset.select(good)
     targets = [name for name in TARGETS if name in dataset.column_names]
     types = row_features(scheme, visible="visible" in dataset.column_names, targets=targets)
     wanted = datasets.Features({**dataset.features, **types})
     return dataset if wanted == dataset.features else dataset.cast(wanted)
+
+
+def good_rows(problems: Iterable[str | None], skip_bad_rows: bool) -> list[int]:
+    """The numbers of the rows without a problem (of `row_problems`); lists the others.
+
+    Raises:
+        KDLandmarksError: at a bad row, or with `skip_bad_rows` where no row is good.
+    """
+    bad = BadRows("the data set", skip_bad_rows)
+    good: list[int] = []
+    for number, problem in enumerate(problems):
+        if problem is None:
+            good.append(number)
+        else:
+            bad.add(problem)
+    bad.close(len(good))
+    return good
 
 
 def row_problems(

@@ -152,7 +152,9 @@ def first_faces(
     count, names = count_and_names(source, split, allow_outside)
     numbered = tuple(f"point_{number}" for number in range(1, count + 1))
     scheme = LandmarkScheme(name, names or numbered, tuple(range(count)))
-    return load_rows(source, split, scheme=scheme, allow_outside=allow_outside), names
+    return load_rows(
+        source, split, scheme=scheme, skip_bad_rows=True, allow_outside=allow_outside
+    ), names
 
 
 def most_usual(shapes: NDArray[np.floating]) -> int:

@@ -7,9 +7,8 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from tqdm.auto import tqdm
 
-from ..data.bad_rows import BadRows
 from ..data.photos import Photos
-from ..data.row_checks import row_problems
+from ..data.row_checks import good_rows, row_problems
 from ..data.streaming import with_photos
 from ..schemes import LandmarkScheme
 
@@ -41,10 +40,4 @@ def leave_out_bad_rows(accelerator: Accelerator, rows: Dataset, scheme: Landmark
     """
     share = share_of(accelerator, len(rows))
     mine = row_problems(rows.select(share), scheme, num_proc=os.cpu_count())
-    problems = gather_object(list(mine))
-    bad = BadRows("the data set", skip=True)
-    for problem in problems:
-        if problem is not None:
-            bad.add(problem)
-    bad.close(len(rows) - len(bad.problems))
-    return rows.select([row for row, problem in enumerate(problems) if problem is None])
+    return rows.select(good_rows(gather_object(list(mine)), skip_bad_rows=True))

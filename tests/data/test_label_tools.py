@@ -315,6 +315,120 @@ def test_several_faces_of_a_photo_are_told_apart(tmp_path, faces):
     assert rows["photo"][0] == rows["photo"][1]
 
 
+def twice_labelme(folder):
+    file = folder / "0.json"
+    values = json.loads(file.read_text())
+    file.write_text(json.dumps(values | {"shapes": values["shapes"] * 2}))
+
+
+def twice_label_studio(folder):
+    tasks = json.loads((folder / "project-1.json").read_text())
+    tasks[0]["annotations"][0]["result"] *= 2
+    (folder / "project-1.json").write_text(json.dumps(tasks))
+
+
+def replace_in(name, old, new):
+    def change(folder):
+        text = (folder / name).read_text()
+        assert old in text
+        (folder / name).write_text(text.replace(old, new, 1))
+
+    return change
+
+
+def short_coco(folder):
+    values = json.loads((folder / "person_keypoints.json").read_text())
+    del values["annotations"][0]["keypoints"][-3:]
+    (folder / "person_keypoints.json").write_text(json.dumps(values))
+
+
+@pytest.mark.parametrize(
+    ("writer", "change", "message"),
+    [
+        (write_labelme, twice_labelme, "'nose' is there twice: give the points of each face a gr"),
+        (write_label_studio, twice_label_studio, "'nose' is there twice: draw each face's points"),
+        (write_cvat, replace_in("annotations.xml", '"left_eye"', '"nose"'), "'nose' is there tw"),
+        (write_dlib, replace_in("training.xml", "name='01'", "name='00'"), "'00' is there twice"),
+        (write_coco, short_coco, "keypoints are 12 numbers, not 5 times x, y, v"),
+        (
+            write_coco,
+            replace_in("person_keypoints.json", '"image_id": 7', '"image_id": 77'),
+            "its image_id 77 is none of the images",
+        ),
+        (
+            write_cvat_points,
+            replace_in("annotations.xml", ";", '"></points><points label="b" points="'),
+            "it has shapes of one point each: use a skeleton",
+        ),
+    ],
+)
+def test_a_face_whose_labels_cannot_be_meant_is_named_and_may_be_left_out(
+    tmp_path, faces, writer, change, message
+):
+    folder = write(tmp_path / "faces", faces, writer)
+    change(folder)
+    with pytest.raises(KDLandmarksError, match=message):
+        load_rows(folder, scheme=SCHEME)
+    if writer is not write_cvat_points:  # which has become two shapes
+        assert len(load_rows(folder, scheme=SCHEME, skip_bad_rows=True)) == 2
+
+
+def test_a_skipped_answer_and_a_caption_are_no_labels(tmp_path, faces):
+    folder = write(tmp_path / "faces", faces, write_label_studio)
+    file = folder / "project-1.json"
+    tasks = json.loads(file.read_text())
+    for task in tasks:
+        skipped = json.loads(json.dumps(task["annotations"][0] | {"was_cancelled": True}))
+        for result in skipped["result"]:
+            result["value"]["x"] = 1.0
+        task["annotations"].insert(0, skipped)
+        task["data"] = {"caption": "a photo of one", **task["data"]}
+    file.write_text(json.dumps(tasks))
+    rows = load_rows(folder, scheme=SCHEME)
+    np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+
+
+@pytest.mark.parametrize("writer", [write_dlib, write_csv, write_numbered_csv])
+def test_minus_one_is_not_there_where_a_format_has_no_other_word(tmp_path, faces, writer):
+    points = faces.points.copy()
+    points[1, 2] = -1
+    folder = write(tmp_path / "faces", SimpleNamespace(**vars(faces) | {"points": points}), writer)
+    rows = load_rows(folder, scheme=SCHEME)
+    assert np.argwhere(np.isnan(point_array(rows, "landmarks")[..., 0])).tolist() == [[1, 2]]
+    assert min(rows["box"][1]) > 0
+
+
+def test_boxes_that_dlib_ignores_are_no_faces(tmp_path, faces):
+    folder = write(tmp_path / "faces", faces, write_dlib)
+    replace_in("training.xml", "<box ", "<box ignore='1' ")(folder)
+    assert len(load_rows(folder, scheme=SCHEME)) == 2
+
+
+@pytest.mark.parametrize("between", [", ", ";", "; "])
+def test_csv_of_spreadsheets(tmp_path, faces, between):
+    folder = write(tmp_path / "faces", faces, write_csv)
+    file = folder / "faces.csv"
+    file.write_text(file.read_text(encoding="utf-8-sig").replace(",", between))
+    rows = load_rows(folder, scheme=SCHEME)
+    np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+
+
+def test_photos_and_annotations_may_lie_as_coco_and_cvat_lay_them(tmp_path, faces):
+    folder = write(tmp_path / "faces", faces, write_coco)
+    for name, place in (("person_keypoints.json", "annotations"), ("0.png", "images/default")):
+        (folder / place).mkdir(parents=True)
+        (folder / name).rename(folder / place / name)
+    for number in (1, 2):
+        (folder / f"{number}.png").rename(folder / f"images/default/{number}.png")
+    rows = load_rows(folder, scheme=SCHEME)
+    np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+    # Which of two is meant nobody knows.
+    (folder / "images/other").mkdir()
+    faces.pictures[1].save(folder / "images/other/0.png")
+    with pytest.raises(KDLandmarksError, match="there is no image file"):
+        load_rows(folder, scheme=SCHEME)
+
+
 def test_the_packages_own_tables_come_back(tmp_path, faces):
     """`predict --output faces.json` is COCO, `.csv` has a column a coordinate."""
     folder = tmp_path / "faces"
@@ -343,6 +457,8 @@ def test_the_packages_own_tables_come_back(tmp_path, faces):
         ("a.csv", "image,a_x,a_y\n1.png,left,3\n", "a.csv:2: 'left' is not a number"),
         ("a.json", '{"images": 1, "annotations": []}', "a.json: images is 1, not a list"),
         ("a.json", '[{"data": 3}]', "a.json:task 1: data is 3, not a mapping"),
+        ("a.json", '[{"image": "1.png"}]', "task 1 has no data: export as JSON, not as JSON-MIN"),
+        ("a.xml", "<annotations><track/></annotations>", "is of a video: export as CVAT for ima"),
     ],
 )
 def test_what_is_no_tools_file_is_refused_by_name(tmp_path, name, text, message):

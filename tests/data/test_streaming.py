@@ -28,7 +28,7 @@ from training import REPOSITORY, tiny_arguments
 from typer.testing import CliRunner
 
 from kd_landmarks.cli import app
-from kd_landmarks.data import streaming
+from kd_landmarks.data import bad_rows, streaming
 from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.crops import FaceCrops, crop_points
 from kd_landmarks.data.loading import load_rows
@@ -292,7 +292,7 @@ import json, sys
 from pathlib import Path
 from kd_landmarks.training import loop as trainer, run as stages
 from accelerate import Accelerator, PartialState
-from kd_landmarks.data import streaming
+from kd_landmarks.data import bad_rows, streaming
 from kd_landmarks.training.recipe import load_recipe, parse_overrides
 
 streaming.HELD_GROUPS = 2
@@ -413,6 +413,7 @@ def test_broken_photos_are_left_out_as_of_stored_rows(spoilt, caplog):
 
 @pytest.mark.parametrize("good", [3, 0])
 def test_a_process_may_have_nothing_but_bad_rows_while_another_has_good_ones(monkeypatch, good):
+    monkeypatch.setattr(bad_rows, "MOST_LISTED", 2)
     rows = generated_dataset(6, cache=False)
     photos = [row["bytes"] for row in rows.cast_column("image", Image(decode=False))["image"]]
     spoilt = [{"bytes": photo[:200], "path": None} for photo in photos[: 6 - good]]
