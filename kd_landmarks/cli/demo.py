@@ -1,13 +1,13 @@
 """`kd-landmarks demo`."""
 
 import socket
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..errors import KDLandmarksError, shown
+from ..utils.cache import usable_cache
 from ..utils.logging import set_up_logging
 from .app import app
 from .options import Device
@@ -44,12 +44,11 @@ def demo(
     device: Device = None,
 ) -> None:
     """Build and serve."""
-    if find_spec("gradio") is None:
-        raise KDLandmarksError('gradio is missing: pip install "kd-landmarks[space]"')
     if checkpoints is not None and not checkpoints.is_dir():
         raise KDLandmarksError(f"there is no folder {checkpoints}")
     _check_free(host, port)
-    set_up_logging()
+    usable_cache()  # gradio imports huggingface_hub
+    set_up_logging(light=True)
     from ..demo.app import build, launch
 
     launch(build(checkpoints, baseline, teacher, device), host, port)
