@@ -7,19 +7,18 @@ import torch
 from matplotlib.figure import Figure
 from record import RESULTS, shrink_picture
 
-from kd_landmarks.evaluation.plots import loss_curves
+from kd_landmarks.evaluation.plots import WEIGHTS, loss_curves
 from kd_landmarks.losses.variants import VARIANTS, find_variant
 
 # Of the teachers from the ground truth, in crop units.
 TOUGH, TOLERANT = 0.02, 0.04
-WEIGHTS = (2.0, 1.0, 1.0)
 PLOT = RESULTS / "kd_loss.png"
 
 signed = torch.linspace(-1.5 * TOLERANT, 1.5 * TOLERANT, 3001)
 figure = Figure(figsize=(4 * len(VARIANTS), 5.6), dpi=150, layout="constrained")
 panels = figure.subplots(2, len(VARIANTS))
 for name, upper, lower in zip(VARIANTS, *panels, strict=True):
-    curves = loss_curves(signed.abs(), TOUGH, TOLERANT, find_variant(name), WEIGHTS)
+    curves = loss_curves(signed.abs(), TOUGH, TOLERANT, find_variant(name))
     upper.plot(signed, curves["tough"], label="tough")
     upper.plot(signed, curves["tolerant"], label="tolerant")
     upper.set_title(f'"{name}"')

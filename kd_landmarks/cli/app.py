@@ -4,6 +4,7 @@
 
 import errno
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -39,8 +40,14 @@ class _Commands(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> Any:
         ctx.obj = args[0] if args else None
+        # Few shells turn the ~ of --output=~/x into the path that it stands for.
+        args = [re.sub("^(--[^=]+=)?(~.*)", _from_home, one) for one in args]
         with _one_line():
             return super().parse_args(ctx, args)
+
+
+def _from_home(word: re.Match[str]) -> str:
+    return (word[1] or "") + os.path.expanduser(word[2])
 
 
 @contextmanager

@@ -53,7 +53,7 @@ def calibrate(
     warn_of_trained_faces(checkpoint, data, split)
     detector, processor = load_detector(checkpoint)
     scheme = detector_scheme(detector, checkpoint)
-    rows = load_rows(data, split, scheme=scheme, allow_outside=allow_outside)
+    rows = load_rows(data, split, scheme=scheme, skip_bad_rows=True, allow_outside=allow_outside)
     rows = check_rows(rows.select(evenly_spaced(len(rows), faces)), scheme, num_proc=os.cpu_count())
     found = calibrate_checkpoint(checkpoint, detector, processor, rows, progress=True)
     print(

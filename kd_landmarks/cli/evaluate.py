@@ -7,7 +7,7 @@ import typer
 
 from ..utils.files import check_outputs, check_writable, write_json
 from ..utils.logging import set_up_logging
-from ..utils.values import one_of
+from ..utils.values import MOST, one_of
 from .app import app
 from .options import AllowOutside, Model, Orientation
 
@@ -71,7 +71,7 @@ def evaluate(
             "300W, WFLW and COFW are for research only."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Faces per forward pass.")] = 64,
+    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Faces per forward pass.")] = 64,
     skip_bad_rows: Annotated[
         bool,
         typer.Option("--skip-bad-rows", help="Leave broken rows out instead of stopping."),
@@ -127,4 +127,4 @@ def evaluate(
         write_json(json, {**asked, "versions": versions(), **found.to_dict()})
     if plots is not None:
         title = f"{Path(name).name}, {len(found.rows)} faces, {normalizer}, box: {box}"
-        write_pictures(found, found.rows, plots, title)
+        write_pictures(found, plots, title)

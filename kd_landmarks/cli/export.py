@@ -76,7 +76,9 @@ def export(
         export_onnx(detector, processor, made, halve=not int8)
         if calibration is not None:
             scheme = detector_scheme(detector, source)
-            rows = load_rows(calibration, split, scheme=scheme, allow_outside=allow_outside)
+            rows = load_rows(
+                calibration, split, scheme=scheme, skip_bad_rows=True, allow_outside=allow_outside
+            )
             crops = typical_pixels(rows, describe(detector, processor), faces)
             made = quantize_int8(made, Path(scratch) / "int8.onnx", crops)
         if kind == ".xml":

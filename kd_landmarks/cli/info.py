@@ -4,8 +4,10 @@ from typing import Annotated
 
 import typer
 
+from ..errors import shown
 from ..utils.logging import set_up_logging
 from .app import app
+from .options import not_empty
 
 INFO_HELP = """Say what a detector is: network, landmarks, crop, size, license, and what it scored.
 
@@ -22,6 +24,7 @@ def info(
         str | None,
         typer.Argument(
             metavar="MODEL",
+            callback=not_empty,
             help="Checkpoint folder or Hub id. Default: the package's own detector.",
         ),
     ] = None,
@@ -35,7 +38,8 @@ def info(
 
     found = read_facts(find_checkpoint(model or default_checkpoint()))
     config = found.config
-    scheme = (config.get("scheme") or {}).get("name", "none")
+    scheme = config.get("scheme") or {}
+    scheme = scheme.get("name", "none") if isinstance(scheme, dict) else shown(scheme)
     lines = [
         ("folder", str(found.folder)),
         ("role", config.get("role")),

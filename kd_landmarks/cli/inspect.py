@@ -61,12 +61,11 @@ def inspect(
     from .. import default_checkpoint
     from ..data.loading import load_rows
     from ..evaluation.inspection import LISTED, draw_faces, facts
+    from ..models.loading import check_same_landmarks, detector_scheme, load_detector
     from ..schemes import get_scheme
 
     detector = None
     if model is not None:
-        from ..models.loading import check_same_landmarks, detector_scheme, load_detector
-
         detector = load_detector(model)
         wanted = detector_scheme(detector[0], model)
         if scheme is not None:
@@ -91,10 +90,15 @@ def inspect(
     if model is None and wanted.name != "ibug68":
         return
 
-    from ..evaluation.evaluate import evaluate_detector
+    from ..evaluation.evaluate import evaluate_detector, unmeasurable
     from ..evaluation.report import WORST_FACES, draw_rows
-    from ..models.loading import load_detector
 
+    flat = unmeasurable(rows, wanted, "box")
+    for number, error in flat.items():
+        print(f"  {rows['source'][number]}: {error}")
+    rows = rows.select([number for number in range(len(rows)) if number not in flat])
+    if not len(rows):
+        return
     network, processor = detector or load_detector(default_checkpoint())
     found = evaluate_detector(network, processor, rows, wanted, normalizer="box", progress=True)
     print(f"\nLabels that a detector disagrees with most ({found.result.nme:.1f} % on average):")

@@ -221,7 +221,8 @@ def evaluate_detector(
     if not len(rows):
         raise KDLandmarksError("there are no faces to evaluate on: give rows")
     check_same_landmarks(model, scheme, "the model")
-    check_truth(rows, scheme, normalizer)
+    for number, error in unmeasurable(rows, scheme, normalizer).items():
+        raise KDLandmarksError(f"{rows['source'][number]}: {error}") from error
     model = model.to(devices()[0])  # type: ignore[arg-type]  # transformers wraps it
     points = predict_rows(model, processor, rows, batch_size=batch_size, progress=progress).points
     result = measure(points, rows, scheme, normalizer)
@@ -300,17 +301,6 @@ def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str |
         )
 
 
-def check_truth(rows: Dataset, scheme: LandmarkScheme, normalizer: str | None = None) -> None:
-    """Find what cannot be measured before a detector runs.
-
-    Raises:
-        KDLandmarksError: a face, named by its source, whose ground truth has no length to divide
-            by.
-    """
-    for number, error in unmeasurable(rows, scheme, normalizer).items():
-        raise KDLandmarksError(f"{rows['source'][number]}: {error}") from error
-
-
 def unmeasurable(
     rows: Dataset, scheme: LandmarkScheme, normalizer: str | None = None
 ) -> dict[int, KDLandmarksError]:
@@ -318,7 +308,7 @@ def unmeasurable(
     found = {}
     for number, face in enumerate(point_array(rows, "landmarks")):
         try:
-            nme(np.nan_to_num(face)[None], face[None], scheme, normalizer)
+            nme(np.nan_to_num(face), face, scheme, normalizer)
         except KDLandmarksError as error:
             found[number] = error
     return found

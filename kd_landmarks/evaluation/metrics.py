@@ -98,14 +98,18 @@ def nme(
             f"predictions have shape {predicted.shape} and targets {truth.shape}: scheme "
             f"{scheme.name} needs (faces, {scheme.num_landmarks}, 2) of both"
         )
+
+    def which(face: int) -> str:
+        return f"face {face}" if len(truth) > 1 else "the face"
+
     there: NDArray[np.bool_] = np.logical_not(np.isnan(truth).all(axis=-1))
     for name, points in (("prediction", predicted), ("target", truth)):
         broken = np.flatnonzero((there & ~np.isfinite(points).all(axis=-1)).any(axis=1))
         if broken.size:
-            raise KDLandmarksError(f"the {name} of face {broken[0]} is not finite")
+            raise KDLandmarksError(f"the {name} of {which(broken[0])} is not finite")
     empty = np.flatnonzero(~there.any(axis=1))
     if empty.size:
-        raise KDLandmarksError(f"none of the landmarks of face {empty[0]} is there: leave it out")
+        raise KDLandmarksError(f"none of the landmarks of {which(empty[0])} is there: leave it out")
     if normalizer == "inter_ocular_stretched":
         side = _extent(truth)[:, None] + 2 * STRETCHED_CROP_MARGIN
         predicted, truth = predicted / side, truth / side
@@ -113,10 +117,15 @@ def nme(
     degenerate = np.flatnonzero(~(length > 0))
     if degenerate.size:
         face = degenerate[0]
-        what = "is 0: its target points coincide; correct its labels or leave it out"
+        what = (
+            "is 0: its target points coincide or lie on one line; correct its labels or leave it "
+            "out"
+        )
         if np.isnan(length[face]):
-            what = "needs landmarks that are not there: take 'box', or leave the face out"
-        raise KDLandmarksError(f"the normalizer {normalizer!r} of face {face} {what}")
+            what = (
+                "needs landmarks that are not there: take normalizer 'box', or leave the face out"
+            )
+        raise KDLandmarksError(f"the normalizer {normalizer!r} of {which(face)} {what}")
     away = np.linalg.norm(predicted - truth, axis=-1)
     return 100 * np.nanmean(np.where(there, away, np.nan), axis=-1) / length
 
@@ -177,9 +186,19 @@ def bootstrap_interval(errors: ArrayLike, seed: int = 0) -> tuple[float, float, 
 def gain_interval(
     without: ArrayLike, with_: ArrayLike, seed: int = 0
 ) -> tuple[float, float, float]:
-    """How much lower paired errors are, in percent of those without: (mean, low, high)."""
-    base = _errors(without)
-    mean, low, high = bootstrap_interval(base - _errors(with_), seed=seed)
+    """How much lower paired errors are, in percent of those without: (mean, low, high).
+
+    Raises:
+        KDLandmarksError: for errors that are not pairs, or are all 0 without.
+    """
+    base, other = _errors(without), _errors(with_)
+    if base.shape != other.shape:
+        raise KDLandmarksError(
+            f"there are {len(base)} errors without and {len(other)} with: give both of each face"
+        )
+    if not base.any():
+        raise KDLandmarksError("the errors without are all 0: there is nothing to gain")
+    mean, low, high = bootstrap_interval(base - other, seed=seed)
     scale = 100 / float(base.mean())
     return scale * mean, scale * low, scale * high
 

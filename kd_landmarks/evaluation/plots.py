@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_ERROR = 10.0
 """Where the error axis of `plot_ced` ends, in percent; its legend gives the AUC up to there."""
+WEIGHTS = (2.0, 1.0, 1.0)
+"""Of the main term and the two assistive ones in `loss_curves`: those of the authors' program."""
 _DPI = 150
 
 
@@ -46,9 +48,10 @@ def plot_ced(curves: Mapping[str, ArrayLike], path: Path, title: str = "") -> Pa
     axes = figure.subplots()
     for name, errors in curves.items():
         x, y = ced(errors, MAX_ERROR)
+        # The space, since matplotlib leaves out of legends what begins with an underscore.
         label = (
-            f"{name} (NME {np.mean(np.asarray(errors)):.2f} %, "
-            f"AUC$_{{{MAX_ERROR:g}}}$ {auc(errors, MAX_ERROR):.3f})"
+            f" {_plain(name)} (NME {np.mean(np.asarray(errors)):.2f} %, "
+            f"AUC{MAX_ERROR:g} {auc(errors, MAX_ERROR):.3f})"
         )
         axes.plot(x, 100 * y, drawstyle="steps-post", label=label, linewidth=1.6)
     axes.set(
@@ -56,7 +59,7 @@ def plot_ced(curves: Mapping[str, ArrayLike], path: Path, title: str = "") -> Pa
         ylim=(0, 100),
         xlabel="normalized mean error of a face (%)",
         ylabel="faces with at most this error (%)",
-        title=title,
+        title=_plain(title),
     )
     axes.grid(alpha=0.3)
     axes.legend(loc="lower right", fontsize="small")
@@ -65,12 +68,16 @@ def plot_ced(curves: Mapping[str, ArrayLike], path: Path, title: str = "") -> Pa
     return path
 
 
+def _plain(text: str) -> str:
+    """A text that matplotlib takes for no formula."""
+    return text.replace("$", r"\$")
+
+
 def loss_curves(
     error: "Tensor",
     tough_distance: float,
     tolerant_distance: float,
     variant: "KDLossVariant",
-    weights: tuple[float, float, float] = (2.0, 1.0, 1.0),
 ) -> dict[str, "Tensor"]:
     """KD-Loss of one coordinate over the student's error.
 
@@ -79,10 +86,10 @@ def loss_curves(
         tough_distance: |t - g| of the Tough-Teacher, crop units.
         tolerant_distance: |t - g| of the Tolerant-Teacher, crop units.
         variant: its constants.
-        weights: of the main, tough and tolerant parts in the total.
 
     Returns:
-        `tough`, `tolerant` and `main`, unweighted, and their weighted `total`, each like `error`.
+        `tough`, `tolerant` and `main`, unweighted, and their `total` by `WEIGHTS`; each like
+        `error`.
     """
     from ..losses.variants import main_loss
 
@@ -92,5 +99,5 @@ def loss_curves(
     tough = variant.assist(error, far_tough, variant.tough)
     tolerant = variant.assist(error, far_tolerant, variant.tolerant)
     main = main_loss(error, far_tolerant, variant.main, variant.main_slope)
-    total = weights[0] * main + weights[1] * tough + weights[2] * tolerant
+    total = WEIGHTS[0] * main + WEIGHTS[1] * tough + WEIGHTS[2] * tolerant
     return {"tough": tough, "tolerant": tolerant, "main": main, "total": total}

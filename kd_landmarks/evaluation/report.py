@@ -88,12 +88,11 @@ def evaluation_text(evaluation: Evaluation, title: str) -> str:
     return "\n".join([*lines, f"Worst faces:\n{listed}"])
 
 
-def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: str) -> None:
+def write_pictures(evaluation: Evaluation, folder: Path, title: str) -> None:
     """Write ced.png, worst.png and sample.png.
 
     Args:
         evaluation: of one detector.
-        rows: the faces that it was measured on.
         folder: for the pictures.
         title: above the curves.
     """
@@ -104,7 +103,9 @@ def write_pictures(evaluation: Evaluation, rows: Dataset, folder: Path, title: s
         curves |= {name: errors[members == name] for name in evaluation.subsets}
     plot_ced(curves, folder / "ced.png", title=title)
     draw_rows(evaluation, evaluation.worst(WORST_FACES), 5, folder / "worst.png")
-    draw_rows(evaluation, evenly_spaced(len(rows), SAMPLE_FACES), 4, folder / "sample.png")
+    draw_rows(
+        evaluation, evenly_spaced(len(evaluation.rows), SAMPLE_FACES), 4, folder / "sample.png"
+    )
 
 
 def draw_rows(evaluation: Evaluation, chosen: Sequence[int], columns: int, path: Path) -> None:

@@ -19,7 +19,7 @@ from ..imaging.pixels import as_rgb
 from ..schemes import LandmarkScheme
 from ..schemes.named_points import named_points
 from ..utils.environment import need_packages
-from ..utils.files import new_file, write_json
+from ..utils.files import check_outputs, new_file, write_json
 from ..utils.values import ending
 from . import measures
 from .alignment import ARCFACE_SIZE
@@ -78,6 +78,8 @@ class Face(Mapping[str, Any]):
             for outline in self.scheme.outlines:
                 if outline.name == name:
                     return self.keypoints[list(outline.indices)]
+            known = [*self._keys(), *(outline.name for outline in self.scheme.outlines)]
+            raise KeyError(f"{name!r} is none of {', '.join(known)}")
         raise KeyError(name)
 
     def __iter__(self) -> Iterator[str]:
@@ -221,9 +223,12 @@ class Faces(list[Face]):
         """Write the drawn photo (.png, .jpg, .webp) or the points (.json), whole or not at all.
 
         Raises:
-            KDLandmarksError: for another ending, as `plot`, and where it cannot be written.
+            KDLandmarksError: for another ending, as `plot`, where it cannot be written, and where
+                the photo itself would be replaced.
         """
         path = Path(path).expanduser()
+        if isinstance(self.photo, str | Path):
+            check_outputs({"save": path}, [self.photo])
         if ending("save", path, (*PICTURES, ".json")) == ".json":
             write_json(path, self.to_dict())
             return path

@@ -66,10 +66,10 @@ class PointSmoother:
         Raises:
             KDLandmarksError: for another number of points, or a time that does not move on.
         """
-        now: NDArray[np.float64] = np.asarray(points, dtype=np.float64)
+        now: NDArray[np.float64] = np.array(points, dtype=np.float64)
         if self._points is None or self._speed is None:
             self._points, self._speed, self._time = now, np.zeros_like(now), time
-            return now
+            return now.copy()
         if now.shape != self._points.shape:
             raise KDLandmarksError(
                 f"points are of shape {now.shape}, those before {self._points.shape}: reset() "
@@ -80,7 +80,7 @@ class PointSmoother:
             raise KDLandmarksError(f"a frame at {time} s follows one at {self._time} s")
         if self.smoothing.steadiness == 0:
             self._points, self._time = now, time
-            return now
+            return now.copy()
         side = max(np.ptp(now, axis=0).max(), 1.0)
         speed = (now - self._points) / (side * step)
         self._speed = self._speed + _share(SPEED_CUTOFF, step) * (speed - self._speed)
@@ -89,7 +89,7 @@ class PointSmoother:
         cutoff = 1 / (2 * np.pi * self.smoothing.steadiness) + self.smoothing.follow * pace
         self._points = self._points + _share(cutoff, step) * (now - self._points)
         self._time = time
-        return self._points
+        return self._points.copy()
 
 
 def _share(cutoff: NDArray[np.float64] | float, step: float) -> NDArray[np.float64]:

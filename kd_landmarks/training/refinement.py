@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from datasets import Dataset
 from torch import Tensor
-from torch.utils.data import DataLoader, Subset
+from torch.utils.data import DataLoader
 
 from ..data.augmentation_settings import AugmentationSettings
 from ..data.columns import evenly_spaced
@@ -141,7 +141,7 @@ def raw_points(
     model.eval()
     found, truth, weights = [], [], []
     try:
-        for batch in DataLoader(Subset(crops, range(len(crops))), BATCH):
+        for batch in DataLoader(crops, BATCH):
             pixels = to_pixel_values(batch["image"].to(model.device), processor)
             found.append(model(pixel_values=pixels).keypoints.cpu())
             truth.append(batch[target])

@@ -105,7 +105,8 @@ def write_report(
     told = scheme.normalizer.replace("_", "-")
     title = f"{recipe.name}, {len(rows)} {split} faces, {told}, box: {data.box}"
     soft = f"Soft-landmarks against the ground truth: {soft_nme:.2f} % NME\n" if soft_nme else ""
-    draw_ced(networks, title, folder / "ced.png")
+    curves = {STAGE_LABELS[stage]: network.result.errors for stage, network in networks.items()}
+    plot_ced(curves, folder / "ced.png", title)
     points = {stage: network.points for stage, network in networks.items()}
     draw_predictions(rows, points, scheme, data.crop_margin, folder / "predictions.png")
     return (
@@ -189,9 +190,3 @@ def draw_predictions(
         for picture in face_pictures(rows, found, chosen, scheme, margin)
     ]
     save_drawing(contact_sheet(pictures, columns=len(chosen)), path, "plots")
-
-
-def draw_ced(networks: Mapping[str, ExaminedNetwork], title: str, path: Path) -> None:
-    """Cumulative error curves of the run's networks."""
-    curves = {STAGE_LABELS[stage]: network.result.errors for stage, network in networks.items()}
-    plot_ced(curves, path, title=title)

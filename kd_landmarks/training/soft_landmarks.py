@@ -4,12 +4,13 @@ import numpy as np
 from datasets import Dataset
 
 from ..data.columns import point_array
-from ..data.crops import crop_points
+from ..data.crops import crop_points, crop_squares
 from ..evaluation.metrics import nme
+from ..imaging.crop import to_photo_pixels
 from ..schemes import LandmarkScheme
 from .recipe_settings import ShapeModelSettings
 from .shape_model import ShapeModel
-from .teachers import add_points
+from .teachers import add_point_column
 
 
 def fit_shape_model(rows: Dataset, settings: ShapeModelSettings, margin: float) -> ShapeModel:
@@ -31,7 +32,9 @@ def add_soft_landmarks(rows: Dataset, model: ShapeModel, margin: float) -> Datas
     its augmentations beside the ground truth.
     """
     soft = model.soften(crop_points(rows, "landmarks", margin))
-    return add_points(rows, "soft_landmarks", soft, margin)
+    faces = zip(soft, crop_squares(rows, margin), strict=True)
+    pixels = np.stack([to_photo_pixels(face, crop) for face, crop in faces])
+    return add_point_column(rows, "soft_landmarks", pixels)
 
 
 def soft_landmarks_nme(rows: Dataset, scheme: LandmarkScheme) -> float:

@@ -9,10 +9,8 @@ from accelerate import Accelerator
 from datasets import Array2D, Dataset
 from torch import Tensor
 
-from ..data.crops import crop_squares
 from ..errors import KDLandmarksError
 from ..evaluation.predictions import to_pixel_values
-from ..imaging.crop import to_photo_pixels
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import check_same_landmarks, load_detector
 from ..schemes import LandmarkScheme, get_scheme
@@ -138,13 +136,6 @@ def _check_teacher(
             f"{source} looks at crops of margin {processor.crop_margin}, this run's is "
             f"{margin}: set --data.crop_margin {processor.crop_margin}"
         )
-
-
-def add_points(rows: Dataset, column: str, points: np.ndarray, margin: float) -> Dataset:
-    """Store points (rows, N, 2) in crop units as a column in photo pixels."""
-    faces = zip(points, crop_squares(rows, margin), strict=True)
-    pixels = np.stack([to_photo_pixels(face, crop) for face, crop in faces])
-    return add_point_column(rows, column, pixels)
 
 
 def add_point_column(rows: Dataset, column: str, points: np.ndarray) -> Dataset:

@@ -1,5 +1,6 @@
 """The one way to write files: whole under their name, or not at all, and never over an input."""
 
+import errno
 import json
 import logging
 import os
@@ -132,9 +133,15 @@ def writing(path: Path, folder: bool = False) -> Iterator[None]:
         (path if folder else path.parent).mkdir(parents=True, exist_ok=True)
         yield
     except OSError as error:
+        mend = "Give another path"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            mend = "Free disk space or give another path"
+        why = error.strerror or error
+        if isinstance(error, FileExistsError | NotADirectoryError):
+            above = (path, *path.parents) if folder else path.parents
+            why = next((f"{place} is a file" for place in above if place.is_file()), why)
         raise KDLandmarksError(
-            f"cannot write {path}: {error.strerror or error}. Free disk space or give another "
-            "path; existing files are unchanged"
+            f"cannot write {path}: {why}. {mend}; existing files are unchanged"
         ) from error
 
 

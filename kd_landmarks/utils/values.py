@@ -11,18 +11,23 @@ TABLES = (".jsonl", ".csv", ".json")
 """Endings of files for points: a photo a line, a face a row, or COCO keypoints."""
 EXPORTS = (".onnx", ".xml")
 """Endings of exported detectors: ONNX, or OpenVINO."""
+MOST = 2**31 - 1
+"""Of whole numbers."""
 VIDEOS = (".mp4", ".webm")
 """Endings of videos that are written: what browsers play, and what keeps each frame's time."""
 
 
 def whole(name: str, value: Any, least: int = 1) -> int:
-    """A whole number.
+    """A whole number that numpy and torch can count with.
 
     Raises:
-        KDLandmarksError: naming it, where it is something else, or less than `least`.
+        KDLandmarksError: naming it, where it is something else, less than `least` or beyond
+            `MOST`.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
         raise KDLandmarksError(f"{name}={shown(value)}: give a whole number, {least} or more")
+    if value > MOST:
+        raise KDLandmarksError(f"{name}={shown(value)}: give a whole number, {MOST} at most")
     return int(value)
 
 

@@ -60,6 +60,18 @@ def run(*words):
     return CliRunner().invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.parametrize("between", ["=", " "])
+def test_outputs_may_begin_at_home(faces, model, tmp_path, monkeypatch, between):
+    """Shells leave the ~ of --output=~/x to the program."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    words = f"--output{between}~/a.csv --draw{between}~/drawn".split(" ")
+    done = run("predict", faces / "images/0.png", "--model", model, *words)
+    assert done.exit_code == 0, done.output
+    assert sorted(path.name for path in (tmp_path / "home").iterdir()) == ["a.csv", "drawn"]
+    assert not (tmp_path / "~").exists()
+
+
 def files_of(folder):
     return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 

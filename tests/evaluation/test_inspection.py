@@ -114,6 +114,17 @@ def test_faces_that_training_refuses_are_told(folder):
     assert refused.endswith("of 68 landmarks lie outside of the photo of 150 x 150")
 
 
+def test_a_flat_face_is_named_and_the_others_are_looked_at(folder):
+    lines = [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
+    lines[5]["landmarks"] = [[x, 75] for x, _ in lines[5]["landmarks"]]
+    rewrite_lines(folder / "faces.jsonl", lines)
+    code, output = run("inspect", folder)
+    assert code == 0, output
+    assert "faces.jsonl:6: the normalizer 'box' of the face is 0: its target points" in output
+    assert output.count("faces.jsonl:6") == 1
+    assert output.count("% of the box") == 5
+
+
 def test_landmarks_in_a_field_of_their_number_are_counted(folder):
     lines = [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
     for line in lines:

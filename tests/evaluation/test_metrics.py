@@ -16,6 +16,7 @@ from kd_landmarks.evaluation.metrics import (
     bootstrap_interval,
     ced,
     failure_rate,
+    gain_interval,
     nme,
     summarize,
 )
@@ -185,6 +186,27 @@ def test_bootstrap_interval_of_a_mean(rng):
         pytest.approx(mean + half, abs=0.01),
     )
     assert bootstrap_interval(errors) == (mean, low, high)
+
+
+def test_the_gain_is_of_pairs(rng):
+    without = rng.normal(4, 1, 400)
+    mean, low, high = gain_interval(without, 0.9 * without)
+    assert mean == pytest.approx(10)
+    assert low < mean < high
+    for other in ([1], without[:-1]):
+        with pytest.raises(KDLandmarksError, match=f"400 errors without and {len(other)} with"):
+            gain_interval(without, other)
+    with pytest.raises(KDLandmarksError, match="all 0: there is nothing to gain"):
+        gain_interval([0, 0], [1, 1])
+
+
+def test_a_face_alone_is_called_so():
+    flat = np.stack([np.arange(5.0), np.zeros(5)], axis=-1)
+    with pytest.raises(KDLandmarksError, match=r"of the face is 0: .* or lie on one line"):
+        nme(flat, flat, FIVE, "box")
+    both = np.stack([FACE.reshape(5, 2), flat])
+    with pytest.raises(KDLandmarksError, match="of face 1 is 0"):
+        nme(both, both, FIVE, "box")
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """Pictures show what they were given, where it is."""
 
 import sys
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.evaluation import plots
 from kd_landmarks.evaluation.plots import plot_ced
 from kd_landmarks.imaging.drawing import (
     BACKGROUND,
@@ -106,6 +108,20 @@ def test_contact_sheet_lays_images_out_row_by_row():
     assert sheet.getpixel((25, 5)) == BACKGROUND  # the narrow image is centered in its cell
     assert sheet.getpixel((34, 19)) == BACKGROUND
     assert contact_sheet(images[:1], columns=4).size == (20, 10)
+
+
+@pytest.mark.parametrize("name", [r"$\foo$", "a$b$", "_hidden", "100 %"])
+def test_curves_may_have_any_name(tmp_path, monkeypatch, name):
+    drawn = []
+    monkeypatch.setattr(
+        plots.Figure, "savefig", lambda figure, *words, **_: drawn.append(figure), raising=True
+    )
+    monkeypatch.setattr(plots, "new_file", nullcontext)
+    plot_ced({name: [1.0, 2.0]}, tmp_path / "ced.png", title=name)
+    figure = drawn[0]
+    figure.canvas.draw()  # which reads formulas
+    (text,) = figure.axes[0].get_legend().get_texts()
+    assert text.get_text().replace("\\$", "$").strip().startswith(f"{name} (NME 1.50 %, AUC10 0.8")
 
 
 def test_plot_ced_writes_a_picture_without_pyplot(tmp_path, rng):

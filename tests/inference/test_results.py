@@ -33,7 +33,7 @@ def test_a_face_is_a_mapping_and_an_object(faces):
     assert list(face) == KEYS
     assert dict(face)["box"] is face["box"] is face.box
     np.testing.assert_array_equal(face["left_eye"], face.keypoints[36:42])
-    with pytest.raises(KeyError, match="third_eye"):
+    with pytest.raises(KeyError, match=r"third_eye' is none of keypoints.*, left_eye"):
         face["third_eye"]
     assert "third_eye" not in face
 
@@ -54,6 +54,19 @@ def test_landmarks_have_common_names(name):
     assert {"chin", "nose_tip"} <= named_points(scheme).keys()
     with pytest.raises(KDLandmarksError, match=r"no landmark 'third_eye': there are .*chin"):
         face.point("third_eye")
+
+
+def test_the_photo_itself_is_not_replaced(detect, tmp_path):
+    photo = tmp_path / "photo.png"
+    Image.fromarray(FACE.image).save(photo)
+    before = photo.read_bytes()
+    (tmp_path / "link.png").symlink_to(photo)
+    found = detect(str(photo), boxes=[BOX])
+    for path in (photo, tmp_path / "link.png"):
+        with pytest.raises(KDLandmarksError, match="would replace the input"):
+            found.save(path)
+    assert photo.read_bytes() == before
+    found.save(tmp_path / "drawn.png")
 
 
 def test_plain_json_is_rounded_alike(faces):

@@ -55,6 +55,18 @@ def test_after_a_reset_the_past_is_forgotten():
     np.testing.assert_array_equal(smoother(FACE[:5] + 900, 0.0), FACE[:5] + 900)
 
 
+@pytest.mark.parametrize("steadiness", [0, 0.25])
+def test_what_is_done_to_points_changes_no_later_ones(steadiness):
+    frames, wanted = still(4).copy(), run(still(4), Smoothing(steadiness))
+    smoother, found = PointSmoother(Smoothing(steadiness)), []
+    for number, points in enumerate(frames):
+        smoothed = smoother(points, number / RATE)
+        found.append(smoothed.copy())
+        smoothed += 100
+        points += 100
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_nonsense_is_refused():
     with pytest.raises(KDLandmarksError, match="steadiness=-1"):
         Smoothing(steadiness=-1)

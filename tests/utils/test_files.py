@@ -88,6 +88,16 @@ def test_a_folder_is_whole_or_absent(tmp_path):
     assert names(tmp_path / "run") == ["a"]
 
 
+def test_a_file_where_a_folder_is_needed_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for path, folder in (("file/a/b.csv", False), ("file", True), ("file/a", True)):
+        with pytest.raises(KDLandmarksError) as told:
+            check_writable(tmp_path / path, folder=folder)
+        told = str(told.value)
+        assert f"cannot write {tmp_path / path}: {tmp_path / 'file'} is a file. Give ano" in told
+        assert "disk space" not in told
+
+
 def test_no_output_is_an_input_or_another_output(tmp_path, monkeypatch):
     file = tmp_path / "a.mp4"
     file.write_text("x")

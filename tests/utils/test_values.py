@@ -140,6 +140,9 @@ COMMANDS = [
 LIGHT_COMMANDS = [
     ("predict a.jpg --batch-size 0", "'--batch-size'"),
     ("predict a.jpg --batch-size x", "'--batch-size'"),
+    ("predict a.jpg --batch-size 99999999999999999999", "'--batch-size'"),
+    ("evaluate --data a --batch-size 99999999999999999999", "'--batch-size'"),
+    ("info ''", "it is empty"),
     ("predict a.jpg --min-score nan", "'--min-score'"),
     ("predict a.jpg --min-score 7", "'--min-score'"),
     ("predict a.jpg --output a.txt", "--output a.txt: its name must end with .jsonl or .csv"),
