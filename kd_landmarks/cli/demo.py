@@ -47,8 +47,8 @@ def demo(
     if checkpoints is not None and not checkpoints.is_dir():
         raise KDLandmarksError(f"there is no folder {checkpoints}")
     _check_free(host, port)
-    usable_cache()  # gradio imports huggingface_hub
     set_up_logging(light=True)
+    usable_cache()  # gradio imports huggingface_hub
     from ..demo.app import build, launch
 
     launch(build(checkpoints, baseline, teacher, device), host, port)

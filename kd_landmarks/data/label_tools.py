@@ -25,12 +25,13 @@ def tool_rows(
 ) -> Iterator[RawRow]:
     """The faces of a tool's files, in which points of one name are one landmark.
 
-    A photo is looked for by its path as the tool has it, by its name alone, and by its name without
-    the random beginning that Label Studio gives to uploads; also anywhere below a folder `images`,
-    where COCO and CVAT put photos, if its name is there once.
+    A photo is looked for in the folder and beside the files, by its path as the tool has it, by its
+    name alone, and by its name without the random beginning that Label Studio gives to uploads;
+    also anywhere below a folder `images`, where COCO and CVAT put photos, if its name is there
+    once.
 
     Args:
-        files: of one of the known kinds each.
+        files: of one of the known kinds each, all in one folder.
         folder: of the photos.
         scheme: its names order the points that have names.
 
@@ -40,14 +41,15 @@ def tool_rows(
     """
     faces = [face for file in files for face in tool_faces(file)]
     order = point_order(faces, scheme)
-    below = _photos_below(folder.path / "images")
+    places = [place.absolute() for place in dict.fromkeys((folder.path, files[0].parent))]
+    below = _photos_below(places[0] / "images")
     for face in faces:
         if face.problems:
             yield KDLandmarksError(f"{face.source}: {face.problems[0]}")
             continue
         found = [face.points.get(name, (0.0, 0.0, -1)) for name in order]
         line = {
-            "image": _photo(face.image, folder.path, below),
+            "image": _photo(face.image, places, below),
             "landmarks": [None if seen < 0 else [x, y] for x, y, seen in found],
             "visible": [seen for _, _, seen in found],
             "box": face.box,
@@ -61,17 +63,18 @@ def _photos_below(folder: Path) -> dict[str, str]:
     """Name to absolute path of the files of a folder and below whose names are there once."""
     paths = [path for path in folder.rglob("*") if path.is_file()]
     often = Counter(path.name for path in paths)
-    return {path.name: str(path.absolute()) for path in paths if often[path.name] == 1}
+    return {path.name: str(path) for path in paths if often[path.name] == 1}
 
 
-def _photo(name: str, folder: Path, below: Mapping[str, str]) -> str:
-    """The path below a folder of the photo that a tool calls so; as it is where there is none."""
+def _photo(name: str, places: Sequence[Path], below: Mapping[str, str]) -> str:
+    """The path of the photo that a tool calls so; as it is where there is none."""
     path = name.replace("\\", "/")
     base = path.rpartition("/")[2]
     original = re.sub(r"^[0-9a-f]{8}-", "", base)
-    for one in (path, base, original):
-        if one and len(one) < LONGEST_PATH and (folder / one).is_file():
-            return one
+    for place in places:
+        for one in (path, base, original):
+            if one and len(one) < LONGEST_PATH and (place / one).is_file():
+                return str(place / one)
     return below.get(base) or below.get(original) or path
 
 

@@ -117,6 +117,8 @@ class KDLandmarksImageProcessor(TorchvisionBackend):
         """
         check_settings(kwargs)
         given: dict[str, Any] = {name: value for name, value in kwargs.items() if value is not None}
+        if "crop_margin" in given:  # transformers takes no whole number for a float
+            kwargs["crop_margin"] = float(given["crop_margin"])
         rescaled = given.get("do_rescale", self.do_rescale)
         if isinstance(images, list | tuple):
             images = [_checked_photo(image, rescaled) for image in images]

@@ -413,6 +413,13 @@ def test_csv_of_spreadsheets(tmp_path, faces, between):
     np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
 
 
+def test_a_folder_of_annotations_may_have_its_photos_beside(tmp_path, faces):
+    (tmp_path / "faces").mkdir()
+    write(tmp_path / "faces/annotations", faces, write_cvat)
+    rows = load_rows(tmp_path / "faces", scheme=SCHEME)
+    np.testing.assert_allclose(point_array(rows, "landmarks"), faces.points, atol=0.02)
+
+
 def test_photos_and_annotations_may_lie_as_coco_and_cvat_lay_them(tmp_path, faces):
     folder = write(tmp_path / "faces", faces, write_coco)
     for name, place in (("person_keypoints.json", "annotations"), ("0.png", "images/default")):

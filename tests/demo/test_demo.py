@@ -635,7 +635,7 @@ result = CliRunner().invoke(app, ["demo"])
 print(result.exit_code, result.output)
 """
     )
-    assert printed.split() == ["Demo", "None", "None", "0"]
+    assert printed.split() == ["0", "Demo", "None", "None"]
 
 
 def test_nothing_on_the_page_comes_from_elsewhere():

@@ -236,6 +236,10 @@ def test_wider_numbers_from_0_to_255_are_the_same_photo(photo, kind):
     assert pixels(np.zeros((180, 240, 3), np.float32), BOX).isfinite().all()
 
 
+def test_a_margin_may_be_a_whole_number(photo):
+    assert torch.equal(pixels(photo, BOX, crop_margin=2), pixels(photo, BOX, crop_margin=2.0))
+
+
 def test_a_photo_may_be_a_path(photo, tmp_path):
     Pillow.fromarray(photo).save(tmp_path / "photo.png")
     assert torch.equal(pixels(str(tmp_path / "photo.png"), BOX), pixels(photo, BOX))

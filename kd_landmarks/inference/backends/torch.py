@@ -65,7 +65,7 @@ class TorchBackend:
         check_weights(model.state_dict(), self.source)
         revision = None
         if image_processor is None:
-            revision = model.hub_revision
+            revision = getattr(model, "hub_revision", None)  # which code on the Hub may not have
             image_processor = model.name_or_path
             if not image_processor:
                 raise KDLandmarksError(
