@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ..utils.logging import set_up_logging
-from ..utils.values import MOST
+from ..utils.values import MAX_COUNT
 from .app import app
 from .options import AllowOutside, MinScore, Model
 
@@ -37,8 +37,12 @@ def annotate(
     ] = False,
     model: Model = None,
     min_score: MinScore = 0.6,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Photos per forward pass.")] = 16,
-    part_rows: Annotated[int, typer.Option(min=1, max=MOST, help="Rows per Parquet file.")] = 1000,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_COUNT, help="Photos per forward pass.")
+    ] = 16,
+    part_rows: Annotated[
+        int, typer.Option(min=1, max=MAX_COUNT, help="Rows per Parquet file.")
+    ] = 1000,
     allow_outside: AllowOutside = False,
 ) -> None:
     """Check, share the rows among the processes, find and write."""

@@ -54,7 +54,8 @@ def calibrate(
     detector, processor = load_detector(checkpoint)
     scheme = detector_scheme(detector, checkpoint)
     rows = load_rows(data, split, scheme=scheme, skip_bad_rows=True, allow_outside=allow_outside)
-    rows = check_rows(rows.select(evenly_spaced(len(rows), faces)), scheme, num_proc=os.cpu_count())
+    chosen = rows.select(evenly_spaced(len(rows), faces))
+    rows = check_rows(chosen, scheme, skip_bad_rows=True, num_proc=os.cpu_count())
     found = calibrate_checkpoint(checkpoint, detector, processor, rows, progress=True)
     print(
         f"{len(rows)} faces: a point counts as right within {100 * found.tolerance:g} % of the "

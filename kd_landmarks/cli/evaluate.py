@@ -7,7 +7,7 @@ import typer
 
 from ..utils.files import check_outputs, check_writable, write_json
 from ..utils.logging import set_up_logging
-from ..utils.values import MOST, one_of
+from ..utils.values import MAX_COUNT, one_of
 from .app import app
 from .options import AllowOutside, Model, Orientation
 
@@ -71,7 +71,9 @@ def evaluate(
             "300W, WFLW and COFW are for research only."
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Faces per forward pass.")] = 64,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_COUNT, help="Faces per forward pass.")
+    ] = 64,
     skip_bad_rows: Annotated[
         bool,
         typer.Option("--skip-bad-rows", help="Leave broken rows out instead of stopping."),

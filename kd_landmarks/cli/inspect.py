@@ -90,13 +90,12 @@ def inspect(
     if model is None and wanted.name != "ibug68":
         return
 
-    from ..evaluation.evaluate import evaluate_detector, unmeasurable
+    from ..evaluation.evaluate import evaluate_detector, measurable
     from ..evaluation.report import WORST_FACES, draw_rows
 
-    flat = unmeasurable(rows, wanted, "box")
-    for number, error in flat.items():
-        print(f"  {rows['source'][number]}: {error}")
-    rows = rows.select([number for number in range(len(rows)) if number not in flat])
+    rows, problems = measurable(rows, wanted, "box")
+    for problem in problems:
+        print(f"  {problem}")
     if not len(rows):
         return
     network, processor = detector or load_detector(default_checkpoint())

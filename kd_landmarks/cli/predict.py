@@ -11,7 +11,7 @@ from ..errors import KDLandmarksError
 from ..utils.files import check_outputs, check_writable, new_file
 from ..utils.logging import set_up_logging
 from ..utils.tables import counted
-from ..utils.values import MOST, TABLES, ending
+from ..utils.values import MAX_COUNT, TABLES, ending
 from .app import app
 from .options import Device, Measures, MinConfidence, MinScore, Model, finite
 
@@ -52,7 +52,9 @@ def predict(
             "is slower. Default: 10 % of the photo, and less only where smaller faces seem likely.",
         ),
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, max=MOST, help="Photos per forward pass.")] = 8,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAX_COUNT, help="Photos per forward pass.")
+    ] = 8,
     device: Device = None,
     measures: Measures = False,
 ) -> None:

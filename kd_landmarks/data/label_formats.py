@@ -246,8 +246,9 @@ def _cvat_faces(root: ElementTree.Element, name: str) -> Iterator[LabeledFace]:
                     face.add(point.get("label"), _cvat_point(point, source), "rename one")
             elif shape.tag == "points":
                 places = str(shape.get("points", "")).split(";")
-                for number, place in enumerate(places):
-                    face.add(number, _xy(place, source, 1), "")
+                face.points.update(
+                    (str(number), _xy(place, source, 1)) for number, place in enumerate(places)
+                )
                 if len(places) == 1 and len(image.findall("points")) > 1:
                     face.problems.append(
                         "it has shapes of one point each: use a skeleton, or one shape with all "

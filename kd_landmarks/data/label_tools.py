@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 
 from ..errors import KDLandmarksError, shown
@@ -42,7 +43,7 @@ def tool_rows(
     faces = [face for file in files for face in tool_faces(file)]
     order = point_order(faces, scheme)
     places = [place.absolute() for place in dict.fromkeys((folder.path, files[0].parent))]
-    below = _photos_below(places[0] / "images")
+    below = cache(partial(_photos_below, places[0] / "images"))  # once, if at all
     for face in faces:
         if face.problems:
             yield KDLandmarksError(f"{face.source}: {face.problems[0]}")
@@ -66,7 +67,7 @@ def _photos_below(folder: Path) -> dict[str, str]:
     return {path.name: str(path) for path in paths if often[path.name] == 1}
 
 
-def _photo(name: str, places: Sequence[Path], below: Mapping[str, str]) -> str:
+def _photo(name: str, places: Sequence[Path], below: Callable[[], Mapping[str, str]]) -> str:
     """The path of the photo that a tool calls so; as it is where there is none."""
     path = name.replace("\\", "/")
     base = path.rpartition("/")[2]
@@ -75,7 +76,7 @@ def _photo(name: str, places: Sequence[Path], below: Mapping[str, str]) -> str:
         for one in (path, base, original):
             if one and len(one) < LONGEST_PATH and (place / one).is_file():
                 return str(place / one)
-    return below.get(base) or below.get(original) or path
+    return below().get(base) or below().get(original) or path
 
 
 def point_order(faces: Sequence[LabeledFace], scheme: LandmarkScheme) -> list[str]:

@@ -221,8 +221,9 @@ def evaluate_detector(
     if not len(rows):
         raise KDLandmarksError("there are no faces to evaluate on: give rows")
     check_same_landmarks(model, scheme, "the model")
-    for number, error in unmeasurable(rows, scheme, normalizer).items():
-        raise KDLandmarksError(f"{rows['source'][number]}: {error}") from error
+    _, problems = measurable(rows, scheme, normalizer)
+    if problems:
+        raise KDLandmarksError(problems[0])
     model = model.to(devices()[0])  # type: ignore[arg-type]  # transformers wraps it
     points = predict_rows(model, processor, rows, batch_size=batch_size, progress=progress).points
     result = measure(points, rows, scheme, normalizer)
@@ -301,14 +302,22 @@ def warn_of_trained_faces(checkpoint: str | Path, data: str | Path, split: str |
         )
 
 
-def unmeasurable(
+def measurable(
     rows: Dataset, scheme: LandmarkScheme, normalizer: str | None = None
-) -> dict[int, KDLandmarksError]:
-    """The numbers of faces whose ground truth has no length to divide by, each with why."""
-    found = {}
+) -> tuple[Dataset, list[str]]:
+    """The faces whose ground truth has a length to divide errors by, and why others have none.
+
+    Args:
+        rows, scheme, normalizer: as for `measure`.
+
+    Returns:
+        Those rows, and of each other one its source and what is wrong.
+    """
+    good, problems = [], []
     for number, face in enumerate(point_array(rows, "landmarks")):
         try:
             nme(np.nan_to_num(face), face, scheme, normalizer)
+            good.append(number)
         except KDLandmarksError as error:
-            found[number] = error
-    return found
+            problems.append(f"{rows['source'][number]}: {error}")
+    return rows.select(good) if problems else rows, problems

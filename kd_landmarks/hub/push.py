@@ -22,7 +22,7 @@ from .card import Links, metadata_with, render_card
 from .card_facts import Checkpoint, read_checkpoint
 from .picture import copy_picture, scheme_picture
 from .results import check_figures, eval_results_files
-from .upload import BARE, CARD, Push, check_access, file_sizes
+from .upload import BARE, CARD, Push, check_access, file_names, file_sizes
 
 # What an earlier push may have left and this one may have no file of the same name for.
 _STALE = [".eval_results/*", "*_kd_landmarks.py", "onnx/*"]
@@ -191,7 +191,7 @@ def _check_target(api: HfApi, repo_id: str, private: bool, revision: str | None)
     info = check_access(api, repo_id, private, revision=revision)
     if info is None:
         return
-    files = {file.rfilename for file in info.siblings or ()}
+    files = file_names(info)
     kind = None
     if CONFIG in files:
         config = hf_hub_download(repo_id, CONFIG, revision=info.sha)

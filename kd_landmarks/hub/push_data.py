@@ -12,7 +12,7 @@ from ..errors import KDLandmarksError
 from ..utils.hub import check_repo_id, clear_hub_errors
 from ..utils.parsing import read_text
 from .results import model_card
-from .upload import BARE, CARD, check_access
+from .upload import BARE, CARD, check_access, file_names
 
 # Files of an earlier conversion that a later one may have no file of the same name for.
 _STALE = ["data/*.parquet", MISSING_FILE, SCHEME_FILE]
@@ -29,7 +29,7 @@ def check_push(repo_id: str, private: bool) -> None:
     api = HfApi()
     with clear_hub_errors(repo_id):
         info = check_access(api, repo_id, private, "dataset")
-        files = {file.rfilename for file in (info.siblings if info else None) or ()}
+        files = file_names(info)
         if not info or files <= BARE or (CARD in files and _is_converted(api, repo_id, info.sha)):
             return
     raise KDLandmarksError(

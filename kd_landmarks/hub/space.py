@@ -18,7 +18,7 @@ from ..errors import KDLandmarksError
 from ..inference.checkpoints import CONFIG, PROCESSOR, WEIGHTS
 from ..utils.files import check_new_folder, new_folder, write_text
 from ..utils.hub import check_repo_id, clear_hub_errors
-from .upload import BARE, CARD, Push, check_access, file_sizes
+from .upload import BARE, CARD, Push, check_access, file_names, file_sizes
 
 APP, REQUIREMENTS, CHECKPOINTS = "app.py", "requirements.txt", "checkpoints"
 COMPARED = ("mobilenetv2-300w-no-teachers", "tough-teacher-300w")
@@ -269,7 +269,7 @@ def _check_target(api: HfApi, repo_id: str, private: bool) -> None:
             one that holds anything but the demo.
     """
     info = check_access(api, repo_id, private, "space")
-    files = {file.rfilename for file in (info.siblings if info else None) or ()}
+    files = file_names(info)
     if files - BARE and not any(Path(name).match(_WHEELS) for name in files):
         raise KDLandmarksError(
             f"{repo_id} is taken: it does not hold a kd-landmarks demo; give another name"

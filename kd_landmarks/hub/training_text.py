@@ -68,8 +68,10 @@ def released_behind(checkpoint: Checkpoint) -> list[str]:
                 seen.add(folder.resolve())
                 with suppress(KDLandmarksError):  # what is broken tells nothing
                     earlier = read_checkpoint(folder)
-                    found.add(earlier.texts.name if earlier.texts else "")
-                    networks += [] if earlier.texts else [earlier]
+                    if earlier.texts:
+                        found.add(earlier.texts.name)
+                    else:
+                        networks.append(earlier)
     return [name for name in released_names() if name in found]
 
 

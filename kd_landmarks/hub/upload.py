@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import DatasetInfo, HfApi, ModelInfo, SpaceInfo
 from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
@@ -38,6 +37,11 @@ def file_sizes(folder: Path) -> dict[str, int]:
     }
 
 
+def file_names(info: DatasetInfo | ModelInfo | SpaceInfo | None) -> set[str]:
+    """Paths of the files of a repository, as `check_access` tells of it."""
+    return {file.rfilename for file in (info.siblings if info else None) or ()}
+
+
 def check_access(
     api: HfApi,
     repo_id: str,
@@ -65,18 +69,15 @@ def check_access(
     token = api.whoami().get("auth", {}).get("accessToken", {})
     if token.get("role") == "read":
         raise KDLandmarksError(f"the token may only read: pushing {repo_id} needs one that writes")
-
-    def info_at(branch: str | None) -> Any:
-        return api.repo_info(repo_id, repo_type=repo_type, revision=branch, timeout=INFO_PATIENCE)
-
     info: DatasetInfo | ModelInfo | SpaceInfo
     try:
-        try:
-            info = info_at(revision)
-        except RevisionNotFoundError:
-            info = info_at(None)
+        info = api.repo_info(  # type: ignore[assignment]
+            repo_id, repo_type=repo_type, revision=revision, timeout=INFO_PATIENCE
+        )
     except RepositoryNotFoundError:
         return None
+    except RevisionNotFoundError:
+        return check_access(api, repo_id, private, repo_type)
     if private and not info.private:
         raise KDLandmarksError(
             f"{repo_id} is there and public: make it private, or give another name"

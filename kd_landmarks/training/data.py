@@ -19,7 +19,7 @@ from ..data.photos import Photos
 from ..data.row_checks import check_rows
 from ..data.splits import split_by_photo, without_photos_of
 from ..errors import KDLandmarksError
-from ..evaluation.evaluate import unmeasurable
+from ..evaluation.evaluate import measurable
 from ..schemes import LandmarkScheme
 from ..synthetic import generated_dataset
 from .distributed import fetch_photos, leave_out_bad_rows
@@ -199,10 +199,10 @@ def _measurable(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
     Raises:
         KDLandmarksError: none is left.
     """
-    bad = unmeasurable(rows, scheme)
-    if not bad:
+    good, problems = measurable(rows, scheme)
+    if not problems:
         return rows
-    if len(bad) == len(rows):
+    if not len(good):
         raise KDLandmarksError(
             f"none of {len(rows)} faces to measure on, such as {rows['source'][0]}, has the "
             f"landmarks {scheme.eye_corners} that errors are divided by: leave eye_corners out of "
@@ -211,10 +211,10 @@ def _measurable(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
     logger.warning(
         "%d of %d faces to measure on are left out: they lack the landmarks that errors are "
         "divided by (eye_corners of the scheme; without, it is the box)",
-        len(bad),
+        len(problems),
         len(rows),
     )
-    return rows.select([number for number in range(len(rows)) if number not in bad])
+    return good
 
 
 def joined(parts: Sequence[Dataset]) -> Dataset:

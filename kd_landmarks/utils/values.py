@@ -11,8 +11,8 @@ TABLES = (".jsonl", ".csv", ".json")
 """Endings of files for points: a photo a line, a face a row, or COCO keypoints."""
 EXPORTS = (".onnx", ".xml")
 """Endings of exported detectors: ONNX, or OpenVINO."""
-MOST = 2**31 - 1
-"""Of whole numbers."""
+MAX_COUNT = 2**31 - 1
+"""The largest whole number that is taken: libraries count in 32 bits."""
 VIDEOS = (".mp4", ".webm")
 """Endings of videos that are written: what browsers play, and what keeps each frame's time."""
 
@@ -22,12 +22,12 @@ def whole(name: str, value: Any, least: int = 1) -> int:
 
     Raises:
         KDLandmarksError: naming it, where it is something else, less than `least` or beyond
-            `MOST`.
+            `MAX_COUNT`.
     """
     if isinstance(value, bool) or not hasattr(value, "__index__") or value < least:
         raise KDLandmarksError(f"{name}={shown(value)}: give a whole number, {least} or more")
-    if value > MOST:
-        raise KDLandmarksError(f"{name}={shown(value)}: give a whole number, {MOST} at most")
+    if value > MAX_COUNT:
+        raise KDLandmarksError(f"{name}={shown(value)}: give a whole number, {MAX_COUNT} at most")
     return int(value)
 
 
