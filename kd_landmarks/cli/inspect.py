@@ -94,6 +94,8 @@ def inspect(
     from ..evaluation.report import WORST_FACES, draw_rows
 
     rows, problems = measurable(rows, wanted, "box")
+    if problems:
+        print("\nLabels that cannot be compared with a detector's:")
     for problem in problems:
         print(f"  {problem}")
     if not len(rows):
