@@ -3,6 +3,7 @@
 import statistics
 import sys
 from collections.abc import Callable
+from functools import partial
 
 from detector_tables import (
     beside,
@@ -13,8 +14,10 @@ from detector_tables import (
     light,
     models,
     peer_errors,
+    peer_points,
     peer_times,
     released,
+    released_more,
     students,
     teachers,
 )
@@ -185,13 +188,16 @@ def choices() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     "released": released,
+    "released more": released_more,
     "teachers": teachers,
     "ensemble": ensemble,
     "students": students,
     "models": models,
     "beside": beside,
     "peer times": peer_times,
-    "peer errors": peer_errors,
+    "peer errors common": partial(peer_errors, "common"),
+    "peer errors wflw": partial(peer_errors, "wflw"),
+    "peer points": peer_points,
     "light": light,
     "boxes": boxes,
     "confidence": confidence,
