@@ -7,7 +7,7 @@ import torch
 from matplotlib.figure import Figure
 from record import RESULTS, shrink_picture
 
-from kd_landmarks.evaluation.plots import WEIGHTS, loss_curves
+from kd_landmarks.evaluation.plots import LOSS_WEIGHTS, loss_curves
 from kd_landmarks.losses.variants import VARIANTS, find_variant
 
 # Of the teachers from the ground truth, in crop units.
@@ -23,7 +23,7 @@ for name, upper, lower in zip(VARIANTS, *panels, strict=True):
     upper.plot(signed, curves["tolerant"], label="tolerant")
     upper.set_title(f'"{name}"')
     total = curves["total"]
-    lower.plot(signed, WEIGHTS[0] * curves["main"], color="gray", linestyle="--", label="main")
+    lower.plot(signed, LOSS_WEIGHTS[0] * curves["main"], color="gray", linestyle="--", label="main")
     lower.plot(signed, total, color="black", label="KD-Loss")
     least = torch.isclose(total, total.min(), atol=1e-7)
     lower.plot(signed[least], total[least], "rv", markersize=5, label="minimum")

@@ -50,7 +50,7 @@ MEAN_OFF, MOST_OFF = 0.005, 0.015
 def test_settings_are_those_of_the_package():
     values = {
         name: getattr(module, name)
-        for module in (detection, yunet, upright, confidence, smoothing)
+        for module in (detection, yunet, upright, confidence, smoothing, tracking)
         for name in vars(module)
         if name.strip("_").isupper()
     }
@@ -60,13 +60,11 @@ def test_settings_are_those_of_the_package():
     text = (SOURCE / "src/settings.js").read_text(encoding="utf-8")
     parts = dict(re.findall(r"(?ms)^// kd_landmarks/(\S+)\.py\n(.*?)(?=^//|\Z)", text))
     assert len(parts) == 6
-    for part, lines in parts.items():
-        own = values | (vars(tracking) if part == "inference/tracking" else {})
-        own |= {"SAME_FACE": yunet.SAME_FACE} if part == "imaging/yunet" else {}
+    for lines in parts.values():
         told = re.findall(r"^export const \w+ = (.+); // (\S+)$", lines, re.MULTILINE)
         assert len(told) == lines.count("export"), lines
         for value, name in told:
-            expected = own[name]
+            expected = values[name]
             expected = list(expected) if isinstance(expected, tuple) else expected
             assert json.loads(value) == expected, name
 

@@ -41,7 +41,7 @@ from .data_folder import DataFolder
 from .known_data_sets import PUBLISHED, Part, PublishedSet, unlabeled_photos
 from .loading import ORIENTATIONS
 from .official import PTS_FILES, official_rows
-from .own_data import Faces, own_boxes, own_splits
+from .own_data import FaceReader, own_boxes, own_splits
 from .photos import with_stored_photos
 from .rows import RawRow
 
@@ -60,7 +60,7 @@ class _Source:
     root: Path
     scheme: LandmarkScheme
     published: PublishedSet | None
-    splits: Mapping[str, Faces]
+    splits: Mapping[str, FaceReader]
     parts: Mapping[str, tuple[Part, ...]]
     boxes: bool
 
@@ -181,7 +181,7 @@ def _own(
     return _Source(title, root, scheme, None, splits, parts, own_boxes(path))
 
 
-def _stored(faces: Faces) -> Iterator[RawRow]:
+def _stored(faces: FaceReader) -> Iterator[RawRow]:
     return with_stored_photos(faces())
 
 

@@ -30,7 +30,7 @@ TEACHERS_POINTS = ("tough_landmarks", "tolerant_landmarks")
 POINT_COLUMNS = ("landmarks", "soft_landmarks", *TEACHERS_POINTS)
 
 # The column that says how much each landmark counts in training, (N,) of 0 or more.
-WEIGHTS = "weights"
+LANDMARK_WEIGHTS = "weights"
 
 # Kept crops of more than this are announced.
 NOTEWORTHY_BYTES = 500_000_000
@@ -107,8 +107,8 @@ class FaceCrops(Dataset):
             if column in rows.column_names
         }
         self.weights: Tensor | None = None
-        if WEIGHTS in rows.column_names:
-            self.weights = torch.tensor(rows.with_format(None)[WEIGHTS][:])
+        if LANDMARK_WEIGHTS in rows.column_names:
+            self.weights = torch.tensor(rows.with_format(None)[LANDMARK_WEIGHTS][:])
         self.kept: Tensor | None = None
         if keep:
             self.kept = torch.empty(len(rows), 3, self.cut_size, self.cut_size, dtype=torch.uint8)
@@ -135,7 +135,7 @@ class FaceCrops(Dataset):
             image, points, weights = self._augmented(self.augment, key, image, points, weights)
         item: dict[str, Tensor | int] = {"image": image, **points, "index": index}
         if weights is not None:
-            item[WEIGHTS] = weights
+            item[LANDMARK_WEIGHTS] = weights
         return item
 
     def __iter__(self) -> Iterator[dict[str, Tensor | int]]:
@@ -192,10 +192,10 @@ def typical_pixels(rows: Rows, description: Description, count: int) -> np.ndarr
 
 def with_weights(rows: Rows, weights: np.ndarray) -> Rows:
     """Rows with how much each landmark counts, (rows, N) of 0 or more, as a column."""
-    if WEIGHTS in rows.column_names:
-        rows = rows.remove_columns(WEIGHTS)
+    if LANDMARK_WEIGHTS in rows.column_names:
+        rows = rows.remove_columns(LANDMARK_WEIGHTS)
     kind = List(Value("float32"), length=weights.shape[1])
-    return rows.add_column(WEIGHTS, weights.astype(np.float32).tolist(), feature=kind)
+    return rows.add_column(LANDMARK_WEIGHTS, weights.astype(np.float32).tolist(), feature=kind)
 
 
 def crop_squares(rows: Rows, margin: float) -> list[Square]:

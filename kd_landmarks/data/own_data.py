@@ -16,11 +16,13 @@ from .label_tools import tool_rows
 from .official import PTS_FILES, pts_faces
 from .rows import RawRow
 
-Faces = Callable[[], Iterator[RawRow]]
+FaceReader = Callable[[], Iterator[RawRow]]
 """Reads the faces of a split from the start."""
 
 
-def own_splits(path: Path, scheme: LandmarkScheme, allow_outside: bool = False) -> dict[str, Faces]:
+def own_splits(
+    path: Path, scheme: LandmarkScheme, allow_outside: bool = False
+) -> dict[str, FaceReader]:
     """The splits of one's own data, training first, then by name.
 
     Args:
@@ -42,7 +44,7 @@ def own_splits(path: Path, scheme: LandmarkScheme, allow_outside: bool = False) 
     Raises:
         KDLandmarksError: nothing of that kind is there.
     """
-    splits: Mapping[str, Faces] = {}
+    splits: Mapping[str, FaceReader] = {}
     data = DataFolder(path, allow_outside)
     if path.suffix == ".jsonl" and path.is_file():
         splits = _splits_of_file(path, scheme, allow_outside)
@@ -111,7 +113,7 @@ def _tool_files(folder: Path) -> list[Path]:
 
 def _splits_of_tools(
     files: Sequence[Path], data: DataFolder, scheme: LandmarkScheme
-) -> dict[str, Faces]:
+) -> dict[str, FaceReader]:
     """One split of LabelMe's files, which are one a photo; of other files a split each."""
     if len(files) == 1 or is_labelme(files[0]):
         return {"train": partial(tool_rows, files, data, scheme)}
@@ -133,7 +135,9 @@ def own_boxes(path: Path) -> bool:
     )
 
 
-def _splits_of_file(file: Path, scheme: LandmarkScheme, allow_outside: bool) -> dict[str, Faces]:
+def _splits_of_file(
+    file: Path, scheme: LandmarkScheme, allow_outside: bool
+) -> dict[str, FaceReader]:
     named = splits_of_lines(file)
     if not named:
         return {

@@ -16,7 +16,7 @@ from .photos import Photos, digest_of, size_of
 
 logger = logging.getLogger("kd_landmarks")
 
-SAME_FACE = 0.5
+DUPLICATE_OVERLAP = 0.5
 """Share of their joint area from which on two boxes of one photo are of one face."""
 
 
@@ -127,7 +127,7 @@ def without_photos_of(
                 known.setdefault(digest_of(photos[number]), []).append(there)
         boxes = contents[size].get(digest_of(stored), [])
         if same_face and boxes:
-            return bool((overlaps(np.stack(boxes), box) >= SAME_FACE).any())
+            return bool((overlaps(np.stack(boxes), box) >= DUPLICATE_OVERLAP).any())
         return bool(boxes)
 
     photos = Photos(rows)

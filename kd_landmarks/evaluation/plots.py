@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_ERROR = 10.0
 """Where the error axis of `plot_ced` ends, in percent; its legend gives the AUC up to there."""
-WEIGHTS = (2.0, 1.0, 1.0)
+LOSS_WEIGHTS = (2.0, 1.0, 1.0)
 """Of the main term and the two assistive ones in `loss_curves`: those of the authors' program."""
 _DPI = 150
 
@@ -88,7 +88,7 @@ def loss_curves(
         variant: its constants.
 
     Returns:
-        `tough`, `tolerant` and `main`, unweighted, and their `total` by `WEIGHTS`; each like
+        `tough`, `tolerant` and `main`, unweighted, and their `total` by `LOSS_WEIGHTS`; each like
         `error`.
     """
     from ..losses.variants import main_loss
@@ -99,5 +99,5 @@ def loss_curves(
     tough = variant.assist(error, far_tough, variant.tough)
     tolerant = variant.assist(error, far_tolerant, variant.tolerant)
     main = main_loss(error, far_tolerant, variant.main, variant.main_slope)
-    total = WEIGHTS[0] * main + WEIGHTS[1] * tough + WEIGHTS[2] * tolerant
+    total = LOSS_WEIGHTS[0] * main + LOSS_WEIGHTS[1] * tough + LOSS_WEIGHTS[2] * tolerant
     return {"tough": tough, "tolerant": tolerant, "main": main, "total": total}

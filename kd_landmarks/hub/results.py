@@ -28,7 +28,7 @@ NORMALIZERS = {
     "to a square",
     "box": "the square root of the area of the points' tight box",
 }
-METRICS = {
+METRIC_LABELS = {
     "nme": "NME %",
     "failure_rate_8": "failure rate at 8 % NME, %",
     "failure_rate_10": "failure rate at 10 % NME, %",
@@ -109,7 +109,7 @@ def eval_results(tests: Iterable[Measurement], datasets: Sequence[str]) -> list[
             metric_args={"normalizer": test.normalizer, "box": test.box},
         )
         for test in tests
-        for (metric, label), text in zip(METRICS.items(), test.cells()[1:], strict=True)
+        for (metric, label), text in zip(METRIC_LABELS.items(), test.cells()[1:], strict=True)
     ]
 
 

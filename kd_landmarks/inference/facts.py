@@ -11,9 +11,9 @@ from typing import Any
 from ..errors import KDLandmarksError, shown
 from ..imaging.crop_settings import check_settings
 from ..utils.parsing import MOST_JSON, parse_json, parse_yaml, read_json_object, read_text
-from .checkpoints import CONFIG, PROCESSOR, WEIGHTS, CheckpointFiles
+from .checkpoints import CONFIG, METRICS, PROCESSOR, WEIGHTS, CheckpointFiles
 
-METRICS, CARD = "metrics.json", "README.md"
+CARD = "README.md"
 SCORE_COLUMNS = ("NME %", "FR8 %", "FR10 %", "AUC8", "AUC10")
 """What a table calls the fields of scores."""
 _SCORES = ("nme", "failure_rate_8", "failure_rate_10", "auc_8", "auc_10")

@@ -22,7 +22,7 @@ from .backends import open_backend
 from .confidence import MIN_CONFIDENCE
 from .inputs import PhotoInput, as_photo, is_photo, stream_photos, with_boxes
 from .results import Face, Faces
-from .upright import Look, look
+from .upright import Look, look_upright
 
 # A crowd does not go through the network all at once.
 FACES_PER_PASS = 64
@@ -251,7 +251,7 @@ class FaceLandmarkPipeline:
     def _answers(self, photos: list[_Prepared]) -> list[Faces]:
         """What the network says of photos, which it sees together."""
         looks = [one for photo in photos for one in photo.looks]
-        answers = iter(look(looks, self.backend.description, self._network))
+        answers = iter(look_upright(looks, self.backend.description, self._network))
         return [self._faces(photo, answers) for photo in photos]
 
     def _network(

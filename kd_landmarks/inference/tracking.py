@@ -19,7 +19,7 @@ from .smoothing import PointSmoother, Smoothing
 from .upright import upright_tight_box
 
 # A found box is a followed face's where they share this much of both together.
-SAME_FACE = 0.3
+TRACK_OVERLAP = 0.3
 # Below this the points have strayed from the face that the detector sees: they start anew there.
 STRAYED = 0.6
 # Mean change of a thumbnail's gray levels, 0 to 255, between two frames of different shots. Pans
@@ -139,7 +139,7 @@ class FaceTracker:
         free = list(range(len(boxes)))
         for track in self._tracks:
             shared = overlaps(boxes[free], track.box)
-            if len(shared) and shared.max() >= SAME_FACE:
+            if len(shared) and shared.max() >= TRACK_OVERLAP:
                 index = free.pop(int(shared.argmax()))
                 track.detection_score = scores[index]
                 if shared.max() < STRAYED:

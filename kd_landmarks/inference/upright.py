@@ -62,7 +62,7 @@ class Look:
         return 1.0 if self.confidence is None else float(self.confidence.mean())
 
 
-def look(looks: Sequence[Look], description: Description, network: Network) -> list[Look]:
+def look_upright(looks: Sequence[Look], description: Description, network: Network) -> list[Look]:
     """What the network says of faces, each seen upright.
 
     Args:

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from datasets import Dataset, concatenate_datasets
 
 from ..data.columns import point_array
-from ..data.crops import WEIGHTS, with_weights
+from ..data.crops import LANDMARK_WEIGHTS, with_weights
 from ..data.detector_boxes import with_upright_boxes
 from ..data.photos import Photos
 from ..data.row_checks import check_rows
@@ -279,7 +279,7 @@ def with_generated(
         extra = generated_faces("extra", settings, scheme)
     if settings.box == "upright":
         extra = with_upright_boxes(extra, scheme)
-    if WEIGHTS in rows.column_names:
+    if LANDMARK_WEIGHTS in rows.column_names:
         extra = with_weights(extra, np.ones((len(extra), scheme.num_landmarks)))
     return joined([rows, extra])
 

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from ..data.crops import TEACHERS_POINTS, WEIGHTS
+from ..data.crops import LANDMARK_WEIGHTS, TEACHERS_POINTS
 from ..errors import KDLandmarksError
 from ..utils.signals import SIGNALS, stop_requested
 
@@ -23,7 +23,7 @@ class NotFinite(KDLandmarksError):
     """A loss, weights or an optimizer's state hold NaN or infinity: training diverged."""
 
 
-class Watch:
+class StageMonitor:
     """Looks at a stage's losses, and at whether anybody asked to stop, on all processes at once.
 
     Args:
@@ -41,7 +41,7 @@ class Watch:
 
     def add(self, loss: Tensor, batch: Mapping[str, Tensor]) -> None:
         """Take a batch's loss, and what it was asked to learn; reads no number."""
-        names = ("index", "landmarks", *TEACHERS_POINTS, WEIGHTS)
+        names = ("index", "landmarks", *TEACHERS_POINTS, LANDMARK_WEIGHTS)
         self._new.append((loss.detach(), {name: batch[name] for name in names if name in batch}))
 
     def step(self, skipped: bool) -> None:
@@ -90,7 +90,7 @@ class Watch:
             if name in ("index", "landmarks"):
                 continue  # losses leave out what the ground truth has not
             wrong = ~values.isfinite()
-            if name != WEIGHTS:
+            if name != LANDMARK_WEIGHTS:
                 wrong &= batch["landmarks"].isfinite()
             bad = wrong.flatten(1).any(1)
             if bad.any():

@@ -30,7 +30,7 @@ from .checkpoints import (
     load_checkpoint,
     save_checkpoint,
 )
-from .health import NotFinite, Watch, check_finite
+from .health import NotFinite, StageMonitor, check_finite
 from .optimization import decayed_parameters, learning_rate_schedule
 from .recipe_settings import NetworkSettings, RunSettings
 
@@ -171,7 +171,7 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
     )
     network.train()
     began, before = time.monotonic(), progress.seconds
-    watch = Watch(accelerator, crops.photos.sources)
+    monitor = StageMonitor(accelerator, crops.photos.sources)
     losses: list[dict[str, Tensor]] = []
     batches: list[dict[str, Tensor]] = []
     keep = run.keep_checkpoints
@@ -188,11 +188,11 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
                     optimizer.step()
                     optimizer.zero_grad()
                 batches.append({name: value.detach() for name, value in parts.items()})
-                watch.add(parts["loss"], batch)
+                monitor.add(parts["loss"], batch)
                 if not accelerator.sync_gradients:
                     continue
                 skipped = optimizer.step_was_skipped
-                watch.step(skipped)
+                monitor.step(skipped)
                 if not skipped:
                     schedule.step()
                     losses += batches
@@ -205,8 +205,8 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
                     for every in (run.evaluate_every, run.checkpoint_every)
                 )
                 stop = 0
-                if to_evaluate or to_save or watch.due(progress.step):
-                    stop = watch.read()
+                if to_evaluate or to_save or monitor.due(progress.step):
+                    stop = monitor.read()
                 if to_evaluate:
                     check_finite(accelerator, state)
                     _record(accelerator, training, losses, steps_per_epoch, bar)

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from torch import Tensor
 
-from ..data.crops import WEIGHTS
+from ..data.crops import LANDMARK_WEIGHTS
 from ..losses.heatmap import map_divergence
 from ..losses.kd import KDLoss
 from ..losses.landmark import landmark_loss
@@ -24,12 +24,12 @@ def plain_step(settings: NetworkSettings, target: str = "landmarks") -> StepLoss
         criterion = _kd_loss(loss)
 
         def step(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return criterion(output.keypoints, batch[target], weights=batch.get(WEIGHTS))
+            return criterion(output.keypoints, batch[target], weights=batch.get(LANDMARK_WEIGHTS))
     else:
         plain = landmark_loss(loss.name)
 
         def step(output: KDLandmarksOutput, batch: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-            return {"loss": plain(output.keypoints, batch[target], batch.get(WEIGHTS))}
+            return {"loss": plain(output.keypoints, batch[target], batch.get(LANDMARK_WEIGHTS))}
 
     return _with_maps(step, settings, target)
 
@@ -54,7 +54,7 @@ def student_step(
         else:
             targets = {name: mean_points(some, batch["image"]) for name, some in teachers.items()}
         return criterion(
-            output.keypoints, batch["landmarks"], **targets, weights=batch.get(WEIGHTS)
+            output.keypoints, batch["landmarks"], **targets, weights=batch.get(LANDMARK_WEIGHTS)
         )
 
     return _with_maps(step, settings, "landmarks")
@@ -74,7 +74,7 @@ def _with_maps(step: StepLoss, settings: NetworkSettings, target: str) -> StepLo
             batch[target],
             KDLandmarksConfig.head_range,
             loss.map_sigma,
-            batch.get(WEIGHTS),
+            batch.get(LANDMARK_WEIGHTS),
         )
         maps = loss.map_weight * divergence
         return {**parts, "maps": maps, "loss": parts["loss"] + maps}

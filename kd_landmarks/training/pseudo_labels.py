@@ -14,7 +14,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 
 from ..data.columns import box_array, point_array
-from ..data.crops import WEIGHTS, with_weights
+from ..data.crops import LANDMARK_WEIGHTS, with_weights
 from ..errors import KDLandmarksError
 from ..imaging.boxes import tight_box
 from ..inference.measures import five_points
@@ -83,7 +83,11 @@ def _filled(rows: Dataset, points: np.ndarray, trust: np.ndarray) -> Dataset:
     """Rows whose missing landmarks are a teacher's points, of as much weight as these deserve."""
     landmarks = point_array(rows, "landmarks")
     missing = np.isnan(landmarks).any(-1)
-    weights = np.asarray(rows[WEIGHTS]) if WEIGHTS in rows.column_names else np.ones(missing.shape)
+    weights = (
+        np.asarray(rows[LANDMARK_WEIGHTS])
+        if LANDMARK_WEIGHTS in rows.column_names
+        else np.ones(missing.shape)
+    )
     weights = np.where(missing, weights * trust, weights)
     filled = np.where(missing[..., None], points, landmarks)
     return with_weights(add_point_column(rows, "landmarks", filled), weights)

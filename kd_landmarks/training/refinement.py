@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from ..data.augmentation_settings import AugmentationSettings
 from ..data.columns import evenly_spaced
-from ..data.crops import WEIGHTS, FaceCrops, crop_points
+from ..data.crops import LANDMARK_WEIGHTS, FaceCrops, crop_points
 from ..evaluation.predictions import to_pixel_values
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.modeling_kd_landmarks import ShapeRefinement
@@ -146,7 +146,7 @@ def raw_points(
             found.append(model(pixel_values=pixels).keypoints.cpu())
             truth.append(batch[target])
             ones = torch.ones(batch[target].shape[:2])
-            weights.append(batch.get(WEIGHTS, ones))
+            weights.append(batch.get(LANDMARK_WEIGHTS, ones))
     finally:
         model.head.refinement = refinement
         model.train(training)

@@ -8,7 +8,7 @@ import numpy as np
 from datasets import Dataset
 
 from ..data.columns import point_array
-from ..data.crops import WEIGHTS, with_weights
+from ..data.crops import LANDMARK_WEIGHTS, with_weights
 from ..data.detector_boxes import with_upright_boxes
 from ..data.photos import Photos
 from ..data.splits import without_photos_of
@@ -108,10 +108,10 @@ def add_unlabeled(
     """
     if box == "upright":
         targets = with_upright_boxes(targets, scheme)
-    if WEIGHTS not in rows.column_names:
+    if LANDMARK_WEIGHTS not in rows.column_names:
         rows = with_weights(rows, np.ones((len(rows), scheme.num_landmarks)))
     # What a student's training reads, in both.
-    wanted = ["image", "landmarks", "box", WEIGHTS]
+    wanted = ["image", "landmarks", "box", LANDMARK_WEIGHTS]
     wanted += [name for name in TEACHER_COLUMNS.values() if name in rows.column_names]
     missing = sorted(set(wanted) - set(targets.column_names))
     if missing:

@@ -11,7 +11,7 @@ from datasets import Dataset
 from faces import SCHEME, face_rows
 from PIL import Image
 
-from kd_landmarks.data.crops import WEIGHTS
+from kd_landmarks.data.crops import LANDMARK_WEIGHTS
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging import detection
@@ -121,8 +121,8 @@ def test_the_points_make_the_box(photo):
     points = np.asarray(rows["landmarks"][0])
     np.testing.assert_allclose(points[1], SPOT, atol=1.5)  # a blob as large as its face's crop
     np.testing.assert_allclose(rows["box"][0], [*points.min(0), *points.max(0)], atol=1e-4)
-    assert {"tough_landmarks", "tolerant_landmarks", WEIGHTS} <= set(rows.column_names)
-    assert np.min(rows[WEIGHTS][0]) > 0.8
+    assert {"tough_landmarks", "tolerant_landmarks", LANDMARK_WEIGHTS} <= set(rows.column_names)
+    assert np.min(rows[LANDMARK_WEIGHTS][0]) > 0.8
 
 
 @pytest.mark.usefixtures("unturned")
@@ -163,7 +163,7 @@ def test_of_several_teachers_the_mean_counts_and_their_spread_is_doubt(photo):
     alone = label_faces(faces, {"tough": [Teacher(3)]}, scheme)
     rows = label_faces(faces, {"tough": apart}, scheme)
     np.testing.assert_allclose(rows["landmarks"][0], alone["landmarks"][0], atol=1.5)
-    assert np.max(rows[WEIGHTS][0]) < 0.7 < np.min(alone[WEIGHTS][0])
+    assert np.max(rows[LANDMARK_WEIGHTS][0]) < 0.7 < np.min(alone[LANDMARK_WEIGHTS][0])
 
 
 @pytest.mark.usefixtures("unturned")
@@ -171,7 +171,7 @@ def test_a_teacher_that_is_nowhere_sure_labels_where_it_is_most(photo):
     faces = load_unlabeled(photo / "faces.jsonl")
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
     apart = [Off(3, (0.0, 0.005)), Off(3, (0.0, -0.005))]
-    weights = np.array(label_faces(faces, {"tough": apart}, scheme)[WEIGHTS][0])
+    weights = np.array(label_faces(faces, {"tough": apart}, scheme)[LANDMARK_WEIGHTS][0])
     np.testing.assert_allclose(np.median(weights), 0.5, atol=0.01)
 
 
@@ -182,13 +182,13 @@ def test_landmarks_that_are_not_there_can_be_the_teachers(photo):
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
     rows = precompute_targets(faces, {"tough": [Teacher(3)]}, scheme)
     assert np.isnan(rows["landmarks"][0][1]).all()
-    assert WEIGHTS not in rows.column_names
+    assert LANDMARK_WEIGHTS not in rows.column_names
     apart = [Off(3, (0.0, 0.002)), Off(3, (0.0, -0.002))]
     rows = precompute_targets(faces, {"tough": apart}, scheme, fill_gaps=True)
     np.testing.assert_allclose(rows["landmarks"][0][1], SPOT, atol=1.5)
     np.testing.assert_array_equal(np.array(rows["landmarks"][0])[[0, 2]], points[0, [0, 2]])
-    assert rows[WEIGHTS][0][0] == rows[WEIGHTS][0][2] == 1
-    assert 0.2 < rows[WEIGHTS][0][1] < 1
+    assert rows[LANDMARK_WEIGHTS][0][0] == rows[LANDMARK_WEIGHTS][0][2] == 1
+    assert 0.2 < rows[LANDMARK_WEIGHTS][0][1] < 1
 
 
 @pytest.mark.parametrize(("away", "kept"), [(0.0, True), (0.06, True), (0.1, False)])
@@ -257,7 +257,7 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     faces = unlabeled_faces(settings, DATA, SCHEME, folder)
     targets = with_targets(faces, {"tough": [Steady()]}, SCHEME, folder)
     rows = add_unlabeled(labeled, targets, folder, SCHEME, DATA.box)
-    weights = np.asarray(rows[WEIGHTS])
+    weights = np.asarray(rows[LANDMARK_WEIGHTS])
     assert len(rows) == 9
     assert (weights[:6] == 1).all()
     assert ((weights[6:] > 0) & (weights[6:] <= 1)).all()
@@ -279,7 +279,7 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     for again in (settings, other):
         repeated = add_unlabeled(labeled, stored(again), folder, SCHEME, DATA.box)
         np.testing.assert_array_equal(repeated["landmarks"], rows["landmarks"])
-        np.testing.assert_array_equal(repeated[WEIGHTS], rows[WEIGHTS])
+        np.testing.assert_array_equal(repeated[LANDMARK_WEIGHTS], rows[LANDMARK_WEIGHTS])
 
     both = labeled.add_column("tolerant_landmarks", labeled["tough_landmarks"][:])
     with pytest.raises(KDLandmarksError, match=r"no tolerant_landmarks: they were made by other"):

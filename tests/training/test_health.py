@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.training import checkpoints
 from kd_landmarks.training.checkpoints import load_checkpoint, save_checkpoint
-from kd_landmarks.training.health import MOST_SKIPPED, NotFinite, Watch
+from kd_landmarks.training.health import MOST_SKIPPED, NotFinite, StageMonitor
 from kd_landmarks.utils.signals import Stopped, stop_signals, stopping_between_steps
 
 NAN = float("nan")
@@ -33,54 +33,54 @@ def batch(*rows, column=None):
 
 
 def test_a_loss_that_is_not_finite_is_found_at_the_next_look(accelerator):
-    watch = Watch(accelerator, ["a", "b", "c"])
+    monitor = StageMonitor(accelerator, ["a", "b", "c"])
     for loss in (1.0, float("inf"), 1.0):
-        watch.add(torch.tensor(loss), batch(0, 1))
-        watch.step(skipped=False)
+        monitor.add(torch.tensor(loss), batch(0, 1))
+        monitor.step(skipped=False)
     with pytest.raises(NotFinite, match=r"^the loss is inf$"):
-        watch.read()
+        monitor.read()
 
 
 def test_landmarks_that_are_not_there_are_not_blamed(accelerator):
-    watch = Watch(accelerator, ["gap.jsonl:1", "gap.jsonl:2"])
+    monitor = StageMonitor(accelerator, ["gap.jsonl:1", "gap.jsonl:2"])
     gap = batch(0, 1, column="landmarks")
     gap["tough_landmarks"] = gap["landmarks"].clone()  # no teacher's point counts there
-    watch.add(torch.tensor(NAN), gap)
-    watch.step(skipped=False)
+    monitor.add(torch.tensor(NAN), gap)
+    monitor.step(skipped=False)
     with pytest.raises(NotFinite, match=r"^the loss is nan$"):
-        watch.read()
+        monitor.read()
 
 
 @pytest.mark.parametrize("column", ["tough_landmarks", "tolerant_landmarks"])
 def test_the_row_whose_targets_are_not_finite_is_named(accelerator, column):
-    watch = Watch(accelerator, ["train.jsonl:1", "train.jsonl:2", "train.jsonl:3"])
-    watch.add(torch.tensor(NAN), batch(1, 2, column=column))
-    watch.step(skipped=False)
+    monitor = StageMonitor(accelerator, ["train.jsonl:1", "train.jsonl:2", "train.jsonl:3"])
+    monitor.add(torch.tensor(NAN), batch(1, 2, column=column))
+    monitor.step(skipped=False)
     with pytest.raises(NotFinite, match=f"the {column} of train.jsonl:3 are not finite"):
-        watch.read()
+        monitor.read()
 
 
 def test_steps_that_loss_scaling_leaves_out_are_no_fault_unless_there_is_no_other(accelerator):
-    watch = Watch(accelerator, ["a"])
+    monitor = StageMonitor(accelerator, ["a"])
     for _ in range(MOST_SKIPPED - 1):
-        watch.add(torch.tensor(NAN), batch(0))
-        watch.step(skipped=True)
-    watch.add(torch.tensor(1.0), batch(0))
-    watch.step(skipped=False)
-    assert watch.read() == 0
+        monitor.add(torch.tensor(NAN), batch(0))
+        monitor.step(skipped=True)
+    monitor.add(torch.tensor(1.0), batch(0))
+    monitor.step(skipped=False)
+    assert monitor.read() == 0
     for _ in range(MOST_SKIPPED - 1):
-        watch.step(skipped=True)
+        monitor.step(skipped=True)
     with pytest.raises(NotFinite, match="gradients of the last"):
-        watch.step(skipped=True)
+        monitor.step(skipped=True)
 
 
 def test_a_signal_is_told_at_the_next_look(accelerator):
-    watch = Watch(accelerator, ["a"])
+    monitor = StageMonitor(accelerator, ["a"])
 
     def steps():
         with stopping_between_steps():
             signal.raise_signal(signal.SIGTERM)
-            seen.append((watch.due(1), watch.read()))
+            seen.append((monitor.due(1), monitor.read()))
 
     seen = []
     with stop_signals(lambda: None), pytest.raises(Stopped):  # behind the last step
@@ -130,6 +130,6 @@ def test_a_checkpoint_of_such_a_state_is_refused(state, tmp_path, monkeypatch):
 def test_of_two_signals_one_is_told(accelerator, monkeypatch):
     """Of several processes each may have its own."""
     monkeypatch.setattr(accelerator, "reduce", lambda flags, how: torch.ones_like(flags) - flags)
-    watch = Watch(accelerator, ["a"])
-    monkeypatch.setattr(watch, "_unseen", [(torch.tensor(NAN), batch(0))])  # 1 - 1 is 0
-    assert watch.read() in (signal.SIGINT, signal.SIGTERM)
+    monitor = StageMonitor(accelerator, ["a"])
+    monkeypatch.setattr(monitor, "_unseen", [(torch.tensor(NAN), batch(0))])  # 1 - 1 is 0
+    assert monitor.read() in (signal.SIGINT, signal.SIGTERM)

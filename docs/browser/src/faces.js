@@ -13,7 +13,7 @@ import {
   FOREHEAD,
   HINT,
   MIN_SCORE,
-  SAME_BOX,
+  SAME_FACE,
   SAME_TURNED,
   SMALL,
   SMALLEST_BOX,
@@ -64,9 +64,9 @@ async function search(photo, detect) {
       const misfit = Math.abs(Math.log(extent / BEST));
       return { ...divided(box, scale), score: box.score, roll: 0, misfit };
     });
-    found = oneEach([...found, ...seen.filter((box) => box.score >= MIN_SCORE)], SAME_BOX);
+    found = oneEach([...found, ...seen.filter((box) => box.score >= MIN_SCORE)], SAME_FACE);
     const hints = seen.filter(
-      (box) => box.score < MIN_SCORE && !found.some((face) => isSame(face, box, SAME_BOX)),
+      (box) => box.score < MIN_SCORE && !found.some((face) => isSame(face, box, SAME_FACE)),
     );
     const extents = found.map((box) => scale * Math.max(box.x1 - box.x0, box.y1 - box.y0));
     if (found.length && !hints.length && Math.min(...extents) >= SMALL) break;
@@ -117,7 +117,7 @@ async function turnedFaces(photo, scale, detect) {
       found.push({ ...divided(there, scale), score: box.score, roll, misfit: 1 - box.score });
     }
   }
-  return oneEach(found, SAME_BOX);
+  return oneEach(found, SAME_FACE);
 }
 
 /** Of boxes of one face, that whose picture suited the detector best. */

@@ -11,7 +11,7 @@ export const MIN_SCORE = 0.6; // MIN_SCORE
 export const HINT = 0.2; // HINT
 export const SMALL = 24; // SMALL
 export const BEST = 80; // BEST
-export const SAME_BOX = 0.6; // SAME_FACE
+export const SAME_FACE = 0.6; // SAME_FACE
 export const MAX_OVERLAP = 0.3; // MAX_OVERLAP
 export const SURE = 0.87; // SURE
 export const TURNED_SIDE = 160; // TURNED_SIDE
@@ -35,7 +35,7 @@ export const MIN_CONFIDENCE = 0.65; // MIN_CONFIDENCE
 export const LEAST_SPREAD = 0.001; // _LEAST_SPREAD
 
 // kd_landmarks/inference/tracking.py
-export const SAME_FACE = 0.3; // SAME_FACE
+export const TRACK_OVERLAP = 0.3; // TRACK_OVERLAP
 export const STRAYED = 0.6; // STRAYED
 
 // kd_landmarks/inference/smoothing.py

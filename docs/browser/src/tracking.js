@@ -4,7 +4,7 @@
  */
 
 import { overlap } from "./geometry.js";
-import { MIN_CONFIDENCE, SAME_FACE, STRAYED } from "./settings.js";
+import { MIN_CONFIDENCE, TRACK_OVERLAP, STRAYED } from "./settings.js";
 import { PointSmoother } from "./smoothing.js";
 import { uprightTightBox } from "./upright.js";
 
@@ -65,7 +65,7 @@ export class FaceTracker {
     for (const track of this.#tracks) {
       const shared = free.map((box) => overlap(box, track.box));
       const most = Math.max(...shared, 0);
-      if (most < SAME_FACE) continue;
+      if (most < TRACK_OVERLAP) continue;
       const [box] = free.splice(shared.indexOf(most), 1);
       track.score = box.score;
       if (most < STRAYED) track.box = box;
