@@ -86,6 +86,8 @@ def build(
             function.concurrency_id = "computing"
     # Nobody passes the queue by; programs ask through it, too.
     demo.queue(default_concurrency_limit=AT_ONCE, max_size=WAITING, api_open=False)
+    # Answers that nobody fetches are kept for so many visitors; Gradio's own number is 2,000.
+    demo._queue.pending_messages_per_session.max_size = 4 * WAITING
     return demo
 
 

@@ -24,8 +24,9 @@ from .received import COOKIE, LARGEST_BYTES, REFUSAL, Uploads, cookie_of
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 LARGEST_BODY = LARGEST_BYTES + 2**16
 """Bytes of a request that uploads: the file, and what is around it."""
-LARGEST_MESSAGE = LARGEST_BYTES * 4 // 3 + 2**16
-"""Bytes of any other request: a camera's picture travels in it as base64."""
+LARGEST_MESSAGE = 2**23
+"""Bytes of any other request: a camera's picture travels in it as base64. Gradio keeps it until its
+turn comes."""
 MOST_IN_FLIGHT = 2**29
 """Bytes of all bodies that are being received; they are in memory."""
 BODY_SECONDS = 600

@@ -9,17 +9,14 @@ from tempfile import TemporaryDirectory
 
 import gradio as gr
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..imaging.drawing import draw_landmarks
 from ..inference.results import Face
 from ..inference.smoothing import PointSmoother
 from ..inference.tracking import FaceTracker
 from ..inference.video.reader import VideoReader
 from ..inference.video.writer import VideoWriter, check_frames
-from ..schemes import LandmarkScheme
 from ..utils.tables import counted
 from .clip_record import ClipRecord
 from .examples import CLIP
@@ -163,7 +160,7 @@ class VideoTab:
                 ]
                 faces = found if shown == FOUND else smoothed
                 below = found if shown == BOTH else None
-                drawn = _drawn(frame.pixels, faces, below, scheme).resize(size)
+                drawn = Image.fromarray(frame.drawn(faces, scheme, below)).resize(size)
                 writer.write(np.asarray(drawn), frame.time)
                 record.add(frame, faces, found, smoothed)
                 if time.monotonic() - told > SECONDS_BETWEEN_NEWS:
@@ -198,25 +195,6 @@ class VideoTab:
 def _smoothed(face: Face, time: float, smoother: PointSmoother) -> Face:
     points = smoother(np.asarray(face.keypoints, dtype=np.float64), time)
     return replace(face, keypoints=points.astype(np.float32))
-
-
-def _drawn(
-    pixels: NDArray[np.uint8],
-    faces: list[Face],
-    below: list[Face] | None,
-    scheme: LandmarkScheme,
-) -> Image.Image:
-    """A frame with faces, and others in another color below them."""
-    if not faces:
-        return Image.fromarray(pixels)
-    return draw_landmarks(
-        pixels,
-        [face.keypoints for face in faces],
-        scheme,
-        reference=[face.keypoints for face in below] if below else None,
-        unsure=[face.unsure for face in faces],
-        min_size=1,
-    )
 
 
 def _progress(done: int, total: int) -> str:

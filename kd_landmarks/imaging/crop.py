@@ -31,6 +31,8 @@ _COVER = (math.sqrt(2) - 1) / 2
 # A box this many times longer than the photo is a mistake (swapped units, a stray zero), and its
 # crop would only cost memory.
 MAX_CROP_TO_PHOTO = 16
+# Numbers beyond it are no pixels of a photo, and sums of them have no whole pixels.
+MAX_COORDINATE = 1e9
 
 
 def check_box(box: Any, where: str = "") -> np.ndarray:
@@ -42,12 +44,13 @@ def check_box(box: Any, where: str = "") -> np.ndarray:
     """
     try:
         array = np.asarray(box, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         array = np.empty(0)
-    if array.shape not in ((4,), (5,)) or not np.isfinite(array).all():
+    # NaN is not below it either.
+    if array.shape not in ((4,), (5,)) or not (np.abs(array) < MAX_COORDINATE).all():
         raise ValueError(
             f"{where}a face box is four finite numbers x0, y0, x1, y1, and a fifth, its roll in "
-            f"degrees, where the face is turned, not {box!r}"
+            f"degrees, where the face is turned, not {str(box)[:200]}"
         )
     if array[2] <= array[0] or array[3] <= array[1]:
         raise ValueError(
@@ -65,11 +68,14 @@ def stacked_boxes(boxes: Any) -> np.ndarray:
 
 
 def upright_box(points: np.ndarray, roll: float) -> np.ndarray:
-    """The box (5,) of a face that is turned by `roll` degrees, tight around its points (N, 2)."""
+    """The box (5,) of a face that is turned by `roll` degrees, tight around its points (N, 2).
+
+    Around points on one line it is a pixel wide or high.
+    """
     held = _turned(points, -roll, (0.0, 0.0))
     low, high = held.min(axis=0), held.max(axis=0)
     center = _turned((low + high) / 2, roll, (0.0, 0.0))
-    half = (high - low) / 2
+    half = np.maximum((high - low) / 2, 0.5)
     return np.array([*(center - half), *(center + half), roll])
 
 

@@ -76,8 +76,9 @@ def detect_faces(photo: Image.Image, detector: FaceDetector) -> tuple[np.ndarray
         detector: see `FaceDetector`.
 
     Returns:
-        boxes (faces, 4) or (faces, 5) float64 in photo pixels and a score per face, None where the
-        detector has none; without boxes that lie outside the photo or span less than two pixels.
+        boxes (faces, 4) or (faces, 5) float64 in photo pixels, the surest first, and a score per
+        face, None where the detector has none; without boxes that lie outside the photo or span
+        less than two pixels.
 
     Raises:
         KDLandmarksError: for an answer that is none.
@@ -107,4 +108,5 @@ def detect_faces(photo: Image.Image, detector: FaceDetector) -> tuple[np.ndarray
     low, high = found[:, :2], found[:, 2:4]
     inside = (low < (photo.width - 1, photo.height - 1)).all(1) & (high > 0).all(1)
     seen = np.flatnonzero(inside & (high - low >= SMALLEST_BOX).all(1)).tolist()
+    seen.sort(key=lambda index: -(known[index] or 0.0))
     return found[seen], [known[index] for index in seen]

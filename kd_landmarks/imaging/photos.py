@@ -31,7 +31,7 @@ def load_photo(photo: Any, timeout: float | None = URL_TIMEOUT) -> Image.Image:
             file that is open (read from where it is; it stays open); the mapping of `bytes` and
             `path` that datasets stores; a PIL picture; an array, (height, width) or with 1 (gray),
             3 (RGB) or 4 (RGBA) channels, last in numpy and first in torch; where that axis cannot
-            hold channels, the other one is taken. Unsigned integers use their whole range, floats 0
+            hold channels, the other one is taken. uint8 and uint16 use their whole range, floats 0
             to 1.
         timeout: seconds that a URL's server may stay silent, and a quarter of what it may take in
             all; None waits forever.

@@ -1,6 +1,5 @@
 """Detectors for other runtimes: ONNX, int8 ONNX, OpenVINO."""
 
-import copy
 import hashlib
 import json
 import logging
@@ -217,7 +216,7 @@ def exported_file(network: TorchBackend) -> Path:
     Its name is a digest of weights, configuration and crop: another detector has another file.
 
     Args:
-        network: the detector on the CPU.
+        network: the detector in float32 on the CPU.
     """
     from huggingface_hub.constants import HF_HOME
 
@@ -225,11 +224,10 @@ def exported_file(network: TorchBackend) -> Path:
     digest = hashlib.sha256(repr((model.config.to_dict(), processor.to_dict())).encode())
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+        digest.update(value.contiguous().numpy().tobytes())
     file = Path(HF_HOME) / "kd-landmarks" / f"{digest.hexdigest()[:32]}.onnx"
     if not file.is_file():
-        plain = copy.deepcopy(model).float().cpu()  # the caller's stays as it is
-        export_onnx(plain, processor, file)
+        export_onnx(model, processor, file)
     return file
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from itertools import chain
@@ -14,7 +15,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError, shown
 from ..imaging.drawing import draw_landmarks
-from ..imaging.photos import load_photo
+from ..imaging.photos import is_stored_image, load_photo
 from ..imaging.pixels import as_rgb
 from ..schemes import LandmarkScheme
 from ..schemes.named_points import named_points
@@ -227,8 +228,9 @@ class Faces(list[Face]):
                 the photo itself would be replaced.
         """
         path = Path(path).expanduser()
-        if isinstance(self.photo, str | Path):
-            check_outputs({"save": path}, [self.photo])
+        drawn_on = [one["path"] if is_stored_image(one) else one for one in (photo, self.photo)]
+        files = [os.fspath(one) for one in drawn_on if isinstance(one, str | os.PathLike)]
+        check_outputs({"save": path}, files)
         if ending("save", path, (*PICTURES, ".json")) == ".json":
             write_json(path, self.to_dict())
             return path

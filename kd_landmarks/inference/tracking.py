@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import KDLandmarksError
-from ..imaging.boxes import overlaps
+from ..imaging.boxes import overlaps, tight_box
 from ..imaging.detection import detect_faces
 from ..imaging.photos import load_photo
+from ..imaging.pixels import as_rgb
 from ..utils.values import number, whole
 from .pipeline import FaceLandmarkPipeline
 from .results import Faces
@@ -126,6 +127,7 @@ class FaceTracker:
                 replace(
                     face,
                     keypoints=points.astype(np.float32),
+                    box=tight_box(points).tolist(),
                     detection_score=track.detection_score,
                     track=track.number,
                 )
@@ -135,17 +137,25 @@ class FaceTracker:
 
     def _match(self, boxes: NDArray[np.float64], scores: list[float | None]) -> None:
         """Give found boxes to the faces that are followed, start new ones, drop the others."""
-        kept = []
-        free = list(range(len(boxes)))
-        for track in self._tracks:
-            shared = overlaps(boxes[free], track.box)
-            if len(shared) and shared.max() >= TRACK_OVERLAP:
-                index = free.pop(int(shared.argmax()))
-                track.detection_score = scores[index]
-                if shared.max() < STRAYED:
-                    track.box = boxes[index]
-                kept.append(track)
-        for index in free:
+        pairs = [
+            (float(share), track, index)
+            for track in self._tracks
+            for index, share in enumerate(overlaps(boxes, track.box))
+            if share >= TRACK_OVERLAP
+        ]
+        # Those that fit best first: of two faces side by side none takes the other's box.
+        kept: list[_Track] = []
+        free = set(range(len(boxes)))
+        for share, track, index in sorted(pairs, key=lambda pair: -pair[0]):
+            if index not in free or any(track is one for one in kept):
+                continue
+            free.remove(index)
+            track.detection_score = scores[index]
+            if share < STRAYED:
+                track.box = boxes[index]
+            kept.append(track)
+        kept.sort(key=lambda track: track.number)
+        for index in sorted(free):
             smoother = PointSmoother(self.smoothing)
             kept.append(_Track(self._next_number, boxes[index], smoother, scores[index]))
             self._next_number += 1
@@ -154,7 +164,7 @@ class FaceTracker:
 
 def _thumbnail(photo: Image.Image) -> NDArray[np.float64]:
     """A frame's gray levels, from 0 to 255, coarsely."""
-    small = photo.convert("L").resize(THUMBNAIL, Image.Resampling.BOX)
+    small = as_rgb(photo).convert("L").resize(THUMBNAIL, Image.Resampling.BOX)
     return np.asarray(small, dtype=np.float64)
 
 

@@ -160,8 +160,8 @@ def _other_box(
 ) -> NDArray[np.float64] | None:
     """The box of a face's own points, where it is doubtful, or not upright or aside in its crop."""
     assert one.points is not None
-    # Points far from the crop are no face's.
-    if not np.ptp(one.points, axis=0).max() < FARTHEST * one.square.side:
+    # Points far from the crop, or all in one place, are no face's.
+    if not 0 < np.ptp(one.points, axis=0).max() < FARTHEST * one.square.side:
         return None
     roll = face_roll(one.points, scheme)
     if roll is None:

@@ -94,7 +94,8 @@ def test_every_face_is_found_with_the_box_of_its_points(crowd):
 def test_the_kind_of_picture_does_not_matter(crowd, mode):
     photo, boxes = crowd
     found = detect_faces(photo.convert(mode), YuNet())[0]
-    assert np.median(matched(found, boxes)) > 0.7
+    assert len(found) == len(boxes)
+    assert matched(found, boxes).min() > 0.6
 
 
 @pytest.mark.parametrize("times", [0.5, 5])
@@ -117,12 +118,15 @@ def test_a_higher_least_score_finds_fewer(crowd):
 def test_a_face_cut_off_by_the_border_leads_to_no_error(crowd, detect):
     photo, _ = crowd
     for cut in ((0, 0, 120, 430), (0, 0, 640, 110), (120, 0, 640, 430), (0, 90, 640, 430)):
-        for face in detect(photo.crop(cut)):
-            assert np.isfinite(face["keypoints"]).all()
+        found = detect(photo.crop(cut))
+        assert found
+        assert all(np.isfinite(face["keypoints"]).all() for face in found)
 
 
 def test_boxes_that_cannot_be_a_face_of_the_photo_are_dropped():
     boxes = [[10, 10, 50, 50], [90, 10, 150, 60], [-50, 0, -1, 40], [20, 20, 21, 60]]
+    detector = lambda photo: (boxes[:1] * 3, [0.3, 0.9, 0.5])  # noqa: E731
+    assert detect_faces(Image.new("RGB", (80, 80)), detector)[1] == [0.9, 0.5, 0.3]
     found, scores = detect_faces(Image.new("RGB", (80, 80)), lambda photo: (boxes, [4, 3, 2, 1]))
     assert found.tolist() == boxes[:1]
     assert scores == [4]

@@ -70,6 +70,9 @@ def test_every_backend_finds_the_same_points(
     (file,) = own_cache.iterdir()
     made = file.stat().st_mtime_ns
     FaceLandmarkPipeline(noise_checkpoint, backend=backend)
+    model, processor = load_detector(noise_checkpoint)
+    FaceLandmarkPipeline(model.train(), processor, backend=backend)
+    assert model.training  # the caller's own is left alone
     assert [other.stat().st_mtime_ns for other in own_cache.iterdir()] == [made]
 
 
@@ -193,7 +196,7 @@ def test_the_packages_onnx_file_is_its_checkpoint(data_root):
         assert np.abs(face.keypoints - expected.keypoints).max() < 0.01
         box = np.asarray(row["box"])
         side = (box[2:] - box[:2]).max()
-        assert np.abs(rough.keypoints - expected.keypoints).mean() < 0.01 * side
+        assert np.abs(rough.keypoints - expected.keypoints).mean() < min(1.5, 0.01 * side)
 
 
 @pytest.mark.parametrize("form", ["bytes", "memory", "file", "stored", "stored path", "batch"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from detectors import save_detector
-from PIL import Image
+from PIL import Image, ImageCms
 
 from kd_landmarks import FaceLandmarkPipeline, KDLandmarksError
 from kd_landmarks.imaging.boxes import tight_box
@@ -71,6 +71,22 @@ def test_between_detections_nothing_is_searched(detect):
     assert len(calls) == 3
 
 
+def test_a_face_that_goes_does_not_leave_its_number_to_the_one_beside_it(detect):
+    boxes = [[100, 100, 200, 200], [150, 100, 250, 200]]
+    detector = lambda photo: boxes  # noqa: E731
+    tracker = FaceTracker(FaceLandmarkPipeline(detect.backend, detector=detector), detect_every=1)
+    picture = frame({})
+    assert numbers([tracker(picture, 0.0)]) == [[0, 1]]
+    boxes[:] = [[148, 100, 248, 200]]
+    assert numbers([tracker(picture, 0.1)]) == [[1]]
+
+
+def test_boxes_are_around_the_points(detect):
+    for faces in run(FaceTracker(detect, detect_every=5), moving(8)):
+        for face in faces:
+            np.testing.assert_allclose(face["box"], tight_box(face["keypoints"]), atol=1e-3)
+
+
 def test_faces_come_and_go(detect):
     both = {0: (10, 60), 1: (240, 60)}
     frames = [frame({0: (10, 60)})] * 2 + [frame(both)] * 2 + [frame({1: (240, 60)})] * 2
@@ -116,7 +132,9 @@ def test_a_detection_interval_below_one_is_refused(detect):
         FaceTracker(detect, detect_every=0)
 
 
-@pytest.mark.parametrize("kind", ["floats", "uint16", "tensor", "PIL", "gray", "path", "bytes"])
+@pytest.mark.parametrize(
+    "kind", ["floats", "uint16", "tensor", "PIL", "gray", "LAB", "path", "bytes"]
+)
 def test_a_frame_is_any_photo_that_the_pipeline_takes(detect, tmp_path, kind):
     picture = frame({0: (100, 60)})
     array = np.asarray(picture)
@@ -128,6 +146,12 @@ def test_a_frame_is_any_photo_that_the_pipeline_takes(detect, tmp_path, kind):
         "tensor": torch.from_numpy(array.copy()).permute(2, 0, 1),
         "PIL": picture,
         "gray": np.asarray(picture.convert("L")),
+        "LAB": ImageCms.profileToProfile(
+            picture,
+            ImageCms.createProfile("sRGB"),
+            ImageCms.createProfile("LAB"),
+            outputMode="LAB",
+        ),
         "path": path,
         "bytes": path.read_bytes(),
     }[kind]

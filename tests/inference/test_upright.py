@@ -5,6 +5,7 @@ from importlib.resources import files
 import numpy as np
 import pytest
 import torch
+from detectors import save_detector
 from PIL import Image
 
 from kd_landmarks import (
@@ -118,9 +119,19 @@ def test_the_box_of_a_turned_face_is_that_of_the_face_held_upright(rng):
     np.testing.assert_allclose(box[2:4] - box[:2], tight_box(points)[2:] - tight_box(points)[:2])
 
 
+def test_the_box_of_points_on_a_line_has_an_area():
+    assert upright_box(np.array([[30.0, 40], [70, 40]]), 0.0).tolist() == [30, 39.5, 70, 40.5, 0]
+
+
 def test_a_box_has_four_numbers_or_five():
     assert check_box([1, 2, 3, 4, 90]).tolist() == [1, 2, 3, 4, 90]
-    for box in ([1, 2, 3], [1, 2, 3, 4, 5, 6], [1, 2, 3, 4, float("nan")]):
+    for box in (
+        [1, 2, 3],
+        [1, 2, 3, 4, 5, 6],
+        [1, 2, 3, 4, float("nan")],
+        [1, 2, 3, 10**400],
+        [0, 0, 1e300, 9],
+    ):
         with pytest.raises(ValueError, match="a face box is four"):
             check_box(box)
 
@@ -179,6 +190,12 @@ def test_a_face_aside_in_its_box_is_cut_again(detect, portrait, shift):
     side = (box[2:] - box[:2]).max()
     [face] = detect(photo, boxes=box + side * np.array(shift * 2))
     assert np.linalg.norm(face["keypoints"] - points, axis=1).mean() < 0.03 * eyes
+
+
+def test_points_that_coincide_are_answered_as_they_are(tmp_path):
+    detect = FaceLandmarkPipeline(save_detector(tmp_path / "one", SCHEME, np.full((68, 2), 0.5)))
+    [face] = detect(np.zeros((300, 300, 3), np.uint8), boxes=[[90, 80, 210, 200]])
+    np.testing.assert_allclose(face["keypoints"], [[150, 140]] * 68, atol=0.6)
 
 
 def test_crops_without_a_face_are_not_sure(detect, rng):

@@ -5,6 +5,7 @@ import io
 import socket
 from contextlib import closing
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -15,6 +16,7 @@ from full_disk import full_disk
 from kd_landmarks import KDLandmarksError
 from kd_landmarks.inference.video.containers import container_of, open_container
 from kd_landmarks.inference.video.reader import Clock, VideoInfo, VideoReader
+from kd_landmarks.inference.video.sound import Sound
 from kd_landmarks.inference.video.writer import VideoWriter, check_frames
 
 CONTAINERS = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".ts", ".flv", ".mpg", ".wmv")
@@ -364,6 +366,28 @@ def test_the_sound_comes_along(tmp_path, source, sound, ending, expected):
     seconds = len(wave) / rate / channels
     assert seconds == pytest.approx(1.4, abs=0.1)  # behind the last frame too
     assert np.abs(wave[len(wave) // 2 :][: rate // 2]).max() > 0.5
+
+
+def test_pieces_of_one_packet_follow_each_other():
+    """As those of some WMA files: four have the time of their packet."""
+    times = []
+
+    def encode(piece):
+        times.extend([] if piece is None else [piece.pts / piece.sample_rate])
+        return []
+
+    def decode(packet):
+        return [SimpleNamespace(samples=480, sample_rate=48_000) for _ in range(4)]
+
+    sound = object.__new__(Sound)
+    sound._clock = Clock(0.0, 0.02)
+    sound._stream = SimpleNamespace(
+        codec_context=SimpleNamespace(decode=decode), time_base=Fraction(1, 100)
+    )
+    sound._new = SimpleNamespace(codec_context=SimpleNamespace(encode=encode))
+    sound._read = lambda: (SimpleNamespace(pts=4 * number) for number in range(50))
+    assert list(sound._encoded()) == []
+    np.testing.assert_allclose(times, np.arange(200) / 100, atol=1e-9)
 
 
 def test_sound_that_is_cut_off_costs_no_pictures(tmp_path):

@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from kd_landmarks.cli import app
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.training.checkpoints import finished_checkpoints, load_checkpoint, save_checkpoint
-from kd_landmarks.training.health import Watch
+from kd_landmarks.training.health import StageMonitor
 from kd_landmarks.training.loop import Progress
 from kd_landmarks.training.objectives import student_step
 from kd_landmarks.training.recipe import load_recipe
@@ -191,7 +191,7 @@ def test_a_run_that_is_told_to_stop_keeps_the_step_and_continues(
     straight, killed, tmp_path, monkeypatch, number
 ):
     folder = copy_of(killed, tmp_path)
-    look, steps = Watch.read, []
+    look, steps = StageMonitor.read, []
 
     def stop_at_the_third(watch):
         steps.append(watch)
@@ -202,7 +202,7 @@ def test_a_run_that_is_told_to_stop_keeps_the_step_and_continues(
     words = ("--run.checkpoint_every", "100")  # none of its own
     last = int(finished_checkpoints(folder / "checkpoints/student")[-1].name.split("_")[1]) + 3
     with monkeypatch.context() as patched:
-        patched.setattr(Watch, "read", stop_at_the_third)
+        patched.setattr(StageMonitor, "read", stop_at_the_third)
         result = resume_in_process(folder, *words)
     assert result.exit_code == 128 + number
     (line,) = [line for line in result.output.splitlines() if line.startswith("stopped: ")]

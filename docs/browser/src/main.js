@@ -152,9 +152,11 @@ async function toggleCamera() {
 async function follow(mine) {
   await engine.restart();
   const { mirrored } = camera;
+  let time = 0;
   const compute = async () => {
     const picture = await camera.picture();
-    const time = performance.now() / 1000;
+    // Browsers that guard against fingerprinting give the same time to several pictures.
+    time = Math.max(performance.now() / 1000, time + 1e-3);
     return engine.frame(picture, { mirrored, time, steady: elements.steady.checked });
   };
   const times = [];

@@ -3,7 +3,7 @@
  * a camera does not have.
  */
 
-import { overlap } from "./geometry.js";
+import { bounds, overlap } from "./geometry.js";
 import { MIN_CONFIDENCE, TRACK_OVERLAP, STRAYED } from "./settings.js";
 import { PointSmoother } from "./smoothing.js";
 import { uprightTightBox } from "./upright.js";
@@ -44,11 +44,11 @@ export class FaceTracker {
     for (const [index, one] of looks.entries()) {
       if (one.sure < MIN_CONFIDENCE) continue;
       const track = tracks[index];
-      const { number, score, box } = track;
+      const { number, score } = track;
       if (!steady) track.smoother = null;
       else track.smoother ??= new PointSmoother();
       const points = track.smoother?.next(one.points, time) ?? one.points;
-      faces.push({ ...one, points, box, score, track: number });
+      faces.push({ ...one, points, box: bounds(points), score, track: number });
       // The next box comes from the points as they are: a smoothed box would trail behind.
       track.box = uprightTightBox(one.points, scheme);
       if (canGoOn(track.box, picture)) this.#tracks.push(track);
@@ -60,17 +60,21 @@ export class FaceTracker {
 
   /** Give found boxes to the faces that are followed, start new ones, drop the others. */
   #match(found) {
-    const free = [...found];
+    const pairs = this.#tracks.flatMap((track) =>
+      found.map((box) => ({ track, box, share: overlap(box, track.box) })),
+    );
+    // Those that fit best first: of two faces side by side none takes the other's box.
     const kept = [];
-    for (const track of this.#tracks) {
-      const shared = free.map((box) => overlap(box, track.box));
-      const most = Math.max(...shared, 0);
-      if (most < TRACK_OVERLAP) continue;
-      const [box] = free.splice(shared.indexOf(most), 1);
+    const free = new Set(found);
+    for (const { track, box, share } of pairs.sort((one, other) => other.share - one.share)) {
+      if (share < TRACK_OVERLAP) break;
+      if (!free.has(box) || kept.includes(track)) continue;
+      free.delete(box);
       track.score = box.score;
-      if (most < STRAYED) track.box = box;
+      if (share < STRAYED) track.box = box;
       kept.push(track);
     }
+    kept.sort((one, other) => one.number - other.number);
     for (const box of free) kept.push({ number: this.#number++, box, score: box.score });
     this.#tracks = kept;
   }

@@ -97,8 +97,9 @@ export function uprightTightBox(points, scheme) {
 /** The box of a face's own points where it is doubtful, or not upright or aside in its crop. */
 function otherBox(one, scheme, doubtful) {
   const { x0, y0, x1, y1 } = bounds(one.points);
-  // Points far from the crop are no face's.
-  if (!(Math.max(x1 - x0, y1 - y0) < FARTHEST * one.square.side)) return null;
+  // Points far from the crop, or all in one place, are no face's.
+  const longest = Math.max(x1 - x0, y1 - y0);
+  if (!(longest > 0 && longest < FARTHEST * one.square.side)) return null;
   const roll = faceRoll(one.points, scheme);
   if (roll === null) return null;
   const box = uprightBox(one.points, roll);

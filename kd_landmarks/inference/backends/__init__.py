@@ -4,6 +4,7 @@ A backend is given crops and answers with points. It can be pickled and copied, 
 threads at once, and used in a process that was forked: it opens its network anew there.
 """
 
+import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -184,7 +185,9 @@ def _on_torch(
 
     if backend == "torch":
         return TorchBackend(model, image_processor, device=device, dtype=dtype)
-    network = TorchBackend(model, image_processor, device="cpu")
+    if not isinstance(model, str | os.PathLike):
+        model = copy.deepcopy(model)  # the caller's stays where and as it is
+    network = TorchBackend(model, image_processor, device="cpu", dtype="float32")
     from ..export import exported_file
 
     return _on_runtime(exported_file(network), backend, dtype)

@@ -25,14 +25,19 @@ class VideoFrame:
     time: float
     pixels: NDArray[np.uint8]
 
-    def drawn(self, faces: list[Face], scheme: LandmarkScheme) -> NDArray[np.uint8]:
-        """Its pixels with faces drawn, of the same size."""
+    def drawn(
+        self, faces: list[Face], scheme: LandmarkScheme, below: list[Face] | None = None
+    ) -> NDArray[np.uint8]:
+        """Its pixels with faces drawn, of the same size; others in another color below them."""
         if not faces:
             return self.pixels
         points, unsure = (
             [getattr(face, name) for face in faces] for name in ("keypoints", "unsure")
         )
-        drawn = draw_landmarks(self.pixels, points, scheme, unsure=unsure, min_size=1)
+        others = [face.keypoints for face in below] if below else None
+        drawn = draw_landmarks(
+            self.pixels, points, scheme, reference=others, unsure=unsure, min_size=1
+        )
         return np.asarray(drawn)
 
     def line(self, faces: list[Face], with_measures: bool = False) -> str:

@@ -100,13 +100,15 @@ class Sound:
                 frames = self._stream.codec_context.decode(packet)
             except av.error.FFmpegError:
                 continue
+            if frames:
+                told = self._clock(float(packet.pts * self._stream.time_base))
             for frame in frames:
                 length = frame.samples / frame.sample_rate
-                told = self._clock(float(packet.pts * self._stream.time_base))
-                if told + length / 2 < 0:  # the silence with which encoders begin
+                heard, told = told, told + length  # of a packet's next piece, too
+                if heard + length / 2 < 0:  # the silence with which encoders begin
                     continue
                 # Files round times: a piece follows the one before unless there is a real gap.
-                time = max(0.0, told) if told > time + _GAP or not begun else time
+                time = max(0.0, heard) if heard > time + _GAP or not begun else time
                 begun = True
                 frame.pts = round(time * frame.sample_rate)
                 frame.time_base = Fraction(1, frame.sample_rate)
