@@ -120,8 +120,6 @@ class FaceCrops(Dataset):
                 )
             for index in range(len(rows)):
                 self.kept[index] = self._cut(index)
-            # Workers read one copy, whatever the way they are started.
-            self.kept.share_memory_()
 
     def __len__(self) -> int:
         return len(self.crops)

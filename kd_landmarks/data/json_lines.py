@@ -124,12 +124,16 @@ def splits_of_lines(file: Path) -> list[str]:
                 f"{file.parent / source}: the field 'split' is {shown(split)}: give it a name in "
                 "all lines or in none"
             )
+    _check_name(file, splits)
+    return sorted(splits)
+
+
+def _check_name(file: Path, splits: set[str]) -> None:
     if len(splits) > 1 and splits & {file.stem, file.stem.removeprefix("test_")}:
         raise KDLandmarksError(
             f"{file} has the splits {', '.join(sorted(splits))}, and its own name is one of them: "
             "rename the file"
         )
-    return sorted(splits)
 
 
 def lines_have_boxes(file: Path) -> bool:
@@ -143,21 +147,23 @@ def _lines_of_split(
 ) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]]:
     """The lines of a split, each with FILE:LINE."""
     file = _file_of_split(path, split) if path.is_dir() else path
-    # A file that is named after the split is the split, whatever its lines say.
+    # A file that is named after the split is the split, if its lines do not say otherwise.
     wanted = None if file.stem in (split, f"test_{split}") else split
     if wanted == "train" and not _has_splits(file):  # without parts, all is there to train on
         wanted = None
     splits: set[str] = set()
     seen = False
     for source, line in _lines(file):
-        if wanted is not None and isinstance(line, dict):
+        if isinstance(line, dict):
             found = line.get("split")
             if isinstance(found, str) and len(splits) <= MOST_SPLITS:
                 splits.add(found)
-            if found != wanted:
+            if wanted is not None and found != wanted:
                 continue
             seen = True
         yield source, line
+    if split is not None and wanted is None:
+        _check_name(file, splits)
     if wanted is not None and not seen:
         there_is = ", ".join(sorted(splits)) or "none: leave the split out"
         raise NoSplit(f"{file} has no split {wanted!r}; splits there: {there_is}")

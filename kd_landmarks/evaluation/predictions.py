@@ -71,7 +71,9 @@ def predict_rows(
     processes, rank = 1, 0
     if accelerator is not None:
         processes, rank = accelerator.num_processes, accelerator.process_index
-    loader = DataLoader(Subset(crops, range(rank, len(crops), processes)), batch_size)
+    share = Subset(crops, range(rank, len(crops), processes))
+    # With a generator of its own: validating must not change what dropout draws next.
+    loader = DataLoader(share, batch_size, generator=torch.Generator())
     found: dict[int, tuple[NDArray[np.float64], NDArray[np.float64] | None]] = {}
     training = model.training
     model.eval()

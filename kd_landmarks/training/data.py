@@ -4,8 +4,8 @@ import hashlib
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +30,8 @@ logger = logging.getLogger("kd_landmarks")
 
 # Which generated faces: the splits share none.
 GENERATED_SEEDS = {"train": 1, "test": 2, "extra": 3, "unlabeled": 4}
+HELD_BACK = "held back of"
+"""How a report names faces that are not trained on: before their source."""
 GENERATED_SIZE = 160
 """Pixels of a generated picture's side."""
 
@@ -38,13 +40,13 @@ GENERATED_SIZE = 160
 class FaceSets:
     """Rows in the package's format; `validation` or `test` is None where the recipe wants none.
 
-    `held_back` are those faces of `data.more` that are not trained on, by source.
+    `held_back` are those faces of `data.more` that are not trained on, by what a report calls them.
     """
 
     train: Dataset
     validation: Dataset | None
     test: Dataset | None
-    held_back: tuple[Dataset, ...] = ()
+    held_back: Mapping[str, Dataset] = field(default_factory=dict)
 
     @property
     def measured(self) -> Dataset:
@@ -54,9 +56,10 @@ class FaceSets:
         return rows
 
     @property
-    def all_measured(self) -> list[Dataset]:
-        """All faces that a network may be measured on."""
-        return [rows for rows in (self.validation, self.test, *self.held_back) if rows is not None]
+    def all_measured(self) -> dict[str, Dataset]:
+        """All faces that a network is measured on, by name."""
+        parts = {"validation": self.validation, "test": self.test, **self.held_back}
+        return {name: rows for name, rows in parts.items() if rows is not None}
 
     def describe(self) -> str:
         """How many faces there are of each kind."""
@@ -66,7 +69,7 @@ class FaceSets:
         return (
             ", ".join(f"{count} {name}" for name, count in counts.items())
             + " faces"
-            + (f", {sum(map(len, self.held_back))} held back" if self.held_back else "")
+            + "".join(f", {len(rows)} {name}" for name, rows in self.held_back.items())
             + (f"; {missing} landmarks of train are not there" if missing else "")
         )
 
@@ -103,7 +106,7 @@ def load_sets(
         sets,
         validation=sets.validation and _measurable(sets.validation, scheme),
         test=sets.test and _measurable(sets.test, scheme),
-        held_back=tuple(_measurable(part, scheme) for part in sets.held_back),
+        held_back={name: _measurable(part, scheme) for name, part in sets.held_back.items()},
     )
     return _boxed(sets, settings, scheme)
 
@@ -165,21 +168,25 @@ def _with_more(
     home = _folder(settings.source)
     at_home = {photo for rows in (sets.validation, sets.test) if rows for photo in rows["photo"]}
     held: dict[str, set[str]] = defaultdict(set)
-    held_back, more_parts = [], []
+    held_back: dict[str, Dataset] = {}
+    more_parts = []
     for more in settings.more:
         source = settings.model_copy(update={"source": more.source, "revision": None})
         rows = _checked(load_source(more.split, source, scheme), settings, scheme)
         folder = _folder(more.source)
         if more.held_back:
             rows, part = split_by_photo(rows, more.held_back, seed)
-            held_back.append(part)
+            name = f"{HELD_BACK} {more.source}"
+            while name in held_back:  # the same source, another split
+                name += " again"
+            held_back[name] = part
             held[folder].update(part["photo"])
         more_parts.append((rows, more.weight, folder))
-    sets = replace(sets, held_back=tuple(held_back))
-    parts = [(without_photos_of(sets.train, held_back, held[home]), 1.0)]
+    sets = replace(sets, held_back=held_back)
+    parts = [(without_photos_of(sets.train, list(held_back.values()), held[home]), 1.0)]
     for rows, weight, folder in more_parts:
         names = held[folder] | at_home if folder == home else held[folder]
-        parts.append((without_photos_of(rows, sets.all_measured, names), weight))
+        parts.append((without_photos_of(rows, list(sets.all_measured.values()), names), weight))
     weighted = [
         with_weights(rows, np.full((len(rows), scheme.num_landmarks), weight))
         for rows, weight in parts
@@ -231,7 +238,7 @@ def _boxed(sets: FaceSets, settings: DataSettings, scheme: LandmarkScheme) -> Fa
         part and with_upright_boxes(part, scheme)
         for part in (sets.train, sets.validation, sets.test)
     )
-    held_back = tuple(with_upright_boxes(part, scheme) for part in sets.held_back)
+    held_back = {name: with_upright_boxes(part, scheme) for name, part in sets.held_back.items()}
     return FaceSets(train, validation, test, held_back)
 
 

@@ -146,6 +146,7 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
         **training.identity,
         "stage": stage,
         "processes": accelerator.num_processes,
+        "mixed_precision": accelerator.mixed_precision,
         "steps": steps,
     }
     if existing:
@@ -268,6 +269,9 @@ def _loader(
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if run.workers else None,
         worker_init_fn=loader_worker,
+        # Else each loader draws a number from the generator that dropout draws from, and a resumed
+        # run has one more of them.
+        generator=torch.Generator(),
     )
 
 

@@ -1,6 +1,8 @@
 """Building a network from a recipe's section, with the weights that it starts from."""
 
+import logging
 import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from ..schemes import LandmarkScheme
 from ..utils.hub_patience import patient_hub
 from .recipe_settings import PACKAGE, STAGES, NetworkSettings, Recipe
 from .run_folder import stage_is_finished
+
+logger = logging.getLogger(__name__)
 
 REFINEMENT = "head.refinement."
 
@@ -132,12 +136,12 @@ def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) 
     As many landmarks may be others, or in another order: their mean face is another one, too.
     """
     other, _ = load_detector(source)
-    own = model.state_dict()
+    theirs, own = _of_same_strides(other, model), model.state_dict()
     if landmark_names(other) != landmark_names(model):
         own = {name: value for name, value in own.items() if not name.startswith(REFINEMENT)}
     fitting = {
         name: value
-        for name, value in other.state_dict().items()
+        for name, value in theirs.items()
         if name in own and own[name].shape == value.shape
     }
     missing = [name for name in own if name.startswith("backbone.") and name not in fitting]
@@ -147,6 +151,37 @@ def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) 
             f"{len(missing)} tensors such as {missing[0]} differ"
         )
     model.load_state_dict(fitting, strict=False)
+    last = (REFINEMENT, "head.maps.", "head.linear.")
+    if any(name not in fitting and not name.startswith(last) for name in own):
+        there = other.config
+        _warn_once(
+            f"the head of {source} does not fit, and a part of the new one starts at random: "
+            f"there it is {there.head}, head_strides {list(there.head_strides)}, head_channels "
+            f"{there.head_channels}"
+        )
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)
+
+
+def _of_same_strides(
+    other: KDLandmarksForKeypointDetection, model: KDLandmarksForKeypointDetection
+) -> dict[str, Tensor]:
+    """Another detector's weights; what reads a feature map has the name that it has in `model`."""
+    lateral = "head.lateral."
+    weights = other.state_dict()
+    named = {name: value for name, value in weights.items() if not name.startswith(lateral)}
+    for index, stride in enumerate(model.config.head_strides):
+        if stride in other.config.head_strides:
+            start = f"{lateral}{other.config.head_strides.index(stride)}."
+            named |= {
+                f"{lateral}{index}.{name.removeprefix(start)}": value
+                for name, value in weights.items()
+                if name.startswith(start)
+            }
+    return named
 
 
 def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: NetworkSettings) -> None:

@@ -93,10 +93,15 @@ def _unlabeled_problems(recipe: Recipe) -> list[str]:
             f"there is no folder {told.targets}: --unlabeled.targets takes the folder `unlabeled` "
             "of an earlier run"
         )
-    if told.source and recipe.student.loss.name != "kd":
+    if told.source and not recipe.student.loss.teachers:
         problems.append(
-            "unlabeled faces need a teacher: give the student a KD-Loss (--student.loss.name kd), "
-            "or leave unlabeled.source out"
+            "unlabeled faces need a teacher: give the student a KD-Loss (--student.loss.name kd) "
+            "that uses one, or leave unlabeled.source out"
+        )
+    elif told.source and recipe.teachers.targets == "stored":
+        problems.append(
+            "unlabeled faces need a teacher to be asked, and teachers.targets is stored: choose "
+            "other targets, or leave unlabeled.source out"
         )
     return problems
 

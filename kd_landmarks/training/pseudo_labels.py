@@ -20,7 +20,7 @@ from ..imaging.boxes import tight_box
 from ..inference.measures import five_points
 from ..schemes import LandmarkScheme
 from .distributed import share_of
-from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
+from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column, without_teachers
 from .views import View, draw_views, predict_by_all, predict_views
 
 logger = logging.getLogger(__name__)
@@ -63,8 +63,10 @@ def precompute_targets(
 
     Returns:
         `rows` with `tough_landmarks` and `tolerant_landmarks` (N, 2) in photo pixels: they ride
-        through every augmentation beside the ground truth, and cost a training step nothing.
+        through every augmentation beside the ground truth, and cost a training step nothing. Stored
+        ones of other teachers are gone.
     """
+    rows = without_teachers(rows, [name for name in TEACHER_COLUMNS if name not in teachers])
     boxes = box_array(rows)
     views = draw_views(VIEWS_OF_LABELED)
     for number, (name, some) in enumerate(teachers.items()):

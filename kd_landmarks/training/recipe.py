@@ -187,7 +187,7 @@ def _problems(error: ValidationError) -> str:
     reported = {(item["loc"], id(item["input"])) for item in items}
     lines: list[str] = []
     for item in items:
-        section, *rest = item["loc"]
+        section, *rest = item["loc"] or ("",)  # of several sections together
         if ((INHERITS.get(str(section)), *rest), id(item["input"])) in reported:
             continue
         if len(lines) == MOST_PROBLEMS:
@@ -205,7 +205,7 @@ def _explain(item: Any) -> str:
     if item["type"] == "tuple_type":
         return f"{name}: give a list, [first, second], not {_shown(item['input'])}"
     if item["type"] == "value_error":  # of our own checks
-        return f"{name}: {item['ctx']['error']}"
+        return f"{name}: {item['ctx']['error']}".removeprefix(": ")
     return f"{name}: {item['msg']}, not {_shown(item['input'])}"
 
 

@@ -211,6 +211,12 @@ class LossSettings(Settings):
     )
     map_sigma: float = Field(1.0, gt=0, le=1000, description="of these spots, in cells of the map")
 
+    @property
+    def teachers(self) -> list[str]:
+        """The teachers that it listens to: `tough`, `tolerant`."""
+        weights = {"tough": self.tough_weight, "tolerant": self.tolerant_weight}
+        return [name for name, weight in weights.items() if self.name == "kd" and weight > 0]
+
 
 class NetworkSettings(Settings):
     """One network and its training."""
@@ -356,3 +362,12 @@ class Recipe(Settings):
     student: NetworkSettings = NetworkSettings()
     baseline: NetworkSettings = NetworkSettings()
     run: RunSettings = RunSettings()
+
+    @model_validator(mode="after")
+    def _a_tough_teacher_fills_gaps(self) -> Self:
+        if self.teachers.fill_gaps and "tough" not in self.student.loss.teachers:
+            raise ValueError(
+                "teachers.fill_gaps takes points of the Tough-Teacher, which the student's loss "
+                "does not listen to: give student.loss name kd and a tough_weight above 0"
+            )
+        return self

@@ -23,7 +23,7 @@ from ..models.loading import load_detector
 from ..schemes import LandmarkScheme
 from ..utils.files import write_json
 from ..utils.tables import text_table
-from .data import FaceSets
+from .data import HELD_BACK, FaceSets
 from .recipe_settings import STAGE_LABELS, STAGES, Recipe
 from .run_folder import stage_is_finished
 
@@ -49,7 +49,7 @@ class ExaminedNetwork:
 def examine_networks(
     accelerator: Accelerator, folder: Path, sets: FaceSets, scheme: LandmarkScheme
 ) -> dict[str, ExaminedNetwork]:
-    """Score every finished network of a run on its validation and test faces.
+    """Score every finished network of a run on its validation, test and held-back faces.
 
     Every process takes part; the drawn and plotted set is the test set, where there is one.
     """
@@ -60,12 +60,12 @@ def examine_networks(
         model, processor = load_detector(folder / stage)
         model = model.to(accelerator.device)
         entry: dict[str, Any] = {}
-        for name in ("validation", "test"):
-            rows = getattr(sets, name)
-            if rows is not None:
-                points = predict_rows(model, processor, rows, accelerator=accelerator).points
-                result = measure(points, rows, scheme)
-                entry[name] = result.to_dict()
+        for name, rows in sets.all_measured.items():
+            found = predict_rows(model, processor, rows, accelerator=accelerator).points
+            scores = measure(found, rows, scheme)
+            entry[name] = scores.to_dict()
+            if name in ("validation", "test"):
+                points, result = found, scores
         entry["parameters"] = sum(value.numel() for value in model.parameters())
         if accelerator.is_main_process:
             entry["torch_ms_per_face"] = milliseconds_per_face(model)
@@ -111,6 +111,7 @@ def write_report(
     draw_predictions(rows, points, scheme, data.crop_margin, folder / "predictions.png")
     return (
         f"\n{title}\n{results_table(entries)}\n"
+        f"{_held_back_lines(entries)}"
         f"{_gain_line(gain, recipe)}"
         f"{soft}"
         "ms per face: PyTorch, one CPU thread, batch 1, median\n\n"
@@ -145,6 +146,17 @@ def _gain_line(gain: Mapping[str, Any] | None, recipe: Recipe) -> str:
     return (
         f"Less error with teachers: {gain['percent']:.1f} % (95 % interval "
         f"{low:.1f} to {high:.1f}), {how}\n"
+    )
+
+
+def _held_back_lines(networks: Mapping[str, Mapping[str, Any]]) -> str:
+    """Every network's error on the held-back faces of each further source, a line each."""
+    parts = [name for name in next(iter(networks.values()), {}) if name.startswith(HELD_BACK)]
+    return "".join(
+        f"NME on faces {part}: "
+        + ", ".join(f"{STAGE_LABELS[s]} {one[part]['nme']:.2f} %" for s, one in networks.items())
+        + "\n"
+        for part in parts
     )
 
 

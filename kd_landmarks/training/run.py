@@ -4,14 +4,13 @@ import errno
 import os
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import (
-    InitProcessGroupKwargs,
+    GradientAccumulationPlugin,
     ProjectConfiguration,
     broadcast_object_list,
     set_seed,
@@ -41,9 +40,6 @@ from .teachers import FrozenTeacher, find_teachers, load_teachers, stored_target
 from .transfer import adopt_landmarks
 from .unlabeled import add_unlabeled, unlabeled_faces, with_targets
 
-LONGEST_WAIT = timedelta(hours=12)
-"""Of a process for another: pseudo-labels of 100,000 faces take hours on a CPU."""
-
 
 def run_recipe(recipe: Recipe, folder: Path) -> None:
     """Train a recipe's networks in a folder, on all processes, and say how long it took.
@@ -60,12 +56,11 @@ def run_recipe(recipe: Recipe, folder: Path) -> None:
     accelerator = Accelerator(
         cpu=on_cpus(),
         mixed_precision=recipe.run.mixed_precision,
-        gradient_accumulation_steps=recipe.run.gradient_accumulation,
+        # The plain argument would give way to a variable of Accelerate's.
+        gradient_accumulation_plugin=GradientAccumulationPlugin(recipe.run.gradient_accumulation),
         log_with=list(recipe.run.trackers) or None,
         project_config=ProjectConfiguration(project_dir=str(folder)),
         step_scheduler_with_optimizer=False,
-        # While the first process prepares what the others wait for.
-        kwargs_handlers=[InitProcessGroupKwargs(timeout=LONGEST_WAIT)],
     )
     # Every process looked for a free folder; they go by the first one's.
     folder = broadcast_object_list([folder])[0]
@@ -95,12 +90,13 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
     pseudo_labels = folder / "unlabeled"
     unlabeled = None
     left = [stage for stage in recipe.stages if not stage_is_finished(folder, stage)]
+    if "student" in left and recipe.teachers.targets == "stored":
+        stored_targets(train_rows, recipe.student.loss)  # a gap is said before hours of training
     beside_student = "baseline" in left and stage_is_finished(folder, "student")
     if recipe.unlabeled.given and ("student" in left or beside_student):
         with accelerator.main_process_first():
-            unlabeled = unlabeled_faces(
-                recipe.unlabeled, recipe.data, scheme, pseudo_labels, sets.all_measured
-            )
+            apart = list(sets.all_measured.values())
+            unlabeled = unlabeled_faces(recipe.unlabeled, recipe.data, scheme, pseudo_labels, apart)
     shape_model = soft_nme = None
     if "tolerant_teacher" in recipe.stages or stage_is_finished(folder, "tolerant_teacher"):
         shape_model = fit_shape_model(sets.train, recipe.shape_model, margin)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 
 import torch.distributed
 import typer
@@ -20,6 +21,8 @@ from ..utils.signals import exit_code, now_ending, stop_requested, stop_signals
 # Seconds between looks at how the others are doing, and how long one waits for their answer.
 POLL = 0.5
 PATIENCE = 5.0
+LONGEST_WAIT = timedelta(hours=12)
+"""Of a process for another: pseudo-labels of 100,000 faces take hours on a CPU."""
 # What gloo says of a connection to a process that is gone, whether it was closed or reset.
 _BROKEN = "by peer"
 
@@ -64,7 +67,8 @@ def one_ending(kept: Callable[[], str]) -> Iterator[PartialState]:
 
     with stop_signals(words):
         try:
-            state = PartialState(cpu=on_cpus())
+            # Accelerate takes the process group that it finds: a later wish for time is not heard.
+            state = PartialState(cpu=on_cpus(), timeout=LONGEST_WAIT)
             together = _Together.joined(state, words)
             yield state
             if together is not None:

@@ -45,12 +45,6 @@ class FrozenTeacher:
             return self.model(pixel_values=to_pixel_values(images, self.processor)).keypoints
 
 
-def teachers_wanted(loss: LossSettings) -> list[str]:
-    """The teachers that a student's loss listens to."""
-    weights = {"tough": loss.tough_weight, "tolerant": loss.tolerant_weight}
-    return [name for name, weight in weights.items() if loss.name == "kd" and weight > 0]
-
-
 def mean_points(teachers: Sequence[FrozenTeacher], images: Tensor) -> Tensor:
     """What several teachers say of uint8 crops (batch, 3, S, S), on the mean: (batch, N, 2)."""
     return torch.stack([teacher(images) for teacher in teachers]).mean(0)
@@ -68,7 +62,7 @@ def find_teachers(recipe: Recipe, folder: Path) -> dict[str, list[str]]:
     sources: dict[str, list[str]] = {}
     if "student" not in recipe.stages or recipe.teachers.targets == "stored":
         return sources
-    for name in teachers_wanted(recipe.student.loss):
+    for name in recipe.student.loss.teachers:
         stage, given = f"{name}_teacher", getattr(recipe.teachers, name)
         if not given and stage not in recipe.stages and not stage_is_finished(folder, stage):
             raise KDLandmarksError(
@@ -90,8 +84,7 @@ def stored_targets(rows: Dataset, loss: LossSettings) -> Dataset:
     Raises:
         KDLandmarksError: naming the first column that is missing.
     """
-    wanted = teachers_wanted(loss)
-    for name in wanted:
+    for name in loss.teachers:
         column = TEACHER_COLUMNS[name]
         if column not in rows.column_names:
             raise KDLandmarksError(
@@ -99,8 +92,13 @@ def stored_targets(rows: Dataset, loss: LossSettings) -> Dataset:
                 f"column {column}: add it (Parquet, shaped like landmarks), choose other targets, "
                 f"or do without (--student.loss.{name}_weight 0)"
             )
-    unheard = [column for name, column in TEACHER_COLUMNS.items() if name not in wanted]
-    return rows.remove_columns([column for column in unheard if column in rows.column_names])
+    return without_teachers(rows, [name for name in TEACHER_COLUMNS if name not in loss.teachers])
+
+
+def without_teachers(rows: Dataset, names: Sequence[str]) -> Dataset:
+    """Rows without the stored points of teachers that are not listened to."""
+    columns = [TEACHER_COLUMNS[name] for name in names]
+    return rows.remove_columns([column for column in columns if column in rows.column_names])
 
 
 def load_teachers(

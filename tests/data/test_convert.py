@@ -492,7 +492,6 @@ def test_a_column_of_some_faces_only_is_refused(own_lines, tmp_path, file):
     [
         (("train", None, "val"), "faces.jsonl:2: the field 'split' is None"),
         (("train", ["val"], "val"), r"faces.jsonl:2: the field 'split' is \['val'\]"),
-        (("faces", "val", "val"), "and its own name is one of them"),
         (("a-b", "val", "val"), "a split cannot be called 'a-b'"),
     ],
 )
@@ -504,6 +503,18 @@ def test_splits_that_cannot_be_told_apart_are_refused(own_lines, tmp_path, split
     )
     with pytest.raises(KDLandmarksError, match=message):
         convert("own", own_lines / "faces.jsonl", tmp_path / "out", scheme=FIVE)
+
+
+def test_a_file_that_is_named_after_one_of_its_splits_is_refused(own_lines, tmp_path):
+    lines = read_lines(own_lines / "train.jsonl")
+    splits = ("train", "test", "test")
+    told = [line | {"split": split} for line, split in zip(lines, splits, strict=True)]
+    write_lines(own_lines / "train.jsonl", told)
+    for path in (own_lines, own_lines / "train.jsonl"):
+        with pytest.raises(KDLandmarksError, match="and its own name is one of them"):
+            load_rows(path, "train", scheme=FIVE)
+    with pytest.raises(KDLandmarksError, match="and its own name is one of them"):
+        convert("own", own_lines / "train.jsonl", tmp_path / "out", scheme=FIVE)
 
 
 # --- what is refused

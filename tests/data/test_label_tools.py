@@ -292,6 +292,9 @@ def test_points_that_are_not_there_stay_out(tmp_path, faces):
     values["annotations"][0]["keypoints"][:3] = [0, 0, 0]  # the nose
     values["annotations"][1]["keypoints"][2] = 1
     del values["annotations"][2]["keypoints"]  # a face with a box alone
+    # As COCO itself says of one.
+    unlabeled = values["annotations"][1] | {"keypoints": [0] * 15, "num_keypoints": 0}
+    values["annotations"].append(unlabeled)
     (folder / "person_keypoints.json").write_text(json.dumps(values))
     rows = load_rows(folder, scheme=SCHEME, box="dataset")
     assert len(rows) == 2

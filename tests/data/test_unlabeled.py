@@ -180,7 +180,9 @@ def test_landmarks_that_are_not_there_can_be_the_teachers(photo):
     points = np.array([[[150.0, 200.0], [np.nan, np.nan], [190.0, 200.0]]])
     faces = add_point_column(load_unlabeled(photo / "faces.jsonl"), "landmarks", points)
     scheme = SimpleNamespace(flip_permutation=(2, 1, 0))
-    rows = precompute_targets(faces, {"tough": [Teacher(3)]}, scheme)
+    stale = add_point_column(faces, "tolerant_landmarks", points)
+    rows = precompute_targets(stale, {"tough": [Teacher(3)]}, scheme)
+    assert "tolerant_landmarks" not in rows.column_names  # nobody listens to that teacher
     assert np.isnan(rows["landmarks"][0][1]).all()
     assert LANDMARK_WEIGHTS not in rows.column_names
     apart = [Off(3, (0.0, 0.002)), Off(3, (0.0, -0.002))]

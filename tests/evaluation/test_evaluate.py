@@ -138,7 +138,9 @@ def test_one_call_of_python_measures_as_the_command(truth, checkpoint, errors):
 def test_a_head_with_maps_scores_its_points(truth, noise_checkpoint):
     rows = load_rows(truth[0], scheme=SCHEME)
     model, processor = load_detector(noise_checkpoint)
+    drawn = torch.get_rng_state()
     every = predict_rows(model, processor, rows, batch_size=3)
+    assert torch.equal(torch.get_rng_state(), drawn)  # validating changes no training
     some = predict_rows(model, processor, rows.select([2]))
     assert every.points.shape == (4, 68, 2)
     assert ((every.scores >= 0) & (every.scores <= 1)).all()

@@ -83,6 +83,21 @@ def test_a_checkpoint_of_other_landmarks_starts_the_backbone(tmp_path):
         network(backbone="test_resnet", init=str(tmp_path))
 
 
+def test_a_checkpoints_head_is_taken_over_stride_by_stride(tmp_path, caplog):
+    other = KDLandmarksForKeypointDetection(
+        KDLandmarksConfig(backbone=TINY, image_size=64, head_strides=[4, 8, 16, 32])
+    )
+    other.save_pretrained(tmp_path)
+    KDLandmarksImageProcessor(size=64).save_pretrained(tmp_path)
+    model, _ = network(init=str(tmp_path), head_strides=(8, 16))
+    for mine, theirs in zip(model.head.lateral, other.head.lateral[1:3], strict=True):
+        assert torch.equal(mine[0].weight, theirs[0].weight)
+    assert not caplog.text
+    network(init=str(tmp_path), head_channels=16)
+    assert "a part of the new one starts at random" in caplog.text
+    assert "head_strides [4, 8, 16, 32], head_channels 96" in caplog.text
+
+
 @HEADS
 def test_a_checkpoint_of_other_landmarks_starts_the_head_at_the_nearest_ones(tmp_path, head):
     wflw = get_scheme("wflw98")

@@ -109,10 +109,23 @@ def test_what_the_student_needs_is_known_before_its_teachers_are_trained(faces, 
     assert f"no folder {nowhere}" in refused(**whole, unlabeled__targets=nowhere)
     told = refused(**whole, unlabeled__source="generated", student__loss__name="wing")
     assert "unlabeled faces need a teacher" in told
+    unheard = {"student__loss__tough_weight": 0, "student__loss__tolerant_weight": 0}
+    told = refused(**whole, unlabeled__source="generated", **unheard)
+    assert "unlabeled faces need a teacher" in told
+    told = refused(**whole, unlabeled__source="generated", teachers__targets="stored")
+    assert "teachers.targets is stored" in told
     other = save_small(tmp_path / "teacher", crop_margin=1.5)
     recipe = load_recipe("300w", {"stages": ["student"], "teachers.tough": str(other)})
     with pytest.raises(KDLandmarksError, match=r"crops of margin 1.5, this run's is 1.25"):
         find_teachers(recipe, tmp_path)
+
+
+def test_stored_points_that_are_missing_are_told_before_the_teachers_are_trained(tmp_path):
+    words = tiny_arguments("--output", tmp_path / "run", "--teachers.targets", "stored")
+    status, output = train_here(*words)
+    assert status == 2, output
+    assert "no column tough_landmarks" in " ".join(output.split())
+    assert not (tmp_path / "run").exists()
 
 
 def test_what_is_wrong_with_unlabeled_faces_is_told_before_the_teachers_are_trained(tmp_path):

@@ -52,6 +52,10 @@ def test_teachers_are_one_or_several(recipe_file):
     assert load_recipe(path, {"teachers.tough": None}).teachers.tough == ()
     with pytest.raises(KDLandmarksError, match="fill_gaps needs targets precomputed, not online"):
         load_recipe(path, {"teachers.fill_gaps": True, "teachers.targets": "online"})
+    for loss in ({"name": "wing"}, {"name": "kd", "tough_weight": 0}):
+        told = {f"student.loss.{key}": value for key, value in loss.items()}
+        with pytest.raises(KDLandmarksError, match="fill_gaps takes points of the Tough-Teacher"):
+            load_recipe(path, {"teachers.fill_gaps": True, **told})
 
 
 # --- what is built in
