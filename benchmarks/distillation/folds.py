@@ -108,6 +108,7 @@ def train_teachers(folder: Path, weights: Path) -> dict[str, Path]:
     }
     settings["tolerant_teacher.init"] = tough / "tough_teacher"
     settings["tolerant_teacher.epochs"] = EPOCHS["tolerant"]
+    settings["tolerant_teacher.refinement"] = False
     finish(tolerant, {"recipe": "300w", **start, "stages": "tolerant_teacher", **settings})
     return {"tough": tough / "tough_teacher", "tolerant": tolerant / "tolerant_teacher"}
 

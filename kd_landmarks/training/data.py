@@ -212,14 +212,15 @@ def _measurable(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
     if not len(good):
         raise KDLandmarksError(
             f"none of {len(rows)} faces to measure on, such as {rows['source'][0]}, has the "
-            f"landmarks {scheme.eye_corners} that errors are divided by: leave eye_corners out of "
-            "the scheme, so that the box is"
+            f"landmarks that errors are divided by ({scheme.normalizer}): leave eye_corners and "
+            "pupils out of the scheme, so that the box is"
         )
     logger.warning(
         "%d of %d faces to measure on are left out: they lack the landmarks that errors are "
-        "divided by (eye_corners of the scheme; without, it is the box)",
+        "divided by (%s of the scheme; without, it is the box)",
         len(problems),
         len(rows),
+        scheme.normalizer,
     )
     return good
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from kd_landmarks.losses.kd import KDLoss
 from kd_landmarks.models import KDLandmarksOutput
 from kd_landmarks.training.objectives import plain_step, student_step
 from kd_landmarks.training.optimization import decayed_parameters, learning_rate_schedule
@@ -63,6 +64,14 @@ def test_weights_of_landmarks_reach_the_loss_and_the_maps(output, batch, step, m
 def test_the_recipes_kd_loss_is_the_students(output, batch, change):
     plain, other = (student_step(settings(**words), None) for words in ({}, change))
     assert plain(output, batch)["loss"] != other(output, batch)["loss"]
+    words = {"variant": "ours", **change}
+    truth, tough, tolerant = (
+        batch[name] for name in ("landmarks", "tough_landmarks", "tolerant_landmarks")
+    )
+    expected = KDLoss(words.pop("variant"), **words)(
+        output.keypoints, truth, tough=tough, tolerant=tolerant
+    )
+    assert other(output, batch)["loss"] == expected["loss"]
 
 
 def test_a_teacher_learns_the_points_that_its_stage_names(output, batch):

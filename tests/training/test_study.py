@@ -14,8 +14,9 @@ from kd_landmarks.training.recipe import load_recipe
 names = {run.name for run in planned()}
 assert len(names) == len(planned())
 for run in planned():
-    recipe = load_recipe(run.recipe, {"run.seed": run.seed} | run.settings)
-    assert run.stage in recipe.model_dump(), run.name
+    given = {"run.seed": run.seed, "stages": [run.stage]} | run.settings
+    recipe = load_recipe(run.recipe, given)
+    assert recipe.stages == (run.stage,), run.name
 print(len(names))
 """
 

@@ -541,7 +541,7 @@ def test_no_photo_that_is_measured_on_is_trained_on_whatever_it_is_called(tmp_pa
     assert len(sets.train) == 8 + 8
     assert "4 of 12 faces are left out: their photos are used for validation" in caplog.text
     unlabeled = load_unlabeled(tmp_path / "more/deeper")
-    assert len(without_photos_of(unlabeled, sets.all_measured)) == len(unlabeled) - 4
+    assert len(without_photos_of(unlabeled, list(sets.all_measured.values()))) == len(unlabeled) - 4
 
 
 def test_a_split_with_test_photos_or_copies_of_them_is_cleaned(tmp_path, caplog):

@@ -73,7 +73,7 @@ def test_a_long_name_is_written(tmp_path):
 def test_a_device_is_written_to_directly():
     check_writable(Path(os.devnull))
     write_json(os.devnull, 1)
-    assert os.path.exists(os.devnull)
+    assert stat.S_ISCHR(os.stat(os.devnull).st_mode)
 
 
 def test_a_folder_is_whole_or_absent(tmp_path):
