@@ -8,9 +8,8 @@ environments of their own, in .cache. Everything is pinned to one core, each pro
 
 - install: megabytes of what pip installs beside itself; of `[train]`, of its packages here;
 - import: `import kd_landmarks`, and what the pipeline or MediaPipe's FaceMesh imports;
-- first answer: CPU seconds and peak memory of a fresh process that finds the face of one photo,
-  `kd-landmarks predict photo.jpg` for ours (`FaceLandmarkPipeline(backend="torch")` for torch),
-  and the median of five;
+- first answer: CPU seconds and peak memory of a fresh process that finds the face of one photo in
+  Python, the median of five;
 - landmark step: from a photo and the place of a face to points, the median of 120 after warm-up.
 """
 
@@ -43,10 +42,9 @@ def tell():
     print(json.dumps({"cpu_s": time.process_time(), "peak_mb": peak}), file=sys.stderr)
 atexit.register(tell)
 """
-CLI = """
-from kd_landmarks.cli import main
-sys.argv = ["kd-landmarks", "predict", PHOTO]
-main()
+FLOAT = """
+from kd_landmarks import FaceLandmarkPipeline
+assert FaceLandmarkPipeline()(PHOTO)
 """
 INT8 = """
 from kd_landmarks import FaceLandmarkPipeline
@@ -86,7 +84,7 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     write_frames(data, folder)
     measured: dict[str, dict[str, Any]] = {}
     for name, python, first, words in (
-        ("base", light, CLI, ["ours.py", "--backend", "onnxruntime"]),
+        ("base", light, FLOAT, ["ours.py", "--backend", "onnxruntime"]),
         ("base, int8", light, INT8, ["ours.py", "--backend", "onnxruntime", "--file", int8]),
         ("[train], torch", sys.executable, TORCH, ["ours.py", "--backend", "torch"]),
         ("MediaPipe", media, FACE_MESH, ["mediapipe_peer.py", "--refine"]),
