@@ -45,7 +45,13 @@ GAINS: tuple[tuple[str, str, str, float | None], ...] = (
     ("teachers: KD-Loss, our variant, against L1 without", "l1", "ours", None),
     ("teachers: the same with teachers as the paper's", "l1", "own-teachers", None),
     ("224 pixels: KD-Loss, author code, against L2", "224-l2", "224-author-code", 9.4),
+    ("224 pixels: as the paper plots it, against L2", "224-l2", "224-figures", 9.4),
+    ("224 pixels: our variant, against L2", "224-l2", "224-ours", None),
+    ("224 pixels: Tough-Teacher alone, against L2", "224-l2", "224-tough", 2.0),
+    ("224 pixels: Tolerant-Teacher alone, against L2", "224-l2", "224-tolerant", 5.1),
+    ("224 pixels: teachers asked at every step, against L2", "224-l2", "224-online", None),
     ("224 pixels: L1 instead of L2, no teacher", "224-l2", "224-l1", None),
+    ("224 pixels: KD-Loss's main term instead of L2", "224-l2", "224-main", None),
     ("224 pixels: KD-Loss, author code, against L1 without", "224-l1", "224-author-code", None),
 )
 
