@@ -2,7 +2,6 @@
 
 import statistics
 import time
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,13 +47,15 @@ def predict_rows(
 ) -> Predictions:
     """Run a detector over faces, each in its box, on the crop that it was trained on.
 
+    In float32, but for a network in training, which accelerate's mixed precision has wrapped.
+
     Args:
         model: the detector, on the device to compute on.
         processor: its image processor.
         faces: checked rows, whatever their landmarks; or their plain crops, to use them again.
         batch_size: faces per process and forward pass.
         accelerator: whose processes take a share each, and all get the whole; None for this process
-            alone, in float32.
+            alone.
         progress: show a progress bar on stderr.
 
     Raises:
@@ -79,8 +80,7 @@ def predict_rows(
     model.eval()
     for batch in tqdm(loader, "faces", unit="batch", disable=not (progress and rank == 0)):
         pixels = to_pixel_values(batch["image"].to(model.device), processor)
-        with nullcontext() if accelerator is None else accelerator.autocast():
-            output = model(pixel_values=pixels)
+        output = model(pixel_values=pixels)
         points = output.keypoints.double().cpu().numpy()
         _check(points, "the network's keypoints")
         scores = [None] * len(points)

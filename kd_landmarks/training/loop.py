@@ -224,6 +224,8 @@ def train_network(accelerator: Accelerator, training: StageTraining) -> None:
                         raise Stopped(stop)
         if accelerator.is_main_process:
             if training.finish:
+                # Without mixed precision, as it will be used.
+                accelerator.unwrap_model(network, keep_fp32_wrapper=False)
                 training.finish()
             try:
                 _save_network(training)

@@ -22,7 +22,9 @@ from kd_landmarks.data.crops import crop_points
 from kd_landmarks.data.splits import without_photos_of
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.errors import KDLandmarksError
+from kd_landmarks.evaluation.evaluate import evaluate_detector
 from kd_landmarks.inference.upright import face_roll
+from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face, generated_dataset
 from kd_landmarks.training import pseudo_labels, run
@@ -338,6 +340,12 @@ def test_two_processes_train_together(tmp_path):
     assert status == 0, output
     # 32 faces, 2 epochs, 2 processes of batch 8, 2 batches a step
     assert json.loads((tmp_path / "run/student/training.json").read_text())["steps"] == 2
+    # Networks are measured in float32, as they will be used.
+    recipe = load_recipe(tmp_path / "run/recipe.yaml")
+    faces = load_sets(Accelerator(cpu=True), recipe.data, get_scheme("ibug68"), 0).test
+    told = json.loads((tmp_path / "run/metrics.json").read_text())["networks"]["student"]["test"]
+    found = evaluate_detector(*load_detector(tmp_path / "run/student"), faces, get_scheme("ibug68"))
+    assert found.result.nme == pytest.approx(told["nme"], rel=1e-5)
 
 
 @pytest.fixture
