@@ -49,7 +49,6 @@ GAINS: tuple[tuple[str, str, str, float | None], ...] = (
     ("224 pixels: our variant, against L2", "224-l2", "224-ours", None),
     ("224 pixels: Tough-Teacher alone, against L2", "224-l2", "224-tough", 2.0),
     ("224 pixels: Tolerant-Teacher alone, against L2", "224-l2", "224-tolerant", 5.1),
-    ("224 pixels: teachers asked at every step, against L2", "224-l2", "224-online", None),
     ("224 pixels: L1 instead of L2, no teacher", "224-l2", "224-l1", None),
     ("224 pixels: KD-Loss's main term instead of L2", "224-l2", "224-main", None),
     ("224 pixels: KD-Loss, author code, against L1 without", "224-l1", "224-author-code", None),
