@@ -79,6 +79,7 @@ def annotate(
             "data": data,
             "split": split,
             "revision": revision,
+            "streaming": streaming,
             "model": model or "the package's own",
             "min_score": min_score,
             "part_rows": part_rows,

@@ -72,6 +72,11 @@ def annotate_rows(
     Returns:
         How many rows there are now, those of earlier runs included.
     """
+    taken = [name for name in ("faces", "error") if name in rows.features]
+    if taken:
+        raise KDLandmarksError(
+            f"the data have a column {taken[0]!r} of their own, which would be lost: rename it"
+        )
     features = Features(
         {PATH: Value("string"), NUMBER: Value("int64")}
         | {key: kind for key, kind in rows.features.items() if key != "image"}

@@ -41,7 +41,7 @@ from .data_folder import DataFolder
 from .known_data_sets import PUBLISHED, Part, PublishedSet, unlabeled_photos
 from .loading import ORIENTATIONS
 from .official import PTS_FILES, official_rows
-from .own_data import FaceReader, own_boxes, own_splits
+from .own_data import FaceReader, own_splits
 from .photos import with_stored_photos
 from .rows import RawRow
 
@@ -175,10 +175,15 @@ def _own(
     splits = own_splits(path, scheme, allow_outside)
     if orientation == "stored":
         splits = {name: partial(_stored, faces) for name, faces in splits.items()}
+    boxes = any(
+        isinstance(row, Mapping) and row.get("box") is not None
+        for faces in splits.values()
+        for row in faces()
+    )
     title = f"Faces with {scheme.num_landmarks} landmarks ({scheme.name})"
     parts: dict[str, tuple[Part, ...]] = dict.fromkeys(splits, ())
     root = path.parent if path.is_file() else path
-    return _Source(title, root, scheme, None, splits, parts, own_boxes(path))
+    return _Source(title, root, scheme, None, splits, parts, boxes)
 
 
 def _stored(faces: FaceReader) -> Iterator[RawRow]:

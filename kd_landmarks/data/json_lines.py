@@ -136,12 +136,6 @@ def _check_name(file: Path, splits: set[str]) -> None:
         )
 
 
-def lines_have_boxes(file: Path) -> bool:
-    """Whether a line of a file has a box."""
-    lines = (line for _, line in _lines(file) if isinstance(line, dict))
-    return any(line.get(name) is not None for line in lines for name in BOX_FIELDS)
-
-
 def _lines_of_split(
     path: Path, split: str | None
 ) -> Iterator[tuple[str, dict[str, Any] | KDLandmarksError]]:

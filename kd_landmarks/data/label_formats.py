@@ -7,6 +7,7 @@ is at a half; dlib and CSV count pixel centers at whole numbers, as rows do.
 from __future__ import annotations
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -37,6 +38,7 @@ class LabeledFace:
         points: name of a point to (x, y, visible): 1 seen, 0 covered, -1 not there.
         box: x0, y0, x1, y1, or None.
         problems: why its labels cannot be meant; empty where they can.
+        unnamed: whether its points have no names, but the numbers of their order.
     """
 
     source: str
@@ -44,6 +46,7 @@ class LabeledFace:
     points: dict[str, tuple[float, float, int]] = field(default_factory=dict)
     box: list[float] | None = None
     problems: list[str] = field(default_factory=list)
+    unnamed: bool = False
 
     def add(self, label: object, point: tuple[float, float, int], mend: str) -> None:
         """Takes a point; a second one of the same name is a problem, with what `mend`s it."""
@@ -53,17 +56,21 @@ class LabeledFace:
         self.points[name] = point
 
 
-def tool_faces(file: Path) -> Iterator[LabeledFace]:
+def tool_faces(file: Path) -> list[LabeledFace]:
     """The faces of a tool's file.
+
+    Of points without names nobody can tell which one is missing: a face that has another number of
+    them than most has a problem.
 
     Raises:
         KDLandmarksError: it cannot be read, is of no known kind, or holds what its kind does not.
     """
     last = file.name
+    faces = []
     try:
         for face in _faces_of(file):
             last = f"{face.source}, or after it"
-            yield face
+            faces.append(face)
     except (TypeError, ValueError, OverflowError, KeyError, IndexError, csv.Error) as error:
         if isinstance(error, KDLandmarksError):
             raise
@@ -71,6 +78,15 @@ def tool_faces(file: Path) -> Iterator[LabeledFace]:
         raise KDLandmarksError(
             f"{last}: its labels cannot be understood ({reason(error)})"
         ) from error
+    counts = Counter(len(face.points) for face in faces if face.unnamed)
+    usual = max(counts, key=counts.__getitem__, default=0)
+    for face in faces:
+        if face.unnamed and len(face.points) != usual:
+            face.problems.append(
+                f"it has {len(face.points)} points, and most faces have {usual}: nobody can tell "
+                "which are meant"
+            )
+    return faces
 
 
 def _faces_of(file: Path) -> Iterator[LabeledFace]:
@@ -164,16 +180,12 @@ def _coco_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
             left, top, width, height = [*cells, 0, 0, 0, 0][:4]
             box = [left - CORNER, top - CORNER, left + width - CORNER, top + height - CORNER]
             box = box if width > 0 and height > 0 else None  # where nobody has drawn one
-        yield LabeledFace(
-            source,
-            str(photo),
-            {
-                str(label): _place(x, y, {2: 1, 1: 0}.get(int(sure), -1))
-                for label, (x, y, sure) in zip(labels, triples, strict=False)
-            },
-            box,
-            problems,
-        )
+        unnamed = isinstance(labels, range)
+        face = LabeledFace(source, str(photo), box=box, problems=problems, unnamed=unnamed)
+        for label, (x, y, sure) in zip(labels, triples, strict=False):
+            point = _place(x, y, {2: 1, 1: 0}.get(int(sure), -1))
+            face.add(label, point, "give the category's keypoints a name each")
+        yield face
 
 
 def _labelme_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
@@ -247,9 +259,11 @@ def _cvat_faces(root: ElementTree.Element, name: str) -> Iterator[LabeledFace]:
                 for point in shape.iter("points"):
                     face.add(point.get("label"), _cvat_point(point, source), "rename one")
             elif shape.tag == "points":
+                face = LabeledFace(source, photo, unnamed=True)
                 places = str(shape.get("points", "")).split(";")
+                seen = int(shape.get("occluded") != "1")
                 face.points.update(
-                    (str(number), _xy(place, source, 1)) for number, place in enumerate(places)
+                    (str(number), _xy(place, source, seen)) for number, place in enumerate(places)
                 )
                 if len(places) == 1 and len(image.findall("points")) > 1:
                     face.problems.append(

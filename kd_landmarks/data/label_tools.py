@@ -6,6 +6,7 @@ in which somebody clicked. Numbers, alone or behind one word for all ("point 1")
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from .bad_rows import OtherNames
 from .data_folder import LONGEST_PATH, DataFolder
 from .json_lines import row_of_line
 from .label_formats import LabeledFace, tool_faces
+from .photo_names import photo_id
 from .rows import RawRow
 
 
@@ -41,7 +43,7 @@ def tool_rows(
         OtherNames: of the scheme.
     """
     faces = [face for file in files for face in tool_faces(file)]
-    order = point_order(faces, scheme)
+    order = point_order([face for face in faces if not face.problems], scheme)
     places = [place.absolute() for place in dict.fromkeys((folder.path, files[0].parent))]
     below = cache(partial(_photos_below, places[0] / "images"))  # once, if at all
     for face in faces:
@@ -49,8 +51,12 @@ def tool_rows(
             yield KDLandmarksError(f"{face.source}: {face.problems[0]}")
             continue
         found = [face.points.get(name, (0.0, 0.0, -1)) for name in order]
+        image = _photo(face.image, places, below)
+        inside = os.path.isabs(image) and folder.holds(image)
+        name = os.path.relpath(image, places[0]) if inside else face.image
         line = {
-            "image": _photo(face.image, places, below),
+            "image": image,
+            "photo": photo_id(name),  # the same wherever the folder lies
             "landmarks": [None if seen < 0 else [x, y] for x, y, seen in found],
             "visible": [seen for _, _, seen in found],
             "box": face.box,

@@ -10,8 +10,8 @@ from pathlib import Path
 from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
 from .data_folder import DataFolder
-from .json_lines import lines_have_boxes, read_json_lines, splits_of_lines
-from .label_formats import ENDINGS, is_labelme, tool_faces
+from .json_lines import read_json_lines, splits_of_lines
+from .label_formats import ENDINGS, is_labelme
 from .label_tools import tool_rows
 from .official import PTS_FILES, pts_faces
 from .rows import RawRow
@@ -118,21 +118,6 @@ def _splits_of_tools(
     if len(files) == 1 or is_labelme(files[0]):
         return {"train": partial(tool_rows, files, data, scheme)}
     return {file.stem: partial(tool_rows, [file], data, scheme) for file in files}
-
-
-def own_boxes(path: Path) -> bool:
-    """Whether there are boxes in one's own data, which JSON lines and some tools have."""
-    files = [path] if path.is_file() else sorted(path.glob("*.jsonl"))
-    if not files and not any(path.glob(PTS_FILES)):
-        files = _tool_files(path) or [
-            file for folder in path.glob("*/") for file in _tool_files(folder)
-        ]
-    return any(
-        lines_have_boxes(file)
-        if file.suffix == ".jsonl"
-        else any(face.box is not None for face in tool_faces(file))
-        for file in files
-    )
 
 
 def _splits_of_file(

@@ -85,8 +85,9 @@ def as_stored(image: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
     data = None if isinstance(image, str) else image.get("bytes")
     if data is None:
         with suppress(OSError), open(str(path), "rb") as file:  # who opens it next says so
-            start = file.read(2**16)  # where the EXIF data of a photo are, if it has any
-            data = start + file.read() if b"exif" in start.lower() else None
+            start = file.read(2**16)  # where EXIF data are, but in WebP, which has them last
+            may_turn = b"exif" in start.lower() or start[8:12] == b"WEBP"
+            data = start + file.read() if may_turn else None
     unturned = data and without_orientation(data)
     return image if unturned in (None, data) else {"bytes": unturned, "path": Path(str(path)).name}
 

@@ -23,7 +23,7 @@ PATH, NUMBER = "image_path", "image_row"
 """Columns that say which photo a row is: its path in the data, and its place among the rows."""
 
 # With such a file a folder of pictures has columns of its own.
-_METADATA = "metadata.[cjp]*"
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.parquet")
 
 
 def open_data(
@@ -48,7 +48,11 @@ def open_data(
     """
     rows: Dataset | IterableDataset
     path = Path(os.path.expanduser(source))
-    if path.is_dir() and not holds_parquet(path) and not any(path.rglob(_METADATA)):
+    if (
+        path.is_dir()
+        and not holds_parquet(path)
+        and not any(any(path.rglob(name)) for name in _METADATA)
+    ):
         rows, folder = _listed(path, split, allow_outside)
         return _prepared(rows, source, processes), folder
     with _builder(source, split, revision, allow_outside, streaming) as (builder, folder):

@@ -123,14 +123,18 @@ def build_rows(
         try:
             if isinstance(row, KDLandmarksError):
                 raise row
-            good.append(row_cells(row, scheme, box))
-            kept.append(index)
+            cells = row_cells(row, scheme, box)
         except KDLandmarksError as error:
             if isinstance(error, OtherLandmarks) and not good:
                 other = other or error
                 if not skip_bad_rows:
-                    break
+                    continue  # other data, or one row to mend: the next ones tell
             bad.add(str(error))
+            continue
+        if other is not None and not good and not skip_bad_rows:
+            bad.add(str(other))
+        good.append(cells)
+        kept.append(index)
     if other is not None and not good:
         raise other  # no row to mend: these are other data
     bad.close(len(good))

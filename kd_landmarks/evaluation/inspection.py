@@ -10,6 +10,7 @@ import numpy as np
 from datasets import Dataset
 from PIL import Image
 
+from ..data.bad_rows import MOST_LISTED
 from ..data.columns import evenly_spaced, point_array
 from ..data.photos import Photos, digest_of
 from ..data.pictures import SeenPicture, see_picture
@@ -47,7 +48,9 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> tuple[list[tuple[str, str]],
         for start in range(0, len(rows), BATCH):
             numbers = range(start, min(start + BATCH, len(rows)))
             looked += pool.map(_seen, [photos[number] for number in numbers])
-    seen = [one for one, _ in looked if isinstance(one, SeenPicture)]
+    # A photo of several faces is one photo.
+    by_photo = dict(zip(rows["photo"], (one for one, _ in looked), strict=True))
+    seen = [one for one in by_photo.values() if isinstance(one, SeenPicture)]
     pairs = zip(without_pictures(rows), looked, strict=True)
     broken: list[str] = []
     refused: list[str] = []
@@ -74,9 +77,9 @@ def facts(rows: Dataset, scheme: LandmarkScheme) -> tuple[list[tuple[str, str]],
     told += _visibility(rows, points)
     told += _twice(rows, [digest for _, digest in looked], points)
     if refused:
-        told.append(("refused", f"{counted(len(refused), 'face')}: {'; '.join(refused[:LISTED])}"))
+        told.append(("refused", f"{counted(len(refused), 'face')}: {_named(refused)}"))
     if broken:
-        told.append(("broken", f"{counted(len(broken), 'photo')}: {'; '.join(broken[:LISTED])}"))
+        told.append(("broken", f"{counted(len(by_photo) - len(seen), 'photo')}: {_named(broken)}"))
         rows = rows.select([row for row, (one, _) in enumerate(looked) if not isinstance(one, str)])
     return told, rows
 
@@ -88,6 +91,11 @@ def _seen(image: dict[str, object]) -> tuple[SeenPicture | str, bytes | None]:
         image = {**image, "bytes": path.read_bytes()}
     data = image["bytes"]
     return see_picture(image), digest_of(image) if isinstance(data, bytes) else None
+
+
+def _named(problems: Sequence[str]) -> str:
+    more = len(problems) - MOST_LISTED
+    return "; ".join([*problems[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])])
 
 
 def _range(values: np.ndarray) -> str:

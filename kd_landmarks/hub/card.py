@@ -7,6 +7,7 @@
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -18,7 +19,7 @@ from ..inference.checkpoints import DEFAULT_FOLDER
 from ..models import KDLandmarksConfig
 from ..schemes import LandmarkScheme
 from .card_facts import Checkpoint
-from .released import ReleasedTexts
+from .released import ReleasedTexts, released_terms
 from .results import TASK, eval_results, model_card, results_text
 from .training_text import (
     distilled,
@@ -74,10 +75,18 @@ def render_card(
         picture: where the picture of the landmarks lies, seen from the card; None for none.
 
     Raises:
-        KDLandmarksError: for a released model whose texts are not written yet.
+        KDLandmarksError: for a released model whose texts are not written yet, and for a license
+            of weights that are, or come from, released ones.
     """
     links = links or Links()
     config, texts = checkpoint.config, checkpoint.texts
+    behind = [texts.name] if texts else released_behind(checkpoint)
+    if behind and links.license is not None:
+        raise KDLandmarksError(
+            f"--license {shown(links.license)}: these weights are, or come from, "
+            f"{', '.join(behind)} of kd-landmarks, which is for non-commercial research only: "
+            "leave --license out"
+        )
     if texts is not None:
         texts = texts.checked(checkpoint.tests)
     name = links.repo_id.split("/")[-1] if links.repo_id else checkpoint.name
@@ -85,7 +94,7 @@ def render_card(
     training = [texts.training if texts else "", training_text(checkpoint)]
     place = _place(checkpoint, links)
     card = ModelCard.from_template(
-        _metadata(checkpoint, links, name, texts),
+        _metadata(checkpoint, links, name, texts, behind),
         template_path=str(TEMPLATE),
         name=name,
         summary=texts.summary if texts else _summary(checkpoint),
@@ -110,7 +119,7 @@ def render_card(
         results=results_text(checkpoint.tests),
         training="\n\n".join(filter(None, training)),
         limits=_limits(checkpoint, texts),
-        license_text=_license(checkpoint, links, texts),
+        license_text=_license(links, texts, behind),
         **written,
     )
     return re.sub(r"\n{3,}", "\n\n", str(card)).rstrip() + "\n"
@@ -138,18 +147,21 @@ def metadata_with(card: str, links: Links, where: str) -> str:
 
 
 def _metadata(
-    checkpoint: Checkpoint, links: Links, name: str, texts: ReleasedTexts | None
+    checkpoint: Checkpoint,
+    links: Links,
+    name: str,
+    texts: ReleasedTexts | None,
+    behind: Sequence[str],
 ) -> ModelCardData:
-    license_id = links.license or (texts.license_id if texts else None)
-    named = texts is not None and license_id == texts.license_id
+    terms = released_terms() if behind else None
     base_models, datasets = list(links.base_models), list(links.datasets)
     if texts is not None:
         base_models = base_models or [name for name in (texts.base_model,) if name]
         datasets = datasets or list(texts.datasets)
     return ModelCardData(
-        license=license_id,
-        license_name=texts.license_name if texts and named else None,
-        license_link=texts.license_link if texts and named else None,
+        license=terms.license_id if terms else links.license,
+        license_name=terms.license_name if terms else None,
+        license_link=terms.license_link if terms else None,
         library_name="transformers",
         pipeline_tag=TASK,
         tags=list(TAGS),
@@ -246,20 +258,15 @@ def _limits(checkpoint: Checkpoint, texts: ReleasedTexts | None) -> str:
     return "\n".join(filter(None, [*written, listed]))
 
 
-def _license(checkpoint: Checkpoint, links: Links, texts: ReleasedTexts | None) -> str:
-    if links.license is None and texts:
-        return texts.license
-    text = "No license of the weights is stated."
-    if links.license is not None:
-        text = f"Weights: `{links.license}`, as the one who pushed them states."
+def _license(links: Links, texts: ReleasedTexts | None, behind: Sequence[str]) -> str:
     if texts:
-        text += (
-            f" They are those of `{texts.name}` of kd-landmarks, which is for non-commercial "
-            "research only."
+        return texts.license
+    if behind:
+        return (
+            "**Weights: for non-commercial research only.** They started from or learned from "
+            f"{', '.join(f'`{name}`' for name in behind)} of kd-landmarks, which is for "
+            "non-commercial research only, and so are they."
         )
-    elif behind := released_behind(checkpoint):
-        text += (
-            f" They started from or learned from {', '.join(f'`{name}`' for name in behind)} of "
-            "kd-landmarks, which is for non-commercial research only, and so are they."
-        )
-    return text
+    if links.license is None:
+        return "No license of the weights is stated."
+    return f"Weights: `{links.license}`, as the one who pushed them states."

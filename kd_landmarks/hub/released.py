@@ -78,6 +78,11 @@ def released_names() -> tuple[str, ...]:
     return tuple(_texts())
 
 
+def released_terms() -> ReleasedTexts:
+    """The texts whose license all released networks have, and what comes from them."""
+    return next(iter(_texts().values()))
+
+
 def released_texts(weights: Path) -> ReleasedTexts | None:
     """The texts of the released model that has these weights, still to be `checked`, or None.
 

@@ -82,7 +82,7 @@ def _comes_from(checkpoint: Checkpoint) -> list[str | None]:
         return []
     recipe, places = training.recipe, [training.settings.get("init")]
     if recipe is not None:
-        folder = checkpoint.folder.name
+        folder = checkpoint.folder.resolve().name
         stage = folder if folder in STAGES else checkpoint.config.role
         places += _starts(recipe, stage)
         if stage == "student" and (distilled(checkpoint) or recipe.unlabeled.given):

@@ -17,7 +17,7 @@ from ..errors import KDLandmarksError
 
 logger = logging.getLogger(__name__)
 
-DATA_ENDINGS = (".jsonl", ".parquet", ".pts", ".mat", ".txt", ".csv", ".yaml")
+DATA_ENDINGS = (".jsonl", ".parquet", ".pts", ".mat", ".txt", ".csv", ".yaml", ".json", ".xml")
 """Of the files that a folder of data is made of, besides its pictures."""
 
 

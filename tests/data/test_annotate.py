@@ -223,7 +223,7 @@ def test_bad_options_end_with_one_clear_message(model, data, tmp_path, words, me
     if "--min-score" in words:
         plan |= {
             "data": str(data / "parquet"), "split": "train", "revision": None, "model": str(model),
-            "part_rows": 2, "processes": 1,
+            "part_rows": 2, "processes": 1, "streaming": False,
         }  # fmt: skip
         (tmp_path / "out/plan.json").write_text(json.dumps(plan))
     words = [word.format(data=data) for word in words]

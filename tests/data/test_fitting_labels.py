@@ -11,7 +11,7 @@ import kd_landmarks
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.loading import load_rows
-from kd_landmarks.data.photos import Photos
+from kd_landmarks.data.photos import Photos, as_stored
 from kd_landmarks.data.row_checks import check_rows
 from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging.orientation import orientation_of, without_orientation
@@ -66,6 +66,18 @@ def test_labels_are_of_the_photo_as_people_see_it(tmp_path, face, orientation, e
     assert photo.size == picture.size == rows[0]["image"].size  # datasets itself agrees
     difference = np.abs(np.asarray(photo.convert("RGB"), int) - np.asarray(picture, int))
     assert difference.mean() < 3
+
+
+def test_webp_has_its_orientation_behind_its_pixels(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (300, 300, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    path = tmp_path / "noise.webp"
+    Image.fromarray(pixels).save(path, lossless=True, exif=exif)
+    assert path.stat().st_size > 2**16
+    stored = as_stored(str(path))
+    with Image.open(io.BytesIO(stored["bytes"])) as photo:
+        assert orientation_of(photo) == 1
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "webp"])

@@ -127,6 +127,13 @@ def test_a_landmark_that_is_not_there_is_no_part_of_the_box(folder, fields):
     assert again["box"][:] == rows["box"][:]
 
 
+def test_one_row_with_a_landmark_less_is_a_bad_row_in_the_first_place_too(folder):
+    change(folder, 1, landmarks=POINTS[:4])
+    with pytest.raises(KDLandmarksError, match=r"train.jsonl:1: 4 of 5 landmarks|train.jsonl:1: "):
+        load_rows(folder, scheme=FIVE)
+    assert len(load_rows(folder, scheme=FIVE, skip_bad_rows=True)) == 5
+
+
 def test_a_face_without_any_landmark_is_a_bad_row(folder):
     change(folder, 2, landmarks=[None] * 5)
     with pytest.raises(KDLandmarksError, match=r"train.jsonl:2: landmarks are not finite"):

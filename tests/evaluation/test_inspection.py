@@ -58,6 +58,14 @@ def test_counts_sizes_gaps_and_duplicates_are_told(folder):
     assert facts["same face"] == "1 labeled more than once: faces.jsonl:8 = faces.jsonl:9"
 
 
+def test_a_photo_of_two_faces_is_one_photo(folder):
+    lines = [json.loads(line) for line in (folder / "faces.jsonl").read_text().splitlines()]
+    lines.append({**lines[1], "landmarks": lines[2]["landmarks"]})
+    rewrite_lines(folder / "faces.jsonl", lines)
+    found = told(run("inspect", folder)[1])
+    assert (found["faces"], found["rotated"]) == ("10 in 9 photos", "1 photo by EXIF orientation")
+
+
 def test_photos_that_are_gone_are_broken_and_not_the_same(folder):
     rows = load_rows(folder, scheme=get_scheme("ibug68"))
     for number in (4, 5):

@@ -113,3 +113,8 @@ def test_no_output_is_an_input_or_another_output(tmp_path, monkeypatch):
         with pytest.raises(KDLandmarksError, match="--json and OUT are the same file"):
             check_outputs({"OUT": here / one, "--json": here / other})
     check_outputs({"OUT": here / "b", "--json": here / "c"}, [file, "https://a/b"])
+    (tmp_path / "data").mkdir()
+    for name in ("labels.json", "labels.xml", "labels.csv", "faces.jsonl"):
+        (tmp_path / "data" / name).write_text("x")
+        with pytest.raises(KDLandmarksError, match="would replace a file of the data"):
+            check_outputs({"--json": tmp_path / "data" / name}, [tmp_path / "data"])
