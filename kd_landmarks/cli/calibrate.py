@@ -8,7 +8,7 @@ import typer
 from ..errors import KDLandmarksError
 from ..utils.logging import set_up_logging
 from .app import app
-from .options import AllowOutside
+from .options import AllowOutside, Orientation
 
 CALIBRATE_HELP = """Calibrate a detector's confidence: the probability that a point is right.
 
@@ -34,6 +34,7 @@ def calibrate(
         int, typer.Option(min=1, help="How many of them at most, evenly spread.")
     ] = 1000,
     allow_outside: AllowOutside = False,
+    orientation: Orientation = "upright",
 ) -> None:
     """Load, look, fit, write and print."""
     if not checkpoint.is_dir():
@@ -53,7 +54,14 @@ def calibrate(
     warn_of_trained_faces(checkpoint, data, split)
     detector, processor = load_detector(checkpoint)
     scheme = detector_scheme(detector, checkpoint)
-    rows = load_rows(data, split, scheme=scheme, skip_bad_rows=True, allow_outside=allow_outside)
+    rows = load_rows(
+        data,
+        split,
+        scheme=scheme,
+        skip_bad_rows=True,
+        allow_outside=allow_outside,
+        orientation=orientation,
+    )
     chosen = rows.select(evenly_spaced(len(rows), faces))
     rows = check_rows(chosen, scheme, skip_bad_rows=True, num_proc=os.cpu_count())
     found = calibrate_checkpoint(checkpoint, detector, processor, rows, progress=True)

@@ -11,7 +11,7 @@ from ..utils.files import check_outputs, check_writable, new_file
 from ..utils.logging import set_up_logging
 from ..utils.values import EXPORTS, ending
 from .app import app
-from .options import AllowOutside, Model
+from .options import AllowOutside, Model, Orientation
 
 EXPORT_HELP = """Write a detector for ONNX Runtime or OpenVINO, in float32 or int8.
 
@@ -39,6 +39,7 @@ def export(
     split: Annotated[str | None, typer.Option(help="Part of these faces.")] = None,
     faces: Annotated[int, typer.Option(min=1, help="How many of them.")] = 100,
     allow_outside: AllowOutside = False,
+    orientation: Orientation = "upright",
 ) -> None:
     """Load, export and print."""
     kind = ending("--output", output, EXPORTS)
@@ -77,7 +78,12 @@ def export(
         if calibration is not None:
             scheme = detector_scheme(detector, source)
             rows = load_rows(
-                calibration, split, scheme=scheme, skip_bad_rows=True, allow_outside=allow_outside
+                calibration,
+                split,
+                scheme=scheme,
+                skip_bad_rows=True,
+                allow_outside=allow_outside,
+                orientation=orientation,
             )
             crops = typical_pixels(rows, describe(detector, processor), faces)
             made = quantize_int8(made, Path(scratch) / "int8.onnx", crops)

@@ -140,6 +140,8 @@ def card(
         print(text, end="")
         return
     outputs = {"--output": output}
+    if output.exists() and not output.is_file():
+        picture = None  # beside /dev/stdout there is no place
     if picture is not None:
         outputs["the picture,"] = output.with_name(picture.name)
         check_drawings([output.with_name(picture.name)], "card")

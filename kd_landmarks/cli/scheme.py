@@ -10,7 +10,7 @@ from ..utils.files import check_outputs, check_writable, write_text
 from ..utils.logging import set_up_logging
 from ..utils.parsing import plain_name
 from .app import app
-from .options import AllowOutside
+from .options import AllowOutside, Orientation
 
 SCHEME_HELP = """Make a landmark scheme for landmarks of your own, by guessing from labeled faces.
 
@@ -35,6 +35,7 @@ def new(
         str | None, typer.Option(help="Part of the data; needed where there are several.")
     ] = None,
     allow_outside: AllowOutside = False,
+    orientation: Orientation = "upright",
 ) -> None:
     """Read, guess, write, draw and say."""
     set_up_logging()
@@ -61,13 +62,16 @@ def new(
     from ..imaging.numbered import numbered_picture
     from ..imaging.output import save_drawing
 
-    rows, names = first_faces(data, split, name, allow_outside)
+    rows, names = first_faces(
+        data, split, name, allow_outside=allow_outside, orientation=orientation
+    )
     points = point_array(rows, "landmarks")
     whole = np.flatnonzero(~np.isnan(points).any((1, 2)))
     scheme = guess_scheme(points[whole], name, names)
     index = int(whole[most_usual(points[whole])])
-    write_text(output, scheme_text(scheme, len(whole)))
+    # First what may fail, so that nothing is left of it.
     drawn = numbered_picture(Photos(rows).open(index), points[index], scheme)
+    write_text(output, scheme_text(scheme, len(whole)))
     save_drawing(drawn, picture, "card")
     corners = scheme.eye_corners
     divisor = "the box" if corners is None else f"the distance of {corners[0]} and {corners[1]}"

@@ -75,7 +75,8 @@ def outside_problem(points: np.ndarray, seen: SeenPicture, source: str) -> str |
     width, height = seen.size
     hint = (
         f". They fit the photo as stored, before its EXIF orientation ({seen.orientation}) is "
-        "applied: if the stored photo was labeled, give --orientation stored"
+        "applied: if the stored photo was labeled, give --orientation stored "
+        "(train: --data.orientation stored)"
         if inside < FITTING <= stored
         else ""
     )

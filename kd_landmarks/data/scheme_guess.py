@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import yaml
@@ -138,23 +139,22 @@ def count_and_names(
 
 
 def first_faces(
-    source: str | Path, split: str | None, name: str, allow_outside: bool = False
+    source: str | Path, split: str | None, name: str, **loading: Any
 ) -> tuple[Dataset, tuple[str, ...]]:
     """The faces of data that nobody has made a scheme for yet, and their tool's names, if any.
 
     Args:
         source: as for `count_and_names`, as are the others.
         name: of the scheme that their rows get.
+        **loading: for `load_rows`.
 
     Raises:
         KDLandmarksError: as `load_rows`.
     """
-    count, names = count_and_names(source, split, allow_outside)
+    count, names = count_and_names(source, split, loading.get("allow_outside", False))
     numbered = tuple(f"point_{number}" for number in range(1, count + 1))
     scheme = LandmarkScheme(name, names or numbered, tuple(range(count)))
-    return load_rows(
-        source, split, scheme=scheme, skip_bad_rows=True, allow_outside=allow_outside
-    ), names
+    return load_rows(source, split, scheme=scheme, skip_bad_rows=True, **loading), names
 
 
 def most_usual(shapes: NDArray[np.floating]) -> int:

@@ -6,8 +6,10 @@ import json
 import numpy as np
 import pytest
 from PIL import ExifTags, Image
+from typer.testing import CliRunner
 
 import kd_landmarks
+from kd_landmarks.cli import app
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.convert import convert
 from kd_landmarks.data.loading import load_rows
@@ -117,6 +119,8 @@ def test_labels_that_fit_the_stored_photo_alone_are_refused_with_the_word_for_it
     with pytest.raises(KDLandmarksError, match=message) as caught:
         check_rows(rows, SCHEME)
     assert "give --orientation stored" in str(caught.value)
+    for words in (("scheme", "new"), ("calibrate",), ("export",), ("inspect",), ("evaluate",)):
+        assert "--orientation" in CliRunner().invoke(app, [*words, "--help"]).output
     with pytest.raises(KDLandmarksError, match="orientation='sideways': give one of upright, stor"):
         load_rows(tmp_path, scheme=SCHEME, orientation="sideways")
 

@@ -96,6 +96,20 @@ def test_the_command_writes_what_training_takes(tmp_path):
     assert file.read_bytes() == before
 
 
+def test_a_photo_that_cannot_be_drawn_on_leaves_no_scheme_behind(tmp_path):
+    faces = tmp_path / "faces"
+    write_lines(faces, range(8), points=five_points)
+    whole = {file: file.read_bytes() for file in faces.glob("*.png")}
+    for file, content in whole.items():
+        file.write_bytes(content[:100])
+    words = ("scheme", "new", faces, "--output", tmp_path / "mine.yaml")
+    assert run(*words)[0] == 2
+    assert not (tmp_path / "mine.yaml").exists()
+    for file, content in whole.items():
+        file.write_bytes(content)
+    assert run(*words)[0] == 0
+
+
 def test_landmark_files_beside_photos_will_do(tmp_path):
     folder = tmp_path / "faces"
     folder.mkdir()
