@@ -19,7 +19,11 @@ _BOXES = {
     "upright": "the tight box of the ground-truth points, each face held upright",
     "dataset": "the data set's own box",
 }
-_STARTS = {"imagenet": "timm's ImageNet weights", "none": "nothing"}
+_STARTS = {
+    "imagenet": "timm's ImageNet weights",
+    "none": "nothing",
+    "package": f"`{DEFAULT_FOLDER.name}` of kd-landmarks",
+}
 
 
 def training_text(checkpoint: Checkpoint) -> str:
@@ -103,20 +107,20 @@ def _data(training: Training) -> list[str]:
         return []
     data, faces = recipe.data, training.faces or {}
     generated = data.source == "generated"
-    what = "Generated faces" if generated else f"Faces of `{_short(data.source)}`"
+    # `faces` counts those of all sources together.
+    sources = _listed([data.source, *(more.source for more in data.more)])
+    what = "Generated faces" if generated and not data.more else f"Faces of {sources}"
     count = f"{faces['train']:,} to train on, " if "train" in faces else ""
     lines = [
         f"Recipe `{recipe.name}`, seed {recipe.run.seed}. {what}: {count}cut by {_BOXES[data.box]}."
     ]
     if faces.get("validation"):
         lines[0] += f" {faces['validation']:,} more were held back for validation."
-    lacking = None if generated else _lacking(recipe, faces)
+    lacking = None if generated or data.more else _lacking(recipe, faces)
     if lacking:
         lines.append(lacking)
     if data.generated_extra:
         lines.append(f"{data.generated_extra:,} generated faces with turned heads joined them.")
-    if data.more:
-        lines.append(f"More labeled faces: {_listed(more.source for more in data.more)}.")
     unlabeled = recipe.unlabeled.source or (recipe.unlabeled.targets,)
     if any(unlabeled):
         lines.append(

@@ -153,6 +153,16 @@ def test_what_comes_of_released_weights_says_so(tmp_path):
     assert saying() == set(STAGES)
 
 
+def test_faces_of_several_sources_are_counted_together_and_lack_nothing(tmp_path):
+    run = save_run(tmp_path / "mine", ("student",))
+    recipe = load_recipe("300w", {"data.source": "300w", "data.more": ["/data/aflw"]})
+    (run / "recipe.yaml").unlink()
+    save_recipe(recipe, run / "recipe.yaml")
+    text = render_card(read_checkpoint(run / "student"))
+    assert "Faces of `300w`, `aflw`: 1,712 to train on, " in text
+    assert "At hand were" not in text
+
+
 def test_what_an_earlier_run_started_from_counts(tmp_path):
     """And two runs that name one another end no card."""
     runs = [save_run(tmp_path / name, ("student",)) for name in ("first", "second", "third")]
