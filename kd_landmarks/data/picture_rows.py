@@ -79,7 +79,9 @@ def _prepared(rows: Dataset | IterableDataset, source: str, processes: int) -> I
 
 
 def _listed(path: Path, split: str, allow_outside: bool) -> tuple[Dataset, DataFolder]:
-    """The photos of a folder, by their endings: `train` is all, others are those of that folder.
+    """The photos of a folder, by their endings: those in the folder of the split's name.
+
+    Without such a folder `train` is all.
 
     Not by `datasets`, which leaves some out: those in linked folders, HEIC, and others by words in
     their names.
