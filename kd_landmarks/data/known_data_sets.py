@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .official import IMAGE_SUFFIXES
+from ..imaging.formats import endings
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,13 @@ class PublishedSet:
 
 def unlabeled_photos(folder: Path, root: Path) -> list[str]:
     """Photos below a folder that have no `.pts` file beside them, as paths below `root`."""
+    known = endings()
     files = sorted(folder.rglob("*")) if folder.is_dir() else []
     labeled = {file.with_suffix("") for file in files if file.suffix.lower() == ".pts"}
     return [
         file.relative_to(root).as_posix()
         for file in files
-        if file.suffix.lower() in IMAGE_SUFFIXES and file.with_suffix("") not in labeled
+        if file.suffix.lower() in known and file.with_suffix("") not in labeled
     ]
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import KDLandmarksError, shown
+from ..imaging.formats import endings
 from ..schemes import LandmarkScheme
 from ..utils.parsing import read_text
 from .cofw import COFW_SUFFIXES, cofw_faces
@@ -31,9 +32,6 @@ from .splits import chosen_split
 from .text_lines import text_lines
 
 logger = logging.getLogger("kd_landmarks")
-
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
-"""Of the photos that lie beside `.pts` files, in lower case."""
 
 PTS_FILES = "*.[pP][tT][sS]"
 """Pattern of landmark files."""
@@ -106,8 +104,9 @@ def pts_faces(
         subset: theirs.
         named_by: the public data set that named the files, for `photo_id`; None for one's own.
     """
+    known = endings()
     files = sorted(folder.iterdir())
-    images = {file.stem: file for file in files if file.suffix.lower() in IMAGE_SUFFIXES}
+    images = {file.stem: file for file in files if file.suffix.lower() in known}
     for file in files:
         if file.suffix.lower() != ".pts":
             continue

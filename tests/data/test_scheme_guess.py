@@ -115,7 +115,8 @@ def test_landmark_files_beside_photos_will_do(tmp_path):
     folder.mkdir()
     for seed in range(8):
         face = generate_face(seed, "cofw29", size=96)
-        Image.fromarray(face.image).save(folder / f"{seed}.png")
+        ending = "webp" if seed % 2 else "png"
+        Image.fromarray(face.image).save(folder / f"{seed}.{ending}")
         listed = "\n".join(f"{x + 1} {y + 1}" for x, y in face.landmarks)
         text = f"version: 1\nn_points: 29\n{{\n{listed}\n}}\n"
         (folder / f"{seed}.pts").write_text(text)
