@@ -173,13 +173,13 @@ def _own(
             "data of your own need a landmark scheme: ibug68, wflw98, cofw29 or a YAML file"
         )
     splits = own_splits(path, scheme, allow_outside)
-    if orientation == "stored":
-        splits = {name: partial(_stored, faces) for name, faces in splits.items()}
     boxes = any(
         isinstance(row, Mapping) and row.get("box") is not None
         for faces in splits.values()
         for row in faces()
     )
+    if orientation == "stored":  # which reads the photos
+        splits = {name: partial(_stored, faces) for name, faces in splits.items()}
     title = f"Faces with {scheme.num_landmarks} landmarks ({scheme.name})"
     parts: dict[str, tuple[Part, ...]] = dict.fromkeys(splits, ())
     root = path.parent if path.is_file() else path

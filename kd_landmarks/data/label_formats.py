@@ -167,7 +167,7 @@ def _coco_faces(values: Mapping[str, Any], name: str) -> Iterator[LabeledFace]:
         cells = [_number(cell, source) for cell in _list(one["keypoints"], source, "keypoints")]
         triples = list(zip(cells[::3], cells[1::3], cells[2::3], strict=False))
         labels = names.get(one.get("category_id")) or range(len(triples))
-        if triples and not any(triple[2:] > (0.0,) for triple in triples):
+        if triples and not any(sure > 0 for _, _, sure in triples):
             continue  # COCO's way of saying that no key point of this object is labeled
         photo, problems = photos.get(one.get("image_id")), []
         if photo is None:

@@ -51,7 +51,7 @@ def open_data(
     if (
         path.is_dir()
         and not holds_parquet(path)
-        and not any(any(path.rglob(name)) for name in _METADATA)
+        and not any(file.name in _METADATA for file in path.rglob("metadata.*"))
     ):
         rows, folder = _listed(path, split, allow_outside)
         return _prepared(rows, source, processes), folder

@@ -94,6 +94,7 @@ def _seen(image: dict[str, object]) -> tuple[SeenPicture | str, bytes | None]:
 
 
 def _named(problems: Sequence[str]) -> str:
+    """All of them in a line, but for those beyond `MOST_LISTED`."""
     more = len(problems) - MOST_LISTED
     return "; ".join([*problems[:MOST_LISTED], *([f"and {more} more"] if more > 0 else [])])
 

@@ -153,7 +153,7 @@ def _metadata(
     texts: ReleasedTexts | None,
     behind: Sequence[str],
 ) -> ModelCardData:
-    terms = released_terms() if behind else None
+    terms = texts or (released_terms() if behind else None)
     base_models, datasets = list(links.base_models), list(links.datasets)
     if texts is not None:
         base_models = base_models or [name for name in (texts.base_model,) if name]

@@ -144,22 +144,21 @@ class FaceTracker:
             if share >= TRACK_OVERLAP
         ]
         # Those that fit best first: of two faces side by side none takes the other's box.
-        kept: list[_Track] = []
+        kept: dict[int, _Track] = {}
         free = set(range(len(boxes)))
         for share, track, index in sorted(pairs, key=lambda pair: -pair[0]):
-            if index not in free or any(track is one for one in kept):
+            if index not in free or track.number in kept:
                 continue
             free.remove(index)
             track.detection_score = scores[index]
             if share < STRAYED:
                 track.box = boxes[index]
-            kept.append(track)
-        kept.sort(key=lambda track: track.number)
+            kept[track.number] = track
+        self._tracks = [kept[number] for number in sorted(kept)]
         for index in sorted(free):
             smoother = PointSmoother(self.smoothing)
-            kept.append(_Track(self._next_number, boxes[index], smoother, scores[index]))
+            self._tracks.append(_Track(self._next_number, boxes[index], smoother, scores[index]))
             self._next_number += 1
-        self._tracks = kept
 
 
 def _thumbnail(photo: Image.Image) -> NDArray[np.float64]:
