@@ -40,9 +40,9 @@ def released_more() -> str:
         rates = (f"{common[f'failure_rate_{limit}']:.2f}" for limit in (8, 10))
         nmes = (f"{told['tests'][test]['nme']:.2f}" for test in others)
         rows.append((f"`{name}`", *rates, f"{common['auc_10']:.3f}", *nmes))
-    rates = (f"{COMMON}: FR8 %", "FR10 %", "AUC10")
     columns = (f"{test}: {_unit(models, test)}" for test in others)
-    return markdown_table(("network", *rates, *columns), rows)
+    header = ("network", f"{COMMON}: FR8 %", "FR10 %", "AUC10", *columns)
+    return markdown_table(header, rows)
 
 
 def _unit(models: Any, test: str) -> str:
