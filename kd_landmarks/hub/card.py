@@ -21,12 +21,7 @@ from ..schemes import LandmarkScheme
 from .card_facts import Checkpoint
 from .released import ReleasedTexts, released_terms
 from .results import TASK, eval_results, model_card, results_text
-from .training_text import (
-    distilled,
-    released_behind,
-    trained_on_generated_faces,
-    training_text,
-)
+from .training_text import distilled, trained_on_generated_faces, training_text
 
 TEMPLATE = Path(__file__).parent / "card_template.md"
 # The Hub's word for what was trained from others; without it, it takes several for a merge.
@@ -80,7 +75,7 @@ def render_card(
     """
     links = links or Links()
     config, texts = checkpoint.config, checkpoint.texts
-    behind = [texts.name] if texts else released_behind(checkpoint)
+    behind = [texts.name] if texts else config.derived_from
     if behind and links.license is not None:
         raise KDLandmarksError(
             f"--license {shown(links.license)}: these weights are, or come from, "

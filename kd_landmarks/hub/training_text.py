@@ -1,18 +1,15 @@
 """How a network was trained, in words: what its run's recipe and records say, and no more."""
 
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ..data.known_data_sets import PUBLISHED
-from ..errors import KDLandmarksError
 from ..inference.checkpoints import DEFAULT_FOLDER
-from ..training.recipe_settings import STAGES, NetworkSettings, Recipe
-from .card_facts import Checkpoint, Training, read_checkpoint
-from .released import released_names
+from ..training.recipe_settings import NetworkSettings, Recipe
+from .card_facts import Checkpoint, Training
 
 _BOXES = {
     "gt": "the tight box of the ground-truth points",
@@ -55,50 +52,6 @@ def distilled(checkpoint: Checkpoint) -> bool:
     """Whether it is known to be a student that KD-Loss trained."""
     settings = checkpoint.training.settings if checkpoint.training else {}
     return checkpoint.config.role == "student" and settings.get("loss", {}).get("name") == "kd"
-
-
-def released_behind(checkpoint: Checkpoint) -> list[str]:
-    """The released networks that it started from or learned from, as far as files tell.
-
-    Folders of networks that it comes from are looked into, and those that these come from.
-    """
-    found, seen = set(), set()
-    networks = [checkpoint]
-    while networks:
-        for place in filter(None, _comes_from(networks.pop())):
-            folder = DEFAULT_FOLDER if place == "package" else Path(place).expanduser()
-            found.add(_short(folder).split("/")[-1])
-            if folder.is_dir() and folder.resolve() not in seen:
-                seen.add(folder.resolve())
-                with suppress(KDLandmarksError):  # what is broken tells nothing
-                    earlier = read_checkpoint(folder)
-                    if earlier.texts:
-                        found.add(earlier.texts.name)
-                    else:
-                        networks.append(earlier)
-    return [name for name in released_names() if name in found]
-
-
-def _comes_from(checkpoint: Checkpoint) -> list[str | None]:
-    """What a network started from and, of a student, what its teachers started from."""
-    training = checkpoint.training
-    if training is None:
-        return []
-    recipe, places = training.recipe, [training.settings.get("init")]
-    if recipe is not None:
-        folder = checkpoint.folder.resolve().name
-        stage = folder if folder in STAGES else checkpoint.config.role
-        places += _starts(recipe, stage)
-        if stage == "student" and (distilled(checkpoint) or recipe.unlabeled.given):
-            places += recipe.teachers.tough or _starts(recipe, "tough_teacher")
-            places += recipe.teachers.tolerant or _starts(recipe, "tolerant_teacher")
-    return places
-
-
-def _starts(recipe: Recipe, stage: str) -> list[str | None]:
-    """What a stage started from; an earlier stage's start counts as its own."""
-    init = getattr(recipe, stage).init
-    return _starts(recipe, init) if init in STAGES[: STAGES.index(stage)] else [init]
 
 
 def _data(training: Training) -> list[str]:

@@ -1,5 +1,6 @@
 """Configuration of a facial landmark detector."""
 
+import re
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -16,6 +17,7 @@ MAX_HEAD_CHANNELS = 4096
 MAX_MAP_CELLS = 2**24
 MAX_STRIDES = 8
 MAX_NAME_LENGTH = 128
+MAX_ORIGINS = 64
 
 
 @strict
@@ -53,6 +55,9 @@ class KDLandmarksConfig(PreTrainedConfig):
         confidence (`dict`, *optional*):
             What turns the integral head's scores into probabilities of being right, as
             `kd_landmarks.inference.confidence.Calibration.to_dict()` gives it.
+        derived_from (`list[str]`, defaults to `[]`):
+            The released networks of kd-landmarks that the weights are, started from or learned
+            from: their license holds for these weights, too.
     """
 
     model_type = "kd_landmarks"
@@ -69,11 +74,13 @@ class KDLandmarksConfig(PreTrainedConfig):
     head_range: float = 1.1
     refinement: bool = False
     confidence: dict[str, Any] | None = None
+    derived_from: list[str] | tuple[str, ...] = ()
 
     def __post_init__(self, **kwargs: Any) -> None:
         """Derive the label names from the scheme, as other models on the Hub carry them."""
         if isinstance(self.head_strides, tuple):
             self.head_strides = list(self.head_strides)
+        self.derived_from = list(self.derived_from)
         names = self.scheme.get("names") if isinstance(self.scheme, dict) else None
         if names is not None:
             if not isinstance(names, list | tuple) or not all(map(_is_label, names)):
@@ -144,6 +151,18 @@ class KDLandmarksConfig(PreTrainedConfig):
                 f"{MAX_MAP_CELLS}"
             )
 
+    def validate_origin(self) -> None:
+        """Refuse what cannot be names of networks.
+
+        Raises:
+            ValueError: naming the field and its value.
+        """
+        names = self.derived_from
+        if len(names) > MAX_ORIGINS or not all(map(_is_network, names)):
+            raise ValueError(
+                f"derived_from={names!r:.80} must be up to {MAX_ORIGINS} names of networks"
+            )
+
     def validate_scheme(self) -> None:
         """Refuse a scheme whose points are not `num_landmarks`.
 
@@ -160,6 +179,11 @@ class KDLandmarksConfig(PreTrainedConfig):
 
 def _is_label(name: object) -> bool:
     return isinstance(name, str) and 1 <= len(name) <= MAX_NAME_LENGTH
+
+
+def _is_network(name: str) -> bool:
+    """Cards print it: nothing in it may be Markdown's."""
+    return bool(re.fullmatch(rf"[A-Za-z0-9.-]{{1,{MAX_NAME_LENGTH}}}", name))
 
 
 __all__ = ["KDLandmarksConfig"]

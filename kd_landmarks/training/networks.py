@@ -151,6 +151,7 @@ def _start_from_checkpoint(model: KDLandmarksForKeypointDetection, source: str) 
             f"{len(missing)} tensors such as {missing[0]} differ"
         )
     model.load_state_dict(fitting, strict=False)
+    model.config.derived_from = list(other.config.derived_from)
     last = (REFINEMENT, "head.maps.", "head.linear.")
     if any(name not in fitting and not name.startswith(last) for name in own):
         there = other.config

@@ -36,9 +36,9 @@ from .refinement import ENOUGH_FACES, refit_refinement, start_refinement
 from .report import examine_networks, write_report
 from .run_folder import run_identity, stage_is_finished, start_run, steps_of
 from .soft_landmarks import add_soft_landmarks, fit_shape_model, soft_landmarks_nme
-from .teachers import FrozenTeacher, find_teachers, load_teachers, stored_targets
+from .teachers import FrozenTeacher, find_teachers, load_teachers, origins, stored_targets
 from .transfer import adopt_landmarks
-from .unlabeled import add_unlabeled, unlabeled_faces, with_targets
+from .unlabeled import add_unlabeled, origins_of_targets, unlabeled_faces, with_targets
 
 
 def run_recipe(recipe: Recipe, folder: Path) -> None:
@@ -144,11 +144,14 @@ def train(accelerator: Accelerator, recipe: Recipe, folder: Path) -> None:
         if stage == "student":
             teachers = load_teachers(accelerator, sources, scheme, margin)
             rows, image_size, step_loss = student_targets(recipe, teachers, scheme, rows)
+            learned_from = origins(teachers)
             if unlabeled is not None:
                 place = recipe.unlabeled.targets or pseudo_labels
                 with accelerator.main_process_first():
                     unlabeled = with_targets(unlabeled, teachers, scheme, pseudo_labels)
                     rows = add_unlabeled(rows, unlabeled, place, scheme, recipe.data.box)
+                learned_from |= origins_of_targets(place)
+            model.config.derived_from = sorted(learned_from.union(model.config.derived_from))
         else:
             step_loss = plain_step(settings, target)
             # Without epochs of its own, the student alone takes as many steps as the taught one.

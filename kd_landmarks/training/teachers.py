@@ -33,6 +33,7 @@ class FrozenTeacher:
         model.requires_grad_(False).eval()
         self.image_size = model.config.image_size
         self.crop_margin = processor.crop_margin
+        self.derived_from = model.config.derived_from
         self.processor = processor
         self.accelerator = accelerator
         # Not by `prepare`, which would make it a part of the checkpoints.
@@ -48,6 +49,11 @@ class FrozenTeacher:
 def mean_points(teachers: Sequence[FrozenTeacher], images: Tensor) -> Tensor:
     """What several teachers say of uint8 crops (batch, 3, S, S), on the mean: (batch, N, 2)."""
     return torch.stack([teacher(images) for teacher in teachers]).mean(0)
+
+
+def origins(teachers: Mapping[str, Sequence[FrozenTeacher]]) -> set[str]:
+    """The released networks that teachers come from, and so what learns from them."""
+    return {name for some in teachers.values() for one in some for name in one.derived_from}
 
 
 def find_teachers(recipe: Recipe, folder: Path) -> dict[str, list[str]]:

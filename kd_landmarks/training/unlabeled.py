@@ -13,13 +13,17 @@ from ..data.detector_boxes import with_upright_boxes
 from ..data.photos import Photos
 from ..data.splits import without_photos_of
 from ..data.unlabeled import FEATURES, load_unlabeled
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, shown
 from ..schemes import LandmarkScheme
-from ..utils.files import new_folder
+from ..utils.files import new_folder, write_json
+from ..utils.parsing import read_json
 from .data import generated_faces
 from .pseudo_labels import label_faces
 from .recipe_settings import DataSettings, UnlabeledSettings
-from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
+from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column, origins
+
+# Beside stored targets: the released networks that their teachers come from.
+ORIGINS = "derived_from.json"
 
 
 def unlabeled_faces(
@@ -84,7 +88,24 @@ def with_targets(
         labeled = label_faces(faces, teachers, scheme)
         with new_folder(folder) as partial:
             labeled.save_to_disk(partial)
+            write_json(partial / ORIGINS, sorted(origins(teachers)))
     return _stored_targets(folder, scheme)  # which takes no memory
+
+
+def origins_of_targets(folder: str | Path) -> set[str]:
+    """The released networks behind stored targets; none where these do not say.
+
+    Raises:
+        KDLandmarksError: for a file that does not hold names.
+    """
+    file = Path(folder, ORIGINS)
+    names = read_json(file) if file.is_file() else []
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise KDLandmarksError(
+            f"{file} holds {shown(names)}, not a list of networks: take the folder `unlabeled` of "
+            "an earlier run as it is"
+        )
+    return set(names)
 
 
 def add_unlabeled(

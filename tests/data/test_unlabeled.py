@@ -28,7 +28,13 @@ from kd_landmarks.training.pseudo_labels import (
 )
 from kd_landmarks.training.recipe_settings import DataSettings, UnlabeledSettings
 from kd_landmarks.training.teachers import add_point_column
-from kd_landmarks.training.unlabeled import add_unlabeled, unlabeled_faces, with_targets
+from kd_landmarks.training.unlabeled import (
+    ORIGINS,
+    add_unlabeled,
+    origins_of_targets,
+    unlabeled_faces,
+    with_targets,
+)
 from kd_landmarks.training.views import View, draw_views, predict_views
 
 SPOT = (171.3, 202.6)
@@ -233,6 +239,8 @@ def test_five_points_must_be_five_and_tell_whose_they_are(photo):
 class Steady(Teacher):
     """Knows where a generated face's points roughly are: in its middle."""
 
+    derived_from = ("mobilenetv2-300w",)
+
     def __call__(self, images):
         line = torch.linspace(0.2, 0.8, 68)
         mirrored = line[list(SCHEME.flip_permutation)]
@@ -258,6 +266,7 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     folder = tmp_path / "unlabeled"
     faces = unlabeled_faces(settings, DATA, SCHEME, folder)
     targets = with_targets(faces, {"tough": [Steady()]}, SCHEME, folder)
+    assert origins_of_targets(folder) == {"mobilenetv2-300w"}
     rows = add_unlabeled(labeled, targets, folder, SCHEME, DATA.box)
     weights = np.asarray(rows[LANDMARK_WEIGHTS])
     assert len(rows) == 9
@@ -286,6 +295,14 @@ def test_labeled_and_unlabeled_faces_train_side_by_side(labeled, tmp_path, monke
     both = labeled.add_column("tolerant_landmarks", labeled["tough_landmarks"][:])
     with pytest.raises(KDLandmarksError, match=r"no tolerant_landmarks: they were made by other"):
         add_unlabeled(both, stored(other), folder, SCHEME, DATA.box)
+
+
+@pytest.mark.parametrize("names", ['{"a": 1}', "[1]", "[", '"name"'])
+def test_origins_of_targets_are_names_or_nothing(names, tmp_path):
+    assert origins_of_targets(tmp_path) == set()
+    (tmp_path / ORIGINS).write_text(names)
+    with pytest.raises(KDLandmarksError, match=ORIGINS):
+        origins_of_targets(tmp_path)
 
 
 def test_targets_that_are_none_are_refused(labeled, tmp_path):

@@ -25,7 +25,6 @@ from kd_landmarks.hub.results import check_figures
 from kd_landmarks.inference.checkpoints import DEFAULT_FOLDER
 from kd_landmarks.schemes import SCHEMES, get_scheme
 from kd_landmarks.training.recipe import load_recipe, save_recipe
-from kd_landmarks.training.recipe_settings import STAGES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MODEL_CARDS = REPOSITORY / "model_cards"
@@ -129,28 +128,17 @@ def test_what_is_not_known_is_left_out(network):
     assert data.keys() == {"library_name", "pipeline_tag", "tags"}
 
 
-def test_what_comes_of_released_weights_says_so(tmp_path):
+def test_what_comes_of_released_weights_says_so(network):
     """Their terms hold for what starts from them or learns from such teachers."""
-    run = save_run(tmp_path / "mine", ("tough_teacher", "tolerant_teacher", "student", "baseline"))
-    stages = {stage: run / stage for stage in STAGES}
-    said = "They started from or learned from `mobilenetv2-300w` of kd-landmarks, which is for non"
-
-    def saying():
-        cards = {stage: render_card(read_checkpoint(folder)) for stage, folder in stages.items()}
-        found = {stage for stage, card in cards.items() if said in card}
-        terms = {stage for stage, card in cards.items() if ModelCard(card).data.license == "other"}
-        assert found == terms  # what the Hub reads, too
-        return found
-
-    assert saying() == set()
-    recipe = load_recipe("300w", {"data.source": "300w", "tough_teacher.init": "package"})
-    (run / "recipe.yaml").unlink()
-    save_recipe(recipe, run / "recipe.yaml")
-    change_json(run / "tough_teacher/training.json", settings={"init": str(DEFAULT_FOLDER)})
-    # The Tolerant-Teacher's section is the Tough-Teacher's where it says nothing else.
-    assert saying() == {"tough_teacher", "tolerant_teacher", "student"}
-    change_json(run / "baseline/training.json", settings={"init": str(DEFAULT_FOLDER)})
-    assert saying() == set(STAGES)
+    change_json(network / "config.json", derived_from=["mobilenetv2-300w", "tough-teacher-300w"])
+    card = render_card(read_checkpoint(network))
+    assert (
+        "They started from or learned from `mobilenetv2-300w`, `tough-teacher-300w` of "
+        "kd-landmarks, which is for non-commercial research only, and so are they."
+    ) in card
+    assert ModelCard(card).data.license == "other"  # what the Hub reads
+    with pytest.raises(KDLandmarksError, match="--license 'mit': these weights are, or come from"):
+        render_card(read_checkpoint(network), Links(license="mit"))
 
 
 def test_faces_of_several_sources_are_counted_together_and_lack_nothing(tmp_path):
@@ -161,30 +149,6 @@ def test_faces_of_several_sources_are_counted_together_and_lack_nothing(tmp_path
     text = render_card(read_checkpoint(run / "student"))
     assert "Faces of `300w`, `aflw`: 1,712 to train on, " in text
     assert "At hand were" not in text
-
-
-def test_what_an_earlier_run_started_from_counts(tmp_path):
-    """And two runs that name one another end no card."""
-    runs = [save_run(tmp_path / name, ("student",)) for name in ("first", "second", "third")]
-    for run, earlier in zip(runs, runs[-1:] + runs[:-1], strict=True):
-        change_json(run / "student/training.json", settings={"init": str(earlier / "student")})
-    card = render_card(read_checkpoint(runs[2] / "student"))
-    assert "learned from" not in card
-    change_json(runs[0] / "student/training.json", settings={"init": "package"})
-    card = render_card(read_checkpoint(runs[2] / "student"))
-    assert "learned from `mobilenetv2-300w` of kd-landmarks, which" in card
-
-
-@pytest.mark.parametrize(("init", "says"), [("student", True), ("baseline", False)])
-def test_what_an_earlier_stage_started_from_counts(tmp_path, init, says):
-    """A stage that names itself, as a recipe written by hand may, ends no card."""
-    run = save_run(tmp_path / "mine", ("student", "baseline"))
-    values = {"student.init": "package", "baseline.init": init}
-    (run / "recipe.yaml").unlink()
-    save_recipe(load_recipe("300w", {"data.source": "300w", **values}), run / "recipe.yaml")
-    change_json(run / "baseline/training.json", settings={"init": str(run / init)})
-    card = render_card(read_checkpoint(run / "baseline"))
-    assert ("learned from `mobilenetv2-300w`" in card) == says
 
 
 def test_a_teacher_says_so(run):
@@ -516,6 +480,12 @@ def released_folder(name):
 
 def test_the_packages_own_network_is_among_the_released():
     assert released_names()[0] == DEFAULT_FOLDER.name
+
+
+@pytest.mark.parametrize("name", released_names())
+def test_released_networks_name_themselves_as_origins(name):
+    folder = released_folder(name)
+    assert json.loads((folder / "config.json").read_text())["derived_from"] == [name]
 
 
 @pytest.mark.parametrize("name", released_names())

@@ -123,6 +123,8 @@ def test_a_checkpoint_of_other_landmarks_starts_the_head_at_the_nearest_ones(tmp
     assert faces.result.nme < (12 if head == "integral" else 40)
     same, _ = build_network(settings, SCHEME, "student", processor.crop_margin)
     assert adopt_landmarks(same, str(student), rows, SCHEME) is None
+    # What starts from a released network has its terms.
+    assert same.config.derived_from == ([] if head == "linear" else ["mobilenetv2-300w"])
 
 
 @pytest.mark.parametrize(

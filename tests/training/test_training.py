@@ -10,6 +10,7 @@ import torch
 from accelerate import Accelerator
 from datasets import Dataset
 from faces import rewrite_lines, write_lines
+from finished_runs import change_json
 from PIL import Image
 from training import run_training, tiny_arguments, train_here
 from transformers import AutoImageProcessor, AutoModelForKeypointDetection
@@ -35,6 +36,7 @@ from kd_landmarks.training.recipe_settings import STAGES, DataSettings, LossSett
 from kd_landmarks.training.run_folder import plan_run
 from kd_landmarks.training.shape_model import ShapeModel
 from kd_landmarks.training.teachers import add_point_column, stored_targets
+from kd_landmarks.training.unlabeled import origins_of_targets
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +178,10 @@ def test_unlabeled_faces_join_a_students_training(
         corners = [*face.landmarks.min(0).tolist(), *face.landmarks.max(0).tolist()]
         with (photos / "faces.jsonl").open("a") as lines:
             lines.write(json.dumps({"image": f"{number}.png", "box": corners}) + "\n")
+    teacher = shutil.copytree(folder / "tough_teacher", tmp_path / "teacher")
+    change_json(teacher / "config.json", derived_from=["mobilenetv2-300w"])
     words = tiny_arguments("--output", tmp_path / "run", "--stages", "student")
-    words += ["--teachers.tough", folder / "tough_teacher", "--unlabeled.source", photos]
+    words += ["--teachers.tough", teacher, "--unlabeled.source", photos]
     words += ["--teachers.tolerant", folder / "tolerant_teacher"]
     # Nothing is held back, and twenty drawn faces join the forty.
     words += ["--data.generated_extra", "20", "--data.validation_faces", "0"]
@@ -193,6 +197,10 @@ def test_unlabeled_faces_join_a_students_training(
     assert "validation" not in metrics["networks"]["student"]
     assert (tmp_path / "run/unlabeled").is_dir()
     assert fits == [fitted_to]
+    # The teacher's terms hold for the student, and for who learns from its targets.
+    told = json.loads((tmp_path / "run/student/config.json").read_text())
+    assert told["derived_from"] == ["mobilenetv2-300w"]
+    assert origins_of_targets(tmp_path / "run/unlabeled") == {"mobilenetv2-300w"}
 
 
 def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
