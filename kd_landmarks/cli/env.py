@@ -17,7 +17,7 @@ PACKAGES = (
     *("huggingface_hub", "typer", "torch", "torchvision", "timm", "transformers", "accelerate"),
     *("datasets", "openvino", "onnx", "av", "gradio", "pillow-heif"),
 )
-# None holds a secret or a path.
+# None holds a secret, or where files are.
 VARIABLES = (
     *("KD_LANDMARKS_MAX_MEGAPIXELS", "HF_HUB_OFFLINE", "OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES"),
     *("ACCELERATE_USE_CPU", "GRADIO_ROOT_PATH"),

@@ -39,8 +39,8 @@ def check_box(box: Any, where: str = "") -> np.ndarray:
     """A face box as float64: x0, y0, x1, y1 in photo pixels (4,), with a roll in degrees (5,).
 
     Raises:
-        ValueError: if it is not four finite numbers with x1 > x0 and y1 > y0, or five; `where`
-            starts the message.
+        ValueError: if it is not four finite numbers below `MAX_COORDINATE` with x1 > x0 and
+            y1 > y0, or five; `where` starts the message.
     """
     try:
         array = np.asarray(box, dtype=np.float64)
@@ -49,8 +49,8 @@ def check_box(box: Any, where: str = "") -> np.ndarray:
     # NaN is not below it either.
     if array.shape not in ((4,), (5,)) or not (np.abs(array) < MAX_COORDINATE).all():
         raise ValueError(
-            f"{where}a face box is four finite numbers x0, y0, x1, y1, and a fifth, its roll in "
-            f"degrees, where the face is turned, not {str(box)[:200]}"
+            f"{where}a face box is four finite numbers x0, y0, x1, y1 below {MAX_COORDINATE:.0e}, "
+            f"and a fifth, its roll in degrees, where the face is turned, not {str(box)[:200]}"
         )
     if array[2] <= array[0] or array[3] <= array[1]:
         raise ValueError(

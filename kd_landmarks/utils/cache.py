@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import KDLandmarksError
@@ -30,7 +31,7 @@ def usable_cache() -> None:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     fetched, token = home / "hub", home / "token"
     if fetched.is_dir():
-        os.environ.setdefault("HF_HUB_CACHE", str(fetched))
+        os.environ.setdefault("HF_HUB_CACHE", str(_with_room(fetched, Path(folder, "hub"))))
     if token.is_file():
         os.environ.setdefault("HF_TOKEN_PATH", str(token))
     os.environ["HF_HOME"] = folder
@@ -39,6 +40,17 @@ def usable_cache() -> None:
         "to a folder that is to be kept"
     )
     logger.warning("%s", notice)
+
+
+def _with_room(fetched: Path, folder: Path) -> Path:
+    """Where what was fetched earlier is found, and more can be put: in a new folder, if need be."""
+    if _writable(fetched):
+        return fetched
+    with suppress(OSError):  # a system without links, or a folder that cannot be listed
+        folder.mkdir()
+        for earlier in fetched.iterdir():
+            (folder / earlier.name).symlink_to(earlier, target_is_directory=True)
+    return folder
 
 
 def _home() -> Path:

@@ -7,20 +7,24 @@ import sys
 import pytest
 
 CODE = """
-import logging, os
-from kd_landmarks.utils.cache import usable_cache
+import logging, os, sys
+from kd_landmarks.utils import cache
+# As for a user without the rights; nothing is read-only for root.
+check = cache._writable
+cache._writable = lambda folder: str(folder) not in sys.argv and check(folder)
 logging.basicConfig(format="%(message)s")
-usable_cache()
+cache.usable_cache()
 from huggingface_hub import constants
 print(constants.HF_HOME, constants.HF_HUB_CACHE, os.path.isdir(constants.HF_HOME))
+print(os.path.isfile(os.path.join(constants.HF_HUB_CACHE, "models--a", "file")))
 """
 
 
-def run(home):
+def run(home, *read_only):
     names = ("HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_TOKEN_PATH")
     kept = {key: value for key, value in os.environ.items() if key not in names}
     done = subprocess.run(
-        [sys.executable, "-c", CODE],
+        [sys.executable, "-c", CODE, *map(str, read_only)],
         env=kept | {"HF_HOME": str(home)},
         capture_output=True,
         text=True,
@@ -37,7 +41,7 @@ def test_a_cache_that_can_be_written_stays(tmp_path):
 
 def test_another_one_is_stood_in_for_and_named(tmp_path):
     (tmp_path / "file").touch()
-    (home, fetched, there), told = run(tmp_path / "file/cache")
+    (home, fetched, there, _), told = run(tmp_path / "file/cache")
     assert not home.startswith(str(tmp_path))
     assert fetched.startswith(home)
     assert there == "True"
@@ -47,10 +51,13 @@ def test_another_one_is_stood_in_for_and_named(tmp_path):
     assert "HF_HOME" in line
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is read-only for root")
-def test_what_was_fetched_is_still_read(tmp_path):
-    (tmp_path / "cache/hub").mkdir(parents=True)
-    (tmp_path / "cache").chmod(0o500)
-    (home, fetched, _), _ = run(tmp_path / "cache")
-    assert fetched == str(tmp_path / "cache/hub")
-    assert home != str(tmp_path / "cache")
+@pytest.mark.parametrize("room", [True, False])
+def test_what_was_fetched_is_still_read_and_more_can_be_fetched(tmp_path, room):
+    cache, hub = tmp_path / "cache", tmp_path / "cache/hub"
+    (hub / "models--a").mkdir(parents=True)
+    (hub / "models--a/file").touch()
+    (home, fetched, _, found), _ = run(cache, cache, *([] if room else [hub]))
+    assert not home.startswith(str(tmp_path))
+    assert found == "True"
+    assert fetched == (str(hub) if room else f"{home}/hub")
+    assert (hub / "models--a/file").is_file()  # it outlives the stand-in
