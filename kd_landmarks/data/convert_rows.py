@@ -99,7 +99,7 @@ class FaceConverter:
                 cells["box"] = np.asarray(box, np.float32)
         if self.crop_margin is not None:
             _cut(cells, self.crop_margin)
-        return ConvertedFace(cells, note, self._outside(row["image"]))
+        return ConvertedFace(cells, note, self._outside(row.get("photo_file", row["image"])))
 
     def _outside(self, image: Any) -> str:
         """The name of a photo's file that is not in the data's folder, or ""."""

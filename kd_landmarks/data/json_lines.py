@@ -143,7 +143,9 @@ def _lines_of_split(
     file = _file_of_split(path, split) if path.is_dir() else path
     # A file that is named after the split is the split, if its lines do not say otherwise.
     wanted = None if file.stem in (split, f"test_{split}") else split
-    if wanted == "train" and not _has_splits(file):  # without parts, all is there to train on
+    # Without parts, all is there to train on; but not what a folder has as its test faces.
+    tests = path.is_dir() and (file.stem == "test" or file.stem.startswith("test_"))
+    if wanted == "train" and not tests and not _has_splits(file):
         wanted = None
     splits: set[str] = set()
     seen = False

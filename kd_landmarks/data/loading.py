@@ -9,15 +9,14 @@ from pathlib import Path
 
 import datasets
 
-from ..errors import KDLandmarksError, reason
+from ..errors import KDLandmarksError
 from ..schemes import LandmarkScheme, get_scheme
 from ..utils.values import one_of
-from .bad_rows import text_problem
 from .json_lines import read_json_lines
 from .official import official_rows
 from .own_data import holds_labels, own_splits
 from .parquet import holds_parquet, load_stored, stream_stored
-from .parquet_columns import StoredRows, check_columns
+from .parquet_columns import StoredRows, check_columns, stored_cells
 from .photos import with_stored_photos
 from .rows import COLUMNS, MOST_ATTRIBUTES, TARGETS, RawRow, build_rows, may_be_attribute
 from .splits import chosen_split
@@ -147,27 +146,10 @@ def _stored_rows(stored: StoredRows, origin: str) -> Iterator[RawRow]:
     """
     known, attributes = _row_columns(stored.rows.features, origin)
     known.remove("image")
-    rows = stored.rows.with_format(None).select_columns([*known, *attributes])
-    number = 0
-    try:
-        for number, row in enumerate(rows, start=1):
-            source = row.get("source") or f"{origin}:{number}"
-            problem = text_problem(source)
-            if problem:
-                yield KDLandmarksError(f"{origin}:{number}: source is {problem}")
-            elif number - 1 in stored.problems:
-                yield KDLandmarksError(f"{source}: {stored.problems[number - 1]}")
-            else:
-                yield {
-                    **{name: row[name] for name in known},
-                    "attributes": {name: row[name] for name in attributes},
-                    "photo": row.get("photo") or source,
-                    "source": source,
-                }
-    except Exception as error:  # Arrow's, numpy's: column types that do not fit the cells
-        raise KDLandmarksError(
-            f"{origin}:{number + 1}: cannot read the row: {reason(error)}"
-        ) from error
+    for row in stored_cells(stored, [*known, *attributes], origin):
+        if isinstance(row, dict):
+            row["attributes"] = {name: row.pop(name) for name in attributes}
+        yield row
 
 
 def _row_columns(features: datasets.Features, origin: str) -> tuple[list[str], list[str]]:

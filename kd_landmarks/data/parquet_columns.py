@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -12,7 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets.features.features import require_decoding, require_storage_embed
 
-from ..errors import KDLandmarksError, shown
+from ..errors import KDLandmarksError, reason, shown
+from .bad_rows import text_problem
 from .data_folder import DataFolder
 from .streaming import PREFIX
 
@@ -29,6 +30,32 @@ class StoredRows:
 
     rows: datasets.Dataset
     problems: Mapping[int, str] = field(default_factory=dict)
+
+
+def stored_cells(
+    stored: StoredRows, columns: Sequence[str], origin: str
+) -> Iterator[dict[str, Any] | KDLandmarksError]:
+    """The cells of some columns by row, with `photo` and `source`, or what is wrong with a row.
+
+    Raises:
+        KDLandmarksError: the rows cannot be read.
+    """
+    number = 0
+    try:
+        rows = stored.rows.with_format(None).select_columns(list(columns))
+        for number, row in enumerate(rows, start=1):
+            source = row.get("source") or f"{origin}:{number}"
+            problem = text_problem(source)
+            if problem:
+                yield KDLandmarksError(f"{origin}:{number}: source is {problem}")
+            elif number - 1 in stored.problems:
+                yield KDLandmarksError(f"{source}: {stored.problems[number - 1]}")
+            else:
+                yield {**row, "photo": row.get("photo") or source, "source": source}
+    except Exception as error:  # Arrow's, numpy's: column types that do not fit the cells
+        raise KDLandmarksError(
+            f"{origin}:{number + 1}: cannot read the row: {reason(error)}"
+        ) from error
 
 
 def check_columns(features: datasets.Features, wanted: Iterable[str], origin: str) -> None:

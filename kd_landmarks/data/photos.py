@@ -93,9 +93,14 @@ def as_stored(image: str | Mapping[str, Any]) -> str | Mapping[str, Any]:
 
 
 def with_stored_photos(rows: Iterator[Any]) -> Iterator[Any]:
-    """A reader's rows whose landmarks refer to photos as they are stored (`as_stored`)."""
+    """A reader's rows whose landmarks refer to photos as they are stored (`as_stored`).
+
+    What the reader had as the photo is `photo_file` then.
+    """
     for row in rows:
-        yield {**row, "image": as_stored(row["image"])} if isinstance(row, Mapping) else row
+        if isinstance(row, Mapping):
+            row = {**row, "image": as_stored(row["image"]), "photo_file": row["image"]}
+        yield row
 
 
 class Photos:

@@ -11,14 +11,14 @@ import datasets
 import numpy as np
 from tqdm.auto import tqdm
 
-from ..errors import KDLandmarksError, reason, shown
+from ..errors import KDLandmarksError
 from ..imaging.detection import YuNet, detect_faces
 from ..imaging.photo_folders import photo_files
 from .bad_rows import BadRows, corners_problem, points_problem, text_problem
 from .data_folder import DataFolder
 from .json_lines import read_unlabeled_lines
 from .parquet import holds_parquet, load_stored
-from .parquet_columns import StoredRows, holds_files
+from .parquet_columns import StoredRows, holds_files, stored_cells
 from .photos import open_photo, rows_with_photos
 from .pictures import image_problem
 from .rows import RawRow
@@ -138,22 +138,5 @@ def _stored(stored: StoredRows, origin: str) -> Iterator[RawRow]:
     kinds = stored.rows.features
     wanted = [name for name in ("box", "points5", "photo", "source") if name in kinds]
     wanted = ["image", *(name for name in wanted if not holds_files(kinds[name]))]
-    number = 0
-    try:
-        raw = stored.rows.with_format(None).select_columns(wanted)
-        for number, row in enumerate(raw, start=1):
-            source = row.get("source") or f"{origin}:{number}"
-            if number - 1 in stored.problems:
-                yield KDLandmarksError(f"{shown(source)[1:-1]}: {stored.problems[number - 1]}")
-                continue
-            yield {
-                "image": row["image"],
-                "box": row.get("box"),
-                "points5": row.get("points5"),
-                "photo": row.get("photo") or source,
-                "source": source,
-            }
-    except Exception as error:  # Arrow's, numpy's: column types that do not fit the cells
-        raise KDLandmarksError(
-            f"{origin}:{number + 1}: cannot read the row: {reason(error)}"
-        ) from error
+    for row in stored_cells(stored, wanted, origin):
+        yield row if isinstance(row, KDLandmarksError) else {"box": None, **row}

@@ -23,7 +23,7 @@ from downloads import (
     write_own,
     write_wflw,
 )
-from PIL import Image
+from PIL import ExifTags, Image
 from typer.main import get_command
 
 from kd_landmarks.cli import app
@@ -391,6 +391,12 @@ def test_what_is_converted_from_outside_is_counted(own, secret, tmp_path):
     assert "The pictures of 1 faces came from outside of the folder" in card
     assert "unrecognized" not in convert_command(*words, "--help").output
     assert str(tmp_path) not in card + (tmp_path / "with/missing.txt").read_text()
+    # Also of a photo that its EXIF data turn, and the labels do not.
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    Image.open(secret).save(secret, exif=exif)
+    options = {"scheme": FIVE, "allow_outside": True, "orientation": "stored"}
+    assert told in convert("own", own, tmp_path / "turned", **options).text()
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,16 @@ def test_split_names_a_file_of_a_folder(folder):
             load_rows(folder, split, scheme=FIVE)
 
 
+@pytest.mark.parametrize("name", ["test", "test_common"])
+def test_a_folder_of_test_faces_alone_has_nothing_to_train_on(folder, name):
+    (folder / "train.jsonl").rename(folder / f"{name}.jsonl")
+    with pytest.raises(KDLandmarksError, match=f"{name}.jsonl has no split 'train'"):
+        load_rows(folder, "train", scheme=FIVE)
+    assert len(load_rows(folder, scheme=FIVE)) == 6
+    # Whoever names the file means it.
+    assert len(load_rows(folder / f"{name}.jsonl", "train", scheme=FIVE)) == 6
+
+
 def test_split_picks_lines_of_one_file(folder):
     lines = read(folder / "train.jsonl")
     (folder / "train.jsonl").unlink()
