@@ -42,6 +42,7 @@ def main(
     """Copy a network in half the room, and keep how it was trained among the results."""
     folder = DEFAULT_FOLDER if name == DEFAULT_FOLDER.name else CHECKPOINTS / name
     model, processor = load_detector(source)
+    model.config.derived_from = [name]  # for all that comes from it
     shutil.rmtree(folder, ignore_errors=True)
     save_compact(model, processor, folder, float8_from=float8_from)
     faces = str(data / "300w")
