@@ -130,11 +130,9 @@ def main(data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")
     print(record("released", measured, SEED))
     for name, entry in entries.items():
         write_metrics(folders[name], name, entry)
-    for test, file in ((COMMON, "released_ced"), (WFLW, "released_ced_wflw")):
-        curves = {name: found[test].result.errors for name, found in scores.items()}
-        count = scores[STUDENT][test].result.faces
-        title = f"{test}, {count} faces, ground-truth box"
-        shrink_picture(plot_ced(curves, RESULTS / f"{file}.png", title=title))
+    curves = {name: found[COMMON].result.errors for name, found in scores.items()}
+    title = f"{COMMON}, {scores[STUDENT][COMMON].result.faces} faces, ground-truth box"
+    shrink_picture(plot_ced(curves, RESULTS / "released_ced.png", title=title))
 
 
 def write_metrics(folder: Path, name: str, entry: dict[str, Any]) -> None:

@@ -2,10 +2,9 @@
 
     python benchmarks/distillation/report.py
 
-Reads `results/`, prints the tables and draws `../results/distillation_gains.png`;
-`docs/generate.py` puts the tables into README.md beside this file. An arm's score is the mean over
-its seeds; gains are those of errors averaged over seeds, with a bootstrap interval over faces and a
-paired Wilcoxon test.
+Reads `results/` and prints the tables; `docs/generate.py` puts them into README.md beside this
+file. An arm's score is the mean over its seeds; gains are those of errors averaged over seeds, with
+a bootstrap interval over faces and a paired Wilcoxon test.
 """
 
 import json
@@ -17,18 +16,15 @@ from typing import Any
 
 import numpy as np
 import typer
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from record import markdown_table, shrink_picture
+from record import markdown_table
 from study import RESULTS, SEED, plan
 
 from kd_landmarks.evaluation.metrics import gain_interval
 
-HERE = Path(__file__).parent
-PLOT = HERE.parent / "results/distillation_gains.png"
 # Title of a comparison, the arm without, the arm with, and the target in percent. Our head and 40
 # epochs, unless the title says otherwise; the linear head has 80.
 GAINS: tuple[tuple[str, str, str, float | None], ...] = (
@@ -89,9 +85,8 @@ Records = dict[str, list[dict[str, Any]]]
 
 
 def main() -> None:
-    """Print and draw."""
+    """Print the tables."""
     print(arms(), gains(), sep="\n\n")
-    draw(compared_arms())
 
 
 @cache
@@ -220,27 +215,6 @@ def gains() -> str:
 def interval(one: dict[str, float]) -> str:
     """A gain and where it lies."""
     return f"{one['percent']:.1f} ({one['low']:.1f} to {one['high']:.1f})"
-
-
-def draw(gains: list[dict[str, Any]]) -> None:
-    """The gains with their intervals, on both sets of faces."""
-    figure = Figure(figsize=(10, 0.8 + 0.35 * len(gains)), dpi=120, layout="constrained")
-    panels = figure.subplots(1, 2, sharey=True)
-    for axes, faces in zip(panels, (COMMON, WFLW), strict=True):
-        for row, one in enumerate(reversed(gains)):
-            told = one[faces]
-            axes.plot([told["low"], told["high"]], [row, row], color="#0d9488", linewidth=2)
-            axes.plot(told["percent"], row, "o", color="#0d9488")
-            if faces == COMMON and one["target"] is not None:
-                axes.plot(one["target"], row, "|", color="#db2777", markersize=14)
-        axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_xlabel(f"gain on {faces}, % of the error")
-        axes.grid(axis="x", alpha=0.3)
-    titles = [f"{one['title']} ({one['seeds']})" for one in reversed(gains)]
-    panels[0].set_yticks(range(len(gains)), titles, fontsize="small")
-    figure.suptitle("95 % intervals; (seeds); | target", fontsize="small")
-    figure.savefig(PLOT)
-    shrink_picture(PLOT)
 
 
 if __name__ == "__main__":
