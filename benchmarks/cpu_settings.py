@@ -4,7 +4,7 @@
 
 Trains a student step by step with all cores, once alone and once beside a process that keeps one
 core busy: OpenMP's threads spin for a while when they wait (GOMP_SPINCOUNT), and glibc gives large
-freed tensors back to the system or keeps them. train_accelerate.py sets what was chosen here. Also
+freed tensors back to the system or keeps them. `kd-landmarks train` sets what was chosen here. Also
 what `--run.mixed_precision bf16` does: 1.8 times as fast on one processor with `avx512_bf16`,
 slower on another, whose strided depthwise convolutions take six times as long backward.
 """

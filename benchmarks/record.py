@@ -4,7 +4,7 @@ import json
 import platform
 import re
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from PIL import Image
 
 from kd_landmarks.training.report import versions
 from kd_landmarks.utils.files import new_file, write_text
+from kd_landmarks.utils.tables import markdown_table
 
 RESULTS = Path(__file__).parent / "results"
 NO_RESULTS = ":(exclude,top,glob)benchmarks/**/results/**"
@@ -82,12 +83,6 @@ def describe() -> dict[str, Any]:
 def print_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print rows as a Markdown table."""
     print(markdown_table(header, rows))
-
-
-def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Rows as a Markdown table."""
-    lines = (header, ["---"] * len(header), *rows)
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def without_paths(values: Any) -> Any:

@@ -15,7 +15,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
-os.environ["GOMP_SPINCOUNT"] = "5000"  # as train_accelerate.py does, before torch loads
+os.environ["GOMP_SPINCOUNT"] = "5000"  # as `kd-landmarks train` does, before torch loads
 
 import numpy as np
 import torch
@@ -29,6 +29,7 @@ from kd_landmarks.data.augmentation import AugmentationSettings
 from kd_landmarks.data.columns import point_array
 from kd_landmarks.data.crops import FaceCrops, TrainingOrder
 from kd_landmarks.data.loading import load_rows
+from kd_landmarks.data.rows import TEACHER_COLUMNS
 from kd_landmarks.evaluation.predictions import to_pixel_values
 from kd_landmarks.models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from kd_landmarks.schemes import get_scheme
@@ -37,7 +38,7 @@ from kd_landmarks.training.networks import build_network
 from kd_landmarks.training.objectives import StepLoss, plain_step, student_step
 from kd_landmarks.training.recipe import load_recipe
 from kd_landmarks.training.recipe_settings import NetworkSettings
-from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
+from kd_landmarks.training.teachers import FrozenTeacher, add_point_column
 
 # As `accelerate launch --dynamo_backend inductor` does.
 COMPILED = "precomputed, compiled"

@@ -1,6 +1,8 @@
 """The one exception family that users of the package meet."""
 
 import reprlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 LONGEST_LINE = 500
@@ -30,6 +32,15 @@ class KDLandmarksError(ValueError):
         if len(lines) > MOST_LINES:
             lines[MOST_LINES - 1 :] = [f"  … and {len(lines) - MOST_LINES + 1} lines more"]
         super().__init__("\n".join(map(_fit, lines)))
+
+
+@contextmanager
+def in_our_words(where: str = "") -> Iterator[None]:
+    """Make of a ValueError a `KDLandmarksError` whose message begins with `where`."""
+    try:
+        yield
+    except ValueError as error:
+        raise KDLandmarksError(f"{where}{error}") from error
 
 
 def shown(value: Any, most: int = 80) -> str:

@@ -12,7 +12,7 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 if not {"HF_HOME", "HF_DATASETS_CACHE"} & set(os.environ):
     _CACHE = tempfile.TemporaryDirectory(prefix="kd-landmarks-tests-", ignore_cleanup_errors=True)
     os.environ["HF_DATASETS_CACHE"] = _CACHE.name
-# As train_accelerate.py does: waiting OpenMP threads that spin make a busy machine crawl.
+# As `kd-landmarks train` does: waiting OpenMP threads that spin make a busy machine crawl.
 os.environ.setdefault("GOMP_SPINCOUNT", "5000")
 # One of several test processes keeps to one core.
 if "PYTEST_XDIST_WORKER" in os.environ:
@@ -37,6 +37,13 @@ def data_root() -> Path:
     if not Path(root).is_dir():
         pytest.fail(f"KD_LANDMARKS_DATA={root} is not a folder: unset it or point it at the faces")
     return Path(root)
+
+
+@pytest.fixture
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parquet is cached as Arrow: nothing of an earlier test is found again."""
+    cache = tmp_path_factory.mktemp("cache")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", cache)
 
 
 @pytest.fixture

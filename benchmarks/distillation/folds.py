@@ -21,10 +21,11 @@ from transformers.utils import logging as transformers_logging
 
 from kd_landmarks import load_rows, nme
 from kd_landmarks.data.columns import point_array
+from kd_landmarks.data.rows import TEACHER_COLUMNS
 from kd_landmarks.data.splits import split_by_photo
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.training.pseudo_labels import precompute_targets
-from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
+from kd_landmarks.training.teachers import FrozenTeacher, add_point_column
 from kd_landmarks.utils.environment import on_cpus
 
 RECIPES = Path(__file__).parents[1] / "recipes"

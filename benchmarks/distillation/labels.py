@@ -30,11 +30,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from record import describe, write_json
 
 from kd_landmarks import load_rows
+from kd_landmarks.data.rows import TEACHER_COLUMNS
 from kd_landmarks.data.unlabeled import load_unlabeled
 from kd_landmarks.evaluation.evaluate import evaluate_detector
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.training.pseudo_labels import ask_in_views, fits_points5, trust, with_points
-from kd_landmarks.training.teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column
+from kd_landmarks.training.teachers import FrozenTeacher, add_point_column
 from kd_landmarks.utils.environment import on_cpus
 from kd_landmarks.utils.files import new_folder
 

@@ -67,7 +67,7 @@ def annotate(
         label = plain_name(split.partition("[")[0], "the split")
         if state.is_main_process and not (output / PLAN).is_file():
             # Its files would be read as data the next time, or take the place of others.
-            check_outside("--output", output, data)
+            check_outside(output, data)
             check_new_folder(output)
         detect = FaceLandmarkPipeline(
             model, detector=YuNet(min_score), min_confidence=0, device=state.device

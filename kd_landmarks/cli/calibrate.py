@@ -8,7 +8,7 @@ import typer
 from ..errors import KDLandmarksError
 from ..utils.logging import set_up_logging
 from .app import app
-from .options import AllowOutside, Orientation
+from .options import AllowOutside, Orientation, Split
 
 CALIBRATE_HELP = """Calibrate a detector's confidence: the probability that a point is right.
 
@@ -27,9 +27,7 @@ def calibrate(
         Path, typer.Argument(metavar="CHECKPOINT", help="Folder of the detector.")
     ],
     data: Annotated[str, typer.Option(help="Faces, as --data of `evaluate` takes them.")],
-    split: Annotated[
-        str | None, typer.Option(help="Part of the data; needed where there are several.")
-    ] = None,
+    split: Split = None,
     faces: Annotated[
         int, typer.Option(min=1, help="How many of them at most, evenly spread.")
     ] = 1000,
@@ -42,7 +40,6 @@ def calibrate(
             f"{checkpoint} is not a folder: give a stage's folder in a finished run"
         )
     set_up_logging()
-    import os
 
     from ..data.columns import evenly_spaced
     from ..data.loading import load_rows
@@ -63,7 +60,7 @@ def calibrate(
         orientation=orientation,
     )
     chosen = rows.select(evenly_spaced(len(rows), faces))
-    rows = check_rows(chosen, scheme, skip_bad_rows=True, num_proc=os.cpu_count())
+    rows = check_rows(chosen, scheme, skip_bad_rows=True)
     found = calibrate_checkpoint(checkpoint, detector, processor, rows, progress=True)
     print(
         f"{len(rows)} faces: a point counts as right within {100 * found.tolerance:g} % of the "

@@ -9,7 +9,7 @@ from ..utils.files import check_outputs, check_writable, write_json
 from ..utils.logging import set_up_logging
 from ..utils.values import MAX_COUNT, one_of
 from .app import app
-from .options import AllowOutside, Model, Orientation
+from .options import AllowOutside, Model, Orientation, Split
 
 PLOTS = ("ced.png", "worst.png", "sample.png")
 """What `--plots` draws."""
@@ -38,9 +38,7 @@ def evaluate(
         ),
     ],
     model: Model = None,
-    split: Annotated[
-        str | None, typer.Option(help="Part of the data; needed where there are several.")
-    ] = None,
+    split: Split = None,
     revision: Annotated[
         str | None, typer.Option(help="Branch, tag or commit of a data set on the Hub.")
     ] = None,

@@ -10,7 +10,7 @@ from ..utils.files import check_outputs, check_writable
 from ..utils.logging import set_up_logging
 from ..utils.tables import facts_table
 from .app import app
-from .options import AllowOutside, Orientation
+from .options import AllowOutside, Orientation, Split
 
 INSPECT_HELP = """Say what a data set is before anyone trains on it.
 
@@ -28,9 +28,7 @@ PLOTS = ("faces.png", "suspicious.png")
 @app.command(help=INSPECT_HELP, no_args_is_help=True)
 def inspect(
     data: Annotated[str, typer.Argument(help="Labeled faces: what --data of train takes.")],
-    split: Annotated[
-        str | None, typer.Option(help="Part of the data; needed where there are several.")
-    ] = None,
+    split: Split = None,
     scheme: Annotated[
         str | None,
         typer.Option(

@@ -43,6 +43,9 @@ Measures = Annotated[
         "in degrees.",
     ),
 ]
+Split = Annotated[
+    str | None, typer.Option(help="Part of the data; needed where there are several.")
+]
 AllowOutside = Annotated[
     bool,
     typer.Option(

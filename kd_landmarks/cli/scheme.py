@@ -10,7 +10,7 @@ from ..utils.files import check_outputs, check_writable, write_text
 from ..utils.logging import set_up_logging
 from ..utils.parsing import plain_name
 from .app import app
-from .options import AllowOutside, Orientation
+from .options import AllowOutside, Orientation, Split
 
 SCHEME_HELP = """Make a landmark scheme for landmarks of your own, by guessing from labeled faces.
 
@@ -31,9 +31,7 @@ app.add_typer(schemes, name="scheme")
 def new(
     data: Annotated[str, typer.Argument(help="Labeled faces: what --data of train takes.")],
     output: Annotated[Path, typer.Option(help="New YAML file; the picture lies beside it.")],
-    split: Annotated[
-        str | None, typer.Option(help="Part of the data; needed where there are several.")
-    ] = None,
+    split: Split = None,
     allow_outside: AllowOutside = False,
     orientation: Orientation = "upright",
 ) -> None:

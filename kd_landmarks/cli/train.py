@@ -117,12 +117,7 @@ def train(
     keep_freed_memory()
     folder: Path | None = None
 
-    def kept() -> str:
-        if folder is None:
-            return "nothing was written yet; start again with the same command"
-        return kept_by_run(folder)
-
-    with one_ending(kept):
+    with one_ending(lambda: kept_by_run(folder)):
         if overrides is None:
             overrides = asked()  # here, where several processes tell of an error once
         planned, folder = plan_run(

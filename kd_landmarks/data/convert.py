@@ -117,7 +117,7 @@ def convert(
     if not place.exists():
         raise KDLandmarksError(f"there is no file or folder {source}")
     new = Path(os.path.expanduser(out))
-    check_outside("--output", new, place)
+    check_outside(new, place)
     check_new_folder(new)
     found = (
         _own(place, scheme, allow_outside, orientation)

@@ -22,12 +22,12 @@ from ..inference.description import Description
 from .augmentation import AugmentationSettings, PointWeights, build_augmentation
 from .columns import box_array, evenly_spaced, point_array
 from .photos import Photos
+from .rows import TARGETS
 
 logger = logging.getLogger(__name__)
 
 # Columns of points, all in photo pixels, that ride through one augmentation together.
-TEACHERS_POINTS = ("tough_landmarks", "tolerant_landmarks")
-POINT_COLUMNS = ("landmarks", "soft_landmarks", *TEACHERS_POINTS)
+POINT_COLUMNS = ("landmarks", *TARGETS)
 
 # The column that says how much each landmark counts in training, (N,) of 0 or more.
 LANDMARK_WEIGHTS = "weights"

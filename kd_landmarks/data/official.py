@@ -26,6 +26,7 @@ from ..schemes import LandmarkScheme
 from ..utils.parsing import read_text
 from .cofw import COFW_SUFFIXES, cofw_faces
 from .data_folder import DataFolder
+from .known_data_sets import PUBLISHED
 from .photo_names import photo_id
 from .rows import RawRow
 from .splits import chosen_split
@@ -40,12 +41,10 @@ MOST_PTS = 2**20
 
 _Reader = Callable[[Path, str | None, bool], Iterator[RawRow]]
 
-_300W_PARTS = {
-    "train": ("afw", "helen/trainset", "lfpw/trainset"),
-    "common": ("helen/testset", "lfpw/testset"),
-    "challenging": ("ibug",),
-    "full": ("helen/testset", "lfpw/testset", "ibug"),
-}
+_300W = PUBLISHED["300w"]
+_300W_PARTS = {split: tuple(part.path for part in parts) for split, parts in _300W.splits.items()}
+for _union, _splits in _300W.unions.items():
+    _300W_PARTS[_union] = tuple(path for split in _splits for path in _300W_PARTS[split])
 _WFLW_ATTRIBUTES = ("pose", "expression", "illumination", "make_up", "occlusion", "blur")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -20,7 +21,6 @@ def check_rows(
     dataset: datasets.Dataset,
     scheme: LandmarkScheme,
     skip_bad_rows: bool = False,
-    num_proc: int | None = None,
 ) -> datasets.Dataset:
     """Looks at every row of a data set before it is used, and decodes every picture once.
 
@@ -34,7 +34,6 @@ def check_rows(
         dataset: rows in the row format; may have further columns.
         scheme: the scheme that the rows must be in.
         skip_bad_rows: leave bad rows out and log them as a warning, rather than raise.
-        num_proc: how many pictures are decoded at a time (threads); None for one.
 
     Returns:
         The data set, without its bad rows, with the column types of `row_features`.
@@ -51,7 +50,7 @@ def check_rows(
         )
     if not len(dataset):
         raise KDLandmarksError("the data set is empty: give a split that has rows")
-    good = good_rows(row_problems(dataset, scheme, num_proc), skip_bad_rows)
+    good = good_rows(row_problems(dataset, scheme), skip_bad_rows)
     if len(good) < len(dataset):
         dataset = dataset.select(good)
     targets = [name for name in TARGETS if name in dataset.column_names]
@@ -77,14 +76,12 @@ def good_rows(problems: Iterable[str | None], skip_bad_rows: bool) -> list[int]:
     return good
 
 
-def row_problems(
-    dataset: datasets.Dataset, scheme: LandmarkScheme, num_proc: int | None = None
-) -> Iterator[str | None]:
+def row_problems(dataset: datasets.Dataset, scheme: LandmarkScheme) -> Iterator[str | None]:
     """For each row in turn what makes it a bad one, or None; see `check_rows`."""
     photos = Photos(dataset)
     raw = without_pictures(dataset)
     first = 0
-    with ThreadPoolExecutor(num_proc or 1) as pool:
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
         # By batches, so that only one batch of embedded pictures is in memory.
         for batch in raw.iter(batch_size=64):
             count = len(batch["source"])

@@ -41,7 +41,9 @@ from .photos import rows_with_photos
 
 BOXES = ("gt", "dataset")
 """Boxes that a row can have: around its landmarks, or its data set's own."""
-TARGETS = ("soft_landmarks", "tough_landmarks", "tolerant_landmarks")
+TEACHER_COLUMNS = {"tough": "tough_landmarks", "tolerant": "tolerant_landmarks"}
+"""The column of a teacher's points, by the name that KD-Loss has for it."""
+TARGETS = ("soft_landmarks", *TEACHER_COLUMNS.values())
 """Optional columns that are shaped like `landmarks`."""
 COLUMNS = ("image", "landmarks", "box", "scheme", "subset", "photo", "source")
 """Columns that every row has."""

@@ -1,7 +1,6 @@
 """Measuring a finished detector on faces with ground truth, as `kd-landmarks evaluate` does."""
 
 import logging
-import os
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -171,7 +170,7 @@ def evaluate(
             f"{scheme.num_landmarks} ({scheme.name}): give a detector of the data's landmarks "
             "(--model), or data with the detector's landmarks"
         ) from error
-    rows = check_rows(rows, scheme, loading.get("skip_bad_rows", False), num_proc=os.cpu_count())
+    rows = check_rows(rows, scheme, loading.get("skip_bad_rows", False))
     missed: list[str] | None = None
     if box == "detector":
         rows, missed = with_detected_boxes(rows, progress=progress)

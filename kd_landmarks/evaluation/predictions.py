@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader, Subset
 from tqdm.auto import tqdm
 
 from ..data.crops import FaceCrops
-from ..errors import KDLandmarksError
+from ..errors import in_our_words
 from ..imaging.crop import check_finite, to_photo_pixels
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 
@@ -68,7 +68,8 @@ def predict_rows(
         crops = FaceCrops(faces, size, margin, keep=False)
     # Layers can hide what is not finite: once, of the darkest and the brightest picture.
     ends = torch.tensor([0, 255], dtype=torch.uint8).reshape(2, 1, 1, 1).expand(2, 3, 1, 1)
-    _check(to_pixel_values(ends, processor), "the image processor's pixels")
+    with in_our_words():
+        check_finite(to_pixel_values(ends, processor), "the image processor's pixels")
     processes, rank = 1, 0
     if accelerator is not None:
         processes, rank = accelerator.num_processes, accelerator.process_index
@@ -82,11 +83,12 @@ def predict_rows(
         pixels = to_pixel_values(batch["image"].to(model.device), processor)
         output = model(pixel_values=pixels)
         points = output.keypoints.double().cpu().numpy()
-        _check(points, "the network's keypoints")
         scores = [None] * len(points)
-        if output.scores is not None:
-            scores = output.scores.double().cpu().numpy()
-            _check(scores, "the network's scores")
+        with in_our_words():
+            check_finite(points, "the network's keypoints")
+            if output.scores is not None:
+                scores = output.scores.double().cpu().numpy()
+                check_finite(scores, "the network's scores")
         for row, face, score in zip(batch["index"].tolist(), points, scores, strict=True):
             found[row] = (to_photo_pixels(face, crops.crops[row]), score)
     model.train(training)
@@ -129,10 +131,3 @@ def milliseconds_per_face(model: KDLandmarksForKeypointDetection) -> float:
     finally:
         torch.set_num_threads(threads)
     return 1000 * statistics.median(times[5:])
-
-
-def _check(values: Tensor | NDArray[np.float64], what: str) -> None:
-    try:
-        check_finite(values, what)
-    except ValueError as error:
-        raise KDLandmarksError(str(error)) from error

@@ -11,6 +11,7 @@ from huggingface_hub.repocard import REGEX_YAML_BLOCK
 from ..errors import KDLandmarksError, shown
 from ..evaluation.report import SCORE_COLUMNS
 from ..utils.parsing import parse_yaml
+from ..utils.tables import markdown_table
 from .measurements import Measurement, cell
 
 TASK = "keypoint-detection"
@@ -38,13 +39,6 @@ METRIC_LABELS = {
 _HEADER = ("test", "box", "faces", *SCORE_COLUMNS, "95 % interval of the NME")
 _PART_HEADER = ("test", "part", "faces", *SCORE_COLUMNS)
 _MEND = ": write the card again (kd-landmarks card CHECKPOINT --output README.md), or measure again"
-
-
-def markdown_table(rows: Sequence[Sequence[str]]) -> str:
-    """A header and its rows."""
-    lines = [f"| {' | '.join(row)} |" for row in rows]
-    lines.insert(1, "|" + " --- |" * len(rows[0]))
-    return "\n".join(lines)
 
 
 def score_rows(tests: Iterable[Measurement]) -> list[tuple[str, ...]]:
@@ -82,9 +76,9 @@ def results_text(tests: Sequence[Measurement]) -> str:
     )
     if any(test.interval for test in tests):
         text += " Intervals: bootstrap over faces."
-    text += f"\n\n{markdown_table([_HEADER, *score_rows(tests)])}"
+    text += f"\n\n{markdown_table(_HEADER, score_rows(tests))}"
     parts = part_rows(tests)
-    return f"{text}\n\n{markdown_table([_PART_HEADER, *parts])}" if parts else text
+    return f"{text}\n\n{markdown_table(_PART_HEADER, parts)}" if parts else text
 
 
 def dataset_of(test: Measurement, datasets: Sequence[str]) -> str | None:

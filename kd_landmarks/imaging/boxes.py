@@ -4,7 +4,6 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import KDLandmarksError
 from .crop import check_box, stacked_boxes
 
 # A face of this few pixels shows nothing; boxes like that are shares of the photo's sides.
@@ -25,28 +24,24 @@ def face_boxes(boxes: Any, width: int, height: int) -> np.ndarray:
         (faces, 4) float64, or (faces, 5).
 
     Raises:
-        KDLandmarksError: for boxes that are not four finite numbers, have no area, or miss the
-            photo.
+        ValueError: for boxes that are not four finite numbers, have no area, or miss the photo.
     """
     if hasattr(boxes, "tolist"):
         boxes = boxes.tolist()
     if not isinstance(boxes, list | tuple):
-        raise KDLandmarksError(f"boxes is a list of face boxes x0, y0, x1, y1, not {boxes!r}")
+        raise ValueError(f"boxes is a list of face boxes x0, y0, x1, y1, not {boxes!r}")
     if boxes and not (isinstance(boxes[0], list | tuple) or getattr(boxes[0], "ndim", 0) > 0):
         boxes = [boxes]
-    try:
-        checked = stacked_boxes([check_box(box) for box in boxes])
-    except ValueError as error:
-        raise KDLandmarksError(str(error)) from error
+    checked = stacked_boxes([check_box(box) for box in boxes])
     for x0, y0, x1, y1, *_ in checked.tolist():
         if x1 <= -0.5 or y1 <= -0.5 or x0 >= width - 0.5 or y0 >= height - 0.5:
-            raise KDLandmarksError(
+            raise ValueError(
                 f"the face box {[x0, y0, x1, y1]} lies outside the photo of {width} x {height} "
                 "pixels: is it in pixels of the upright photo (turned by its EXIF orientation), "
                 "corners and not x, y, width, height?"
             )
         if max(x1 - x0, y1 - y0) < _LEAST_SIDE:
-            raise KDLandmarksError(
+            raise ValueError(
                 f"the face box {[x0, y0, x1, y1]} is smaller than {_LEAST_SIDE:g} pixels: boxes "
                 "are in pixels, not in shares of the photo"
             )

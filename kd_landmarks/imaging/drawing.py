@@ -19,6 +19,8 @@ POINTS_COLOR: Color = (0, 230, 118)
 UNSURE_COLOR: Color = (255, 145, 0)
 REFERENCE_COLOR: Color = (255, 64, 129)
 BACKGROUND: Color = (24, 24, 24)
+# Pixels between the pictures of a sheet.
+GAP = 4
 
 _SHIFT = 4  # OpenCV draws at 1/16 pixel
 _AROUND = 32
@@ -88,14 +90,13 @@ def draw_landmarks(
 
 
 def contact_sheet(
-    images: Sequence[Image.Image | NDArray[np.uint8]], columns: int = 4, gap: int = 4
+    images: Sequence[Image.Image | NDArray[np.uint8]], columns: int = 4
 ) -> Image.Image:
     """Lay images out in rows, each centered in a cell as large as the largest image.
 
     Args:
         images: At least one PIL image or uint8 array.
         columns: Images per row.
-        gap: Pixels between cells.
 
     Raises:
         KDLandmarksError: No images, or less than one column.
@@ -108,11 +109,11 @@ def contact_sheet(
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     width, height = max(p.width for p in pictures), max(p.height for p in pictures)
-    size = (columns * (width + gap) - gap, rows * (height + gap) - gap)
+    size = (columns * (width + GAP) - GAP, rows * (height + GAP) - GAP)
     sheet = Image.new("RGB", size, BACKGROUND)
     for picture, (row, column) in zip(pictures, product(range(rows), range(columns)), strict=False):
-        left = column * (width + gap) + (width - picture.width) // 2
-        top = row * (height + gap) + (height - picture.height) // 2
+        left = column * (width + GAP) + (width - picture.width) // 2
+        top = row * (height + GAP) + (height - picture.height) // 2
         sheet.paste(picture, (left, top))
     return sheet
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..errors import KDLandmarksError, shown
+from ..errors import shown
 from ..imaging.crop import Square, check_crop_size, square_crop
 from ..imaging.crop_settings import check_settings, check_whole
 from ..imaging.pixels import cut_square
@@ -88,14 +88,11 @@ class Description:
         """The square crops of face boxes (faces, 4) in a photo.
 
         Raises:
-            KDLandmarksError: for one that is absurdly larger than the photo.
+            ValueError: for one that is absurdly larger than the photo.
         """
         squares = [square_crop(box, self.crop_margin) for box in boxes]
-        try:
-            for square in squares:
-                check_crop_size(square, photo.width, photo.height)
-        except ValueError as error:
-            raise KDLandmarksError(str(error)) from error
+        for square in squares:
+            check_crop_size(square, photo.width, photo.height)
         return squares
 
     def crop(self, photo: Image.Image, square: Square) -> NDArray[np.uint8]:

@@ -89,13 +89,13 @@ def cached_checkpoint(repo: str, revision: str | None, why: Exception) -> Checkp
     return CheckpointFiles(repo, sizes, paths.__getitem__)
 
 
-def cached_or_reachable(repo: str, filename: str) -> str | None:
-    """A file in the Hub's cache, or None where it is not there but the Hub can be asked for it.
+def cached_or_reachable(repo: str) -> str | None:
+    """Weights in the Hub's cache, or None where they are not there but the Hub can be asked.
 
     Raises:
         KDLandmarksError: if neither, within seconds.
     """
-    file = try_to_load_from_cache(repo, filename)
+    file = try_to_load_from_cache(repo, WEIGHTS)
     if isinstance(file, str):
         return file
     try:

@@ -38,20 +38,20 @@ def is_photo(image: Any) -> bool:
     return isinstance(image, files) or hasattr(image, "read") or is_stored_image(image)
 
 
-def as_photo(item: Any, where: str = "", kept: bool = True) -> PhotoInput:
+def as_photo(item: Any, where: str = "") -> PhotoInput:
     """A photo, or a dict `{"image": photo, "boxes": boxes}`.
 
     Raises:
         KDLandmarksError: for a dict without an image.
     """
     if not isinstance(item, Mapping) or is_stored_image(item):
-        return PhotoInput(item, None, where, kept)
+        return PhotoInput(item, None, where)
     if "image" not in item:
         raise KDLandmarksError(
             f"{where}there is no image among {', '.join(map(str, item))}: a photo's dict is "
             '{"image": photo, "boxes": boxes}'
         )
-    return PhotoInput(item["image"], item.get("boxes"), where, kept)
+    return PhotoInput(item["image"], item.get("boxes"), where)
 
 
 def stream_photos(items: Any) -> Iterator[PhotoInput]:

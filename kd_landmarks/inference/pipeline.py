@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import KDLandmarksError
+from ..errors import KDLandmarksError, in_our_words
 from ..imaging.boxes import face_boxes, tight_box
 from ..imaging.crop import check_finite
 from ..imaging.detection import FaceDetector, YuNet, detect_faces
@@ -260,7 +260,9 @@ class FaceLandmarkPipeline:
         points, scores = [], []
         for start in range(0, len(crops), FACES_PER_PASS):
             keypoints, sure = self.backend.run(self._pixels(crops[start : start + FACES_PER_PASS]))
-            _refuse_broken(keypoints, sure)
+            with in_our_words():
+                check_finite(keypoints, "the network's keypoints")
+                check_finite([] if sure is None else sure, "the network's scores")
             points.append(keypoints)
             scores += [] if sure is None else [sure]
         return np.concatenate(points), np.concatenate(scores) if scores else None
@@ -268,10 +270,8 @@ class FaceLandmarkPipeline:
     def _pixels(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         with np.errstate(all="ignore"):
             pixels = self.backend.description.normalize(crops)
-        try:
+        with in_our_words():
             check_finite(pixels, "the network's pixels")  # layers can hide what is not
-        except ValueError as error:
-            raise KDLandmarksError(str(error)) from error
         return pixels
 
     def _faces(self, photo: _Prepared, answers: Iterator[Look]) -> Faces:
@@ -284,10 +284,8 @@ class FaceLandmarkPipeline:
                 continue
             with np.errstate(over="ignore"):
                 pixels = np.asarray(seen.points, dtype=np.float32)
-            try:
+            with in_our_words(photo.where):
                 check_finite(pixels, "the network's keypoints")
-            except ValueError as error:
-                raise KDLandmarksError(f"{photo.where}{error}") from error
             faces.append(
                 Face(
                     keypoints=pixels,
@@ -302,19 +300,6 @@ class FaceLandmarkPipeline:
         # An open file is at its end by now.
         lasting = photo.item.kept and not hasattr(photo.item.image, "read")
         return Faces(faces, scheme, photo.item.image if lasting else None, photo.size)
-
-
-def _refuse_broken(keypoints: NDArray[np.float32], scores: NDArray[np.float32] | None) -> None:
-    """Refuse answers that are not finite: of broken weights, or of crops that are not pictures.
-
-    Raises:
-        KDLandmarksError: saying so.
-    """
-    if not all(array is None or np.isfinite(array).all() for array in (keypoints, scores)):
-        raise KDLandmarksError(
-            "the detector answers with numbers that are not finite: its weights, its image "
-            "processor or its dtype are to blame, so give another"
-        )
 
 
 def _checked(batch_size: Any, num_workers: Any, timeout: Any) -> tuple[int, int, float | None]:

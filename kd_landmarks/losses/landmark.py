@@ -83,9 +83,9 @@ def without_gaps(gt: Tensor, weights: Tensor | None) -> tuple[Tensor, Tensor]:
     return truth.where(there.unsqueeze(-1), 0.0), known
 
 
-def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     """Mean over all coordinates (batch, N, 2), each times its landmark's weight (batch, N)."""
-    return (values if weights is None else values * weights.float().unsqueeze(-1)).mean()
+    return (values * weights.float().unsqueeze(-1)).mean()
 
 
 def check_coordinates(weights: Tensor | None, **tensors: Tensor | None) -> None:

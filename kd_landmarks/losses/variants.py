@@ -35,7 +35,7 @@ class AssistiveConstants:
 
 @dataclass(frozen=True)
 class KDLossVariant:
-    """One complete set of constants of KD-Loss, and where it comes from.
+    """One complete set of constants of KD-Loss.
 
     `main` and `main_slope` are those of `main_loss`, `low_influence` that of `assistive_loss`.
     `assist_unit` is what the assistive loss measures e and d in: "crop" as they are, "wing" by
@@ -46,7 +46,6 @@ class KDLossVariant:
     """
 
     name: str
-    source: str
     main: MainForm
     main_slope: float
     low_influence: LowInfluenceForm
@@ -71,49 +70,38 @@ class KDLossVariant:
         return assistive_loss(error, distance, constants, self.low_influence)
 
 
+# The figures of the paper. Its main loss is drawn for d_tolerant = 0.5 only, as e and e**2 + 0.25:
+# that it is e**2 + d_tolerant - d_tolerant**2 in general is our reading.
 PAPER = KDLossVariant(
     name="paper",
-    source=(
-        "The figures of the paper. Its main loss is drawn for d_tolerant = 0.5 only, as e and "
-        "e**2 + 0.25: that it is e**2 + d_tolerant - d_tolerant**2 in general is our reading."
-    ),
     main="l1_joined_l2",
     main_slope=1.0,
     low_influence="fading_value",
     tough=AssistiveConstants(alpha=1.0, negative_alpha=-0.5, beta=0.4),
     tolerant=AssistiveConstants(alpha=1.0, negative_alpha=-0.5, beta=0.4),
 )
+# The loss function that the authors published; differs from their paper's figures.
 AUTHOR_CODE = KDLossVariant(
     name="author_code",
-    source="The loss function that the authors published; differs from their paper's figures.",
     main="l1_joined_l2",
     main_slope=3.0,
     low_influence="zero",
     tough=AssistiveConstants(alpha=1.9, negative_alpha=-0.45, beta=0.15),
     tolerant=AssistiveConstants(alpha=1.8, negative_alpha=-0.40, beta=0.15),
 )
+# Reasoned (see KDLoss), and chosen on validation faces, by a little: benchmarks/distillation. Main:
+# wing loss; assistive: the constants of the paper's figures, but it is the slope that fades to 0.
 OURS = KDLossVariant(
     name="ours",
-    source=(
-        "Reasoned (see KDLoss), and chosen on validation faces, by a little: "
-        "benchmarks/distillation. Main: wing loss; assistive: the constants of the paper's "
-        "figures, but it is the slope that fades to 0."
-    ),
     main="wing",
     main_slope=1.0,
     low_influence="fading_slope",
     tough=AssistiveConstants(alpha=1.0, negative_alpha=-0.5, beta=0.4),
     tolerant=AssistiveConstants(alpha=1.0, negative_alpha=-0.5, beta=0.4),
 )
-WING = replace(
-    OURS,
-    name="wing",
-    source=(
-        'As "ours", but the assistive terms too measure e and d by their wing loss, in its units: '
-        "they weigh the main loss's pull instead of mixing one of another shape into it."
-    ),
-    assist_unit="wing",
-)
+# As "ours", but the assistive terms too measure e and d by their wing loss, in its units: they
+# weigh the main loss's pull instead of mixing one of another shape into it.
+WING = replace(OURS, name="wing", assist_unit="wing")
 VARIANTS: dict[str, KDLossVariant] = {v.name: v for v in (PAPER, AUTHOR_CODE, OURS, WING)}
 
 

@@ -271,7 +271,7 @@ def _streamed_sets(
 
 
 def _checked(rows: Dataset, settings: DataSettings, scheme: LandmarkScheme) -> Dataset:
-    return check_rows(rows, scheme, settings.skip_bad_rows, num_proc=os.cpu_count())
+    return check_rows(rows, scheme, settings.skip_bad_rows)
 
 
 def with_generated(

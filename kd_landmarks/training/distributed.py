@@ -1,7 +1,5 @@
 """Work that all processes of a run do together: each a share of it, and everybody has the whole."""
 
-import os
-
 from accelerate import Accelerator
 from accelerate.utils import gather_object
 from datasets import Dataset
@@ -39,5 +37,5 @@ def leave_out_bad_rows(accelerator: Accelerator, rows: Dataset, scheme: Landmark
         KDLandmarksError: on all processes, where none of the rows is good.
     """
     share = share_of(accelerator, len(rows))
-    mine = row_problems(rows.select(share), scheme, num_proc=os.cpu_count())
+    mine = row_problems(rows.select(share), scheme)
     return rows.select(good_rows(gather_object(list(mine)), skip_bad_rows=True))

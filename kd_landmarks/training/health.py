@@ -8,7 +8,8 @@ from accelerate import Accelerator
 from accelerate.utils import gather_object
 from torch import Tensor
 
-from ..data.crops import LANDMARK_WEIGHTS, TEACHERS_POINTS
+from ..data.crops import LANDMARK_WEIGHTS
+from ..data.rows import TEACHER_COLUMNS
 from ..errors import KDLandmarksError
 from ..utils.signals import SIGNALS, stop_requested
 
@@ -41,7 +42,7 @@ class StageMonitor:
 
     def add(self, loss: Tensor, batch: Mapping[str, Tensor]) -> None:
         """Take a batch's loss, and what it was asked to learn; reads no number."""
-        names = ("index", "landmarks", *TEACHERS_POINTS, LANDMARK_WEIGHTS)
+        names = ("index", "landmarks", *TEACHER_COLUMNS.values(), LANDMARK_WEIGHTS)
         self._new.append((loss.detach(), {name: batch[name] for name in names if name in batch}))
 
     def step(self, skipped: bool) -> None:

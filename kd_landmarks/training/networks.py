@@ -210,7 +210,7 @@ def _start_from_imagenet(model: KDLandmarksForKeypointDetection, settings: Netwo
     try:
         known = timm.get_pretrained_cfg(name)
         hub_id = known.hf_hub_id if weights == "imagenet" and known else None
-        cached = cached_or_reachable(hub_id, "model.safetensors") if hub_id else None
+        cached = cached_or_reachable(hub_id) if hub_id else None
         if cached:
             overlay = {"state_dict": load_file(cached)}
         with patient_hub():

@@ -5,13 +5,14 @@ from collections.abc import Mapping, Sequence
 from torch import Tensor
 
 from ..data.crops import LANDMARK_WEIGHTS
+from ..data.rows import TEACHER_COLUMNS
 from ..losses.heatmap import map_divergence
 from ..losses.kd import KDLoss
 from ..losses.landmark import landmark_loss
 from ..models import KDLandmarksConfig, KDLandmarksOutput
 from .loop import StepLoss
 from .recipe_settings import LossSettings, NetworkSettings
-from .teachers import TEACHER_COLUMNS, FrozenTeacher, mean_points
+from .teachers import FrozenTeacher, mean_points
 
 
 def plain_step(settings: NetworkSettings, target: str = "landmarks") -> StepLoss:

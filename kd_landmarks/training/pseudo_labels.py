@@ -15,12 +15,13 @@ from datasets import Dataset
 
 from ..data.columns import box_array, point_array
 from ..data.crops import LANDMARK_WEIGHTS, with_weights
+from ..data.rows import TEACHER_COLUMNS
 from ..errors import KDLandmarksError
 from ..imaging.boxes import tight_box
 from ..inference.measures import five_points
 from ..schemes import LandmarkScheme
 from .distributed import share_of
-from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column, without_teachers
+from .teachers import FrozenTeacher, add_point_column, without_teachers
 from .views import View, draw_views, predict_by_all, predict_views
 
 logger = logging.getLogger(__name__)

@@ -39,7 +39,7 @@ def plan_run(
         planned = load_recipe(recipe or "embedded", overrides)
         folder = _free_folder(output, planned.name)
         for source in planned.unlabeled.source:  # to any depth: the run's pictures would be faces
-            check_outside("--output", folder, source)
+            check_outside(folder, source)
         return planned, folder
     if output is not None and output.resolve() != resume.resolve():
         raise KDLandmarksError(f"--resume {resume} continues in its own folder: drop --output")
@@ -122,9 +122,9 @@ def run_identity(folder: Path) -> str:
     return run
 
 
-def kept_by_run(folder: Path) -> str:
-    """What a run that stops now keeps, and how it goes on: a line."""
-    if not (folder / RECIPE).is_file():
+def kept_by_run(folder: Path | None) -> str:
+    """What a run that stops now keeps, and how it goes on: a line; None is no folder yet."""
+    if folder is None or not (folder / RECIPE).is_file():
         return "nothing was written yet; start again with the same command"
     kept = []
     for stage in STAGES:

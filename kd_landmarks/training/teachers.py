@@ -9,6 +9,7 @@ from accelerate import Accelerator
 from datasets import Array2D, Dataset
 from torch import Tensor
 
+from ..data.rows import TEACHER_COLUMNS
 from ..errors import KDLandmarksError
 from ..evaluation.predictions import to_pixel_values
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
@@ -16,9 +17,6 @@ from ..models.loading import check_same_landmarks, load_detector
 from ..schemes import LandmarkScheme, get_scheme
 from .recipe_settings import STAGE_LABELS, LossSettings, Recipe
 from .run_folder import stage_is_finished
-
-# The column of a teacher's points, and the name that KD-Loss has for it.
-TEACHER_COLUMNS = {"tough": "tough_landmarks", "tolerant": "tolerant_landmarks"}
 
 
 class FrozenTeacher:

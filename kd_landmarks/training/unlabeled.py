@@ -11,6 +11,7 @@ from ..data.columns import point_array
 from ..data.crops import LANDMARK_WEIGHTS, with_weights
 from ..data.detector_boxes import with_upright_boxes
 from ..data.photos import Photos
+from ..data.rows import TEACHER_COLUMNS
 from ..data.splits import without_photos_of
 from ..data.unlabeled import FEATURES, load_unlabeled
 from ..errors import KDLandmarksError, shown
@@ -20,7 +21,7 @@ from ..utils.parsing import read_json
 from .data import generated_faces
 from .pseudo_labels import label_faces
 from .recipe_settings import DataSettings, UnlabeledSettings
-from .teachers import TEACHER_COLUMNS, FrozenTeacher, add_point_column, origins
+from .teachers import FrozenTeacher, add_point_column, origins
 
 # Beside stored targets: the released networks that their teachers come from.
 ORIGINS = "derived_from.json"

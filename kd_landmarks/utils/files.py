@@ -174,11 +174,10 @@ def check_new_folder(path: Path) -> None:
         raise KDLandmarksError(f"{path} is not an empty folder: name a new one, or remove it")
 
 
-def check_outside(name: str, path: Path, folder: str | Path) -> None:
+def check_outside(path: Path, folder: str | Path) -> None:
     """Refuse an output that is a folder of the input, or lies in it: it would be read as input.
 
     Args:
-        name: what the user calls the output.
         path: of the output.
         folder: that is read; what is not a folder holds no outputs.
 
@@ -187,7 +186,7 @@ def check_outside(name: str, path: Path, folder: str | Path) -> None:
     """
     if lies_in(path, folder):
         raise KDLandmarksError(
-            f"{name} {path} is inside the input folder {folder}: name a place outside of it"
+            f"--output {path} is inside the input folder {folder}: name a place outside of it"
         )
 
 

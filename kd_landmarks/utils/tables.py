@@ -1,6 +1,6 @@
 """Tables and counts to print."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def text_table(rows: Sequence[Sequence[str]], names: int = 1) -> str:
@@ -19,6 +19,12 @@ def text_table(rows: Sequence[Sequence[str]], names: int = 1) -> str:
         lines.append("  ".join(cells).rstrip())
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
+
+
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Rows as a Markdown table."""
+    lines = (header, ["---"] * len(header), *rows)
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def facts_table(facts: Sequence[tuple[str, object]]) -> str:

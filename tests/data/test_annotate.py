@@ -29,11 +29,6 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 ROWS = 11
 
 
-@pytest.fixture
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
     points = np.linspace(0.3, 0.7, 136).reshape(68, 2)

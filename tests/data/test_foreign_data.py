@@ -40,12 +40,9 @@ from kd_landmarks.schemes import get_scheme
 from kd_landmarks.training.data import load_sets
 from kd_landmarks.training.recipe import changed_values, load_recipe
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 MEND = r"give --allow-outside \(in Python allow_outside=True\)"
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture

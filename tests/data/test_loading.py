@@ -22,13 +22,9 @@ from kd_landmarks.errors import KDLandmarksError
 from kd_landmarks.imaging.boxes import tight_box
 from kd_landmarks.schemes import get_scheme
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 POINTS = [[10.5, 10.0], [30.0, 11.0], [20.0, 20.0], [12.0, 30.0], [28.0, 31.25]]
-
-
-@pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
-    """Parquet is cached as Arrow: not in the home folder of whoever runs the tests."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture
@@ -485,7 +481,7 @@ def test_nothing_but_bad_rows_or_no_rows_is_an_error(folder):
 
 def test_good_rows_pass_the_check_unchanged(folder):
     rows = load_rows(folder, scheme=FIVE)
-    assert check_rows(rows, FIVE, num_proc=2) is rows
+    assert check_rows(rows, FIVE) is rows
 
 
 @pytest.mark.parametrize("embedded", [False, True])
@@ -506,7 +502,7 @@ def test_a_damaged_picture_is_found(folder, caplog, damage, message, embedded):
         rows = datasets.Dataset.from_parquet(str(folder / "own.parquet"))
     with pytest.raises(KDLandmarksError, match=f"train.jsonl:3: the image .* {message}"):
         check_rows(rows, FIVE)
-    kept = check_rows(rows, FIVE, skip_bad_rows=True, num_proc=2)
+    kept = check_rows(rows, FIVE, skip_bad_rows=True)
     assert kept["source"][:] == [f"train.jsonl:{n}" for n in (1, 2, 4, 5, 6)]
     assert "left out 1 of 6 rows:\n  train.jsonl:3: the image" in warning(caplog)
 
@@ -633,7 +629,7 @@ def test_real_300w_loads_checks_and_splits(data_root):
     scheme = get_scheme("ibug68")
     train = load_rows(data_root / "300w", "train", scheme=scheme, box="dataset")
     assert Counter(train["subset"]) == {"helen": 870, "lfpw": 805, "afw": 337}
-    assert check_rows(train, scheme, num_proc=2) is train
+    assert check_rows(train, scheme) is train
     rest, validation = split_by_photo(train, 300, seed=0)
     assert (len(rest), len(validation)) == (1712, 300)
     assert not set(rest["photo"]) & set(validation["photo"])

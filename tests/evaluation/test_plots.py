@@ -102,7 +102,7 @@ def test_contact_sheet_lays_images_out_row_by_row():
     colors = [(200, 0, 0), (0, 200, 0), (0, 0, 200)]
     images = [Image.new("RGB", (20, 10), color) for color in colors]
     images[1] = images[1].resize((10, 10))
-    sheet = contact_sheet(images, columns=2, gap=4)
+    sheet = contact_sheet(images, columns=2)
     assert sheet.size == (44, 24)
     assert [sheet.getpixel(at) for at in ((10, 5), (34, 5), (10, 19))] == colors
     assert sheet.getpixel((25, 5)) == BACKGROUND  # the narrow image is centered in its cell

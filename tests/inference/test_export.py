@@ -272,7 +272,7 @@ def test_an_answer_that_is_not_finite_is_none(exported, photo, tmp_path):
             broken = np.full_like(onnx.numpy_helper.to_array(tensor), np.nan)
             tensor.CopyFrom(onnx.numpy_helper.from_array(broken, tensor.name))
     onnx.save(network, str(tmp_path / "broken.onnx"))
-    with pytest.raises(KDLandmarksError, match="answers with numbers that are not finite"):
+    with pytest.raises(KDLandmarksError, match="the network's keypoints are not finite"):
         FaceLandmarkPipeline(tmp_path / "broken.onnx")(photo, boxes=BOXES)
 
 

@@ -373,32 +373,6 @@ def test_weights_of_another_network_are_refused(folder):
     refused(folder, "cannot read model.safetensors")
 
 
-@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
-def test_weights_that_are_not_finite_are_refused(folder, value):
-    weights = folder / "model.safetensors"
-    tensors = load_file(weights)
-    tensors["head.maps.weight"].view(-1)[3] = value
-    save_file(tensors, weights)
-    refused(folder, "head.maps.weight has numbers that are not finite")
-
-
-def test_an_answer_that_is_not_finite_is_none(folder):
-    """Weights of any size are finite by themselves."""
-    weights = folder / "model.safetensors"
-    tensors = load_file(weights)
-    for tensor in tensors.values():
-        if tensor.is_floating_point():
-            tensor.fill_(1e38)
-    save_file(tensors, weights)
-    photo = Image.fromarray(np.full((90, 120, 3), 100, np.uint8))
-    detect = FaceLandmarkPipeline(folder, device="cpu")
-    for photos in (photo, [photo, photo]):
-        boxes = [[20, 10, 80, 70]] if photos is photo else [[[20, 10, 80, 70]]] * 2
-        with pytest.raises(KDLandmarksError, match="answers with numbers that are not finite"):
-            detect(photos, boxes=boxes)
-    assert detect(photo, boxes=[]) == []
-
-
 def test_a_giant_network_is_refused_before_it_takes_memory(folder):
     change_json(folder / "config.json", backbone="vit_giant_patch14_224", head="linear")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

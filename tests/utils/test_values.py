@@ -103,25 +103,13 @@ def test_words_are_those_that_there_are(value, detect):
     refused("dtype=.*: give", lambda: FaceLandmarkPipeline("/nowhere", dtype=value))
 
 
-@pytest.mark.parametrize(
-    "providers", ["CPUExecutionProvider", ["Banana"], [], [7], 7, [()], {"CPUExecutionProvider"}]
-)
-def test_providers_are_a_list_of_what_there_is(providers, detect, tmp_path):
-    message = "providers=.*: give a list of what there is, .*CPUExecutionProvider"
-    refused(message, lambda: OnnxBackend("/nowhere.onnx", providers=providers))
-
-
 def test_good_values_are_taken(detect, tmp_path):
     for options in ({"batch_size": np.int64(2)}, {"num_workers": 0}, {"timeout": 5}):
         assert detect([PHOTO, PHOTO], boxes=[[], []], **options) == [[], []]
     file = export_onnx(
         detect.backend.model, detect.backend.image_processor, tmp_path / "small.onnx"
     )
-    for providers in (None, ["CPUExecutionProvider"], [("CPUExecutionProvider", {})]):
-        assert (
-            FaceLandmarkPipeline(OnnxBackend(file, threads=1, providers=providers))(PHOTO, boxes=[])
-            == []
-        )
+    assert FaceLandmarkPipeline(OnnxBackend(file, threads=1))(PHOTO, boxes=[]) == []
     assert (whole("x", np.int32(3)), number("x", np.float32(0.5)), one_of("x", "a", "ab")) == (
         3,
         0.5,

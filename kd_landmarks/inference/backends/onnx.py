@@ -1,7 +1,6 @@
 """An exported detector on ONNX Runtime."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +18,6 @@ METADATA = "kd_landmarks"
 """The key of an exported file's metadata that holds its `Description`, as JSON."""
 MEND = "export the detector anew with `kd-landmarks export`"
 
-Providers = Sequence[str | tuple[str, dict[str, Any]]]
-
 
 class OnnxBackend:
     """See `Backend`.
@@ -28,21 +25,16 @@ class OnnxBackend:
     Args:
         path: of a file of `kd-landmarks export`.
         threads: of one computation; None leaves it to ONNX Runtime.
-        providers: of ONNX Runtime, a list of names, or of names with options; None for the CPU.
 
     Raises:
-        KDLandmarksError: for a file that is missing, broken or not a kd-landmarks detector, and for
-            providers that are not there.
+        KDLandmarksError: for a file that is missing, broken or not a kd-landmarks detector.
     """
 
     name = "onnxruntime"
 
-    def __init__(
-        self, path: Path, threads: int | None = None, providers: Providers | None = None
-    ) -> None:
+    def __init__(self, path: Path, threads: int | None = None) -> None:
         self.source = str(path)
         self._threads = None if threads is None else whole("threads", threads)
-        self._providers = _checked_providers(providers)
         session = self._open()
         stored = session.get_modelmeta().custom_metadata_map.get(METADATA)
         self.description = _parsed(stored, self.source)
@@ -62,19 +54,19 @@ class OnnxBackend:
         return checked_outputs(outputs, len(pixels), self.source)
 
     def _open(self) -> Any:
-        return _session(self.source, self._threads, self._providers)
-
-
-def read_description(path: Path) -> Description:
-    """What an exported file tells of itself.
-
-    Raises:
-        KDLandmarksError: for a file that is missing, broken or not a kd-landmarks detector.
-    """
-    session = _session(str(path), 1, ["CPUExecutionProvider"])
-    description = _parsed(session.get_modelmeta().custom_metadata_map.get(METADATA), str(path))
-    _check_network(session, description, str(path))
-    return description
+        path = os.path.expanduser(self.source)
+        if not os.path.isfile(path):
+            raise KDLandmarksError(
+                f"there is no file {self.source}: `kd-landmarks export` makes one"
+            )
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 4  # what is wrong is raised: no lines of its own beside it
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        try:
+            return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # onnxruntime has a family of its own
+            raise KDLandmarksError(f"cannot load {self.source}: {error}") from error
 
 
 def checked_outputs(
@@ -90,20 +82,6 @@ def checked_outputs(
             f"{source} gives {[output.shape for output in outputs]} for {faces} faces: {MEND}"
         )
     return outputs[0], outputs[1] if len(outputs) > 1 else None
-
-
-def _session(source: str, threads: int | None, providers: list[Any]) -> Any:
-    path = os.path.expanduser(source)
-    if not os.path.isfile(path):
-        raise KDLandmarksError(f"there is no file {source}: `kd-landmarks export` makes one")
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is raised: no lines of its own beside it
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    try:
-        return onnxruntime.InferenceSession(path, options, providers=providers)
-    except Exception as error:  # onnxruntime has a family of its own
-        raise KDLandmarksError(f"cannot load {source}: {error}") from error
 
 
 def _parsed(stored: str | None, path: str) -> Description:
@@ -140,21 +118,3 @@ def _check_network(session: Any, description: Description, path: str) -> None:
             f"{path} is not a kd-landmarks detector: it has {shown(found, 200)}, where its "
             f"metadata need {wanted}, floats of any number of faces"
         )
-
-
-def _checked_providers(providers: Any) -> list[Any]:
-    """The providers to use.
-
-    Raises:
-        KDLandmarksError: for one that is not there, which ONNX Runtime would only warn of.
-    """
-    if providers is None:
-        return ["CPUExecutionProvider"]
-    there = onnxruntime.get_available_providers()
-    given = list(providers) if isinstance(providers, list | tuple) else []
-    names = [entry[0] if isinstance(entry, tuple) and entry else entry for entry in given]
-    if not given or not all(isinstance(name, str) and name in there for name in names):
-        raise KDLandmarksError(
-            f"providers={shown(providers)}: give a list of what there is, {', '.join(there)}"
-        )
-    return given

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ...errors import KDLandmarksError
 from ...utils.environment import need_packages
 from . import PerProcess
-from .onnx import checked_outputs, read_description
+from .onnx import OnnxBackend, checked_outputs
 
 # Some processors would compute in bfloat16, and others not: points are to be the same.
 _EXACT = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
@@ -57,7 +57,7 @@ class OpenVinoBackend:
     def __init__(self, path: Path) -> None:
         need_packages("export", "openvino", why="backend='openvino'")
         self.source = str(path)
-        self.description = read_description(path)
+        self.description = OnnxBackend(path, threads=1).description
         self._requests: PerProcess[_Requests] = PerProcess(self._open, self._open())
 
     def run(
