@@ -290,7 +290,8 @@ def finished_of(folder: Path) -> list[Path]:
 TWO_PROCESSES = """
 import json, sys
 from pathlib import Path
-from kd_landmarks.training import loop as trainer, run as stages
+from kd_landmarks.training import loop as trainer, stages
+from kd_landmarks.training.run import train
 from accelerate import Accelerator, PartialState
 from kd_landmarks.data import bad_rows, streaming
 from kd_landmarks.training.recipe import load_recipe, parse_overrides
@@ -320,7 +321,7 @@ def run(name, stop_at=None):
     stages.plain_step, trainer.save_checkpoint = counting_step, save_and_stop
     accelerator = Accelerator(cpu=True, step_scheduler_with_optimizer=False)
     try:
-        stages.train(accelerator, recipe, folder / name.partition("-")[0])
+        train(accelerator, recipe, folder / name.partition("-")[0])
     except Stop:
         accelerator.free_memory()
 

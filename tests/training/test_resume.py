@@ -235,7 +235,7 @@ def test_a_run_that_diverges_keeps_what_was_finite(straight, killed, tmp_path, m
 
     last = int(finished_checkpoints(folder / "checkpoints/student")[-1].name.split("_")[1]) + 2
     with monkeypatch.context() as patched:
-        patched.setattr("kd_landmarks.training.run.student_step", spoilt)
+        patched.setattr("kd_landmarks.training.stages.student_step", spoilt)
         result = resume_in_process(folder)
     assert result.exit_code == 2
     assert f"after {last + 1} steps" in result.output

@@ -28,7 +28,7 @@ from kd_landmarks.inference.upright import face_roll
 from kd_landmarks.models.loading import load_detector
 from kd_landmarks.schemes import get_scheme
 from kd_landmarks.synthetic import generate_face, generated_dataset
-from kd_landmarks.training import pseudo_labels, run
+from kd_landmarks.training import pseudo_labels, run, stages
 from kd_landmarks.training.data import load_sets, with_generated
 from kd_landmarks.training.optimization import learning_rate_schedule
 from kd_landmarks.training.recipe import load_recipe, recipe_keys
@@ -166,8 +166,9 @@ def test_unlabeled_faces_join_a_students_training(
     finished, tmp_path, monkeypatch, caplog, enough, fitted_to
 ):
     fits = []
-    monkeypatch.setattr(run, "refit_refinement", lambda _, __, rows, *___: fits.append(len(rows)))
-    monkeypatch.setattr(run, "ENOUGH_FACES", enough)
+    spy = "kd_landmarks.training.stages.refit_refinement"
+    monkeypatch.setattr(spy, lambda _, __, rows, *___: fits.append(len(rows)))
+    monkeypatch.setattr(stages, "ENOUGH_FACES", enough)
     monkeypatch.setattr(pseudo_labels, "TOLERANCE", 1)  # whatever the hardly trained teacher says
     folder, _ = finished
     photos = tmp_path / "photos"
@@ -220,7 +221,7 @@ def test_the_same_seed_gives_the_same_networks(finished, tmp_path):
 
 def test_each_stage_learns_from_training_faces_what_it_is_there_for(tmp_path, monkeypatch):
     fitted, targets, validated = [], [], []
-    fit, step, validation = run.fit_shape_model, run.plain_step, run.validation
+    fit, step, validation = run.fit_shape_model, stages.plain_step, stages.validation
 
     def spy(seen, function, position):
         def spied(*given):
@@ -230,8 +231,8 @@ def test_each_stage_learns_from_training_faces_what_it_is_there_for(tmp_path, mo
         return spied
 
     monkeypatch.setattr(run, "fit_shape_model", spy(fitted, fit, 0))
-    monkeypatch.setattr(run, "plain_step", spy(targets, step, 1))
-    monkeypatch.setattr(run, "validation", spy(validated, validation, 3))
+    monkeypatch.setattr(stages, "plain_step", spy(targets, step, 1))
+    monkeypatch.setattr(stages, "validation", spy(validated, validation, 3))
     words = tiny_arguments("--output", tmp_path / "run", tough_teacher__epochs=0.5)
     train(*words, "--stages", "tough_teacher,tolerant_teacher", "--tolerant_teacher.epochs", "0.5")
     assert targets == ["landmarks", "soft_landmarks"]
