@@ -38,6 +38,9 @@ _OPEN = re.compile(
     r"/gradio_api/(upload|queue/join|cancel|reset|run/[^/]+|call/(v2/)?[^/]+|stream/[^/]+(/close)?)"
 )
 _READING = ("GET", "HEAD")
+_FULL = PlainTextResponse(
+    "Too much is being sent at the moment: please try again in a few minutes.", 503
+)
 
 
 class Guard:
@@ -93,15 +96,11 @@ class Guard:
                     self._uploads.check(path.partition(route)[2], cookie_of(request))
                 except KDLandmarksError:
                     return PlainTextResponse(REFUSAL, 403)
-        if path.rstrip("/").endswith("/upload") and self._uploads.is_full():
-            return PlainTextResponse(
-                "Too much is being sent at the moment: please try again in a few minutes.", 503
-            )
-        return None
+        return _FULL if _is_upload(path) and self._uploads.room() <= 0 else None
 
     async def _with_body(self, request: Request, receive: Receive, send: Send) -> None:
         """Receive a body whole, so that Gradio meets neither half of one nor too much of it."""
-        uploading = request.scope["path"].rstrip("/").endswith("/upload")
+        uploading = _is_upload(request.scope["path"])
         most = LARGEST_BODY if uploading else LARGEST_MESSAGE
         told = request.headers.get("content-length", "")
         too_large = PlainTextResponse(f"At most {most // 2**20} MB can be sent here.", 413)
@@ -128,6 +127,10 @@ class Guard:
                         return
             send = self._without_foreign_origins(request, send)
             if uploading:
+                # Others may have come since this one began, and some are just being written.
+                if self._uploads.room() < self._in_flight:
+                    await _FULL(request.scope, receive, send)
+                    return
                 send = self._noting_uploads(request, send)
             await self._app(request.scope, _replay(bytes(body), receive), send)
         except TimeoutError:
@@ -168,6 +171,11 @@ class Guard:
             await send(message)
 
         return closed
+
+
+def _is_upload(path: str) -> bool:
+    """Whether a path is the one that files are sent to."""
+    return path.rstrip("/").endswith("/upload")
 
 
 def _writable(path: str) -> bool:

@@ -83,8 +83,8 @@ class Uploads:
             known.owners.add(owner)
             self._received[path] = known  # at the end: the oldest stands first
 
-    def is_full(self) -> bool:
-        """Whether so much is there that more has to wait."""
+    def room(self) -> int:
+        """Bytes that may still come; 0 or less where more has to wait."""
         oldest = time.monotonic() - KEPT_SECONDS - 2 * SWEEP_SECONDS
         with self._lock:
             for path, known in list(self._received.items()):
@@ -93,7 +93,7 @@ class Uploads:
                 del self._received[path]
             sizes = [known.size for known in self._received.values()]
         sizes += [told.st_size for _, told in self._unlisted()]
-        return len(sizes) >= MOST_FILES or sum(sizes) >= MOST_BYTES
+        return 0 if len(sizes) >= MOST_FILES else MOST_BYTES - sum(sizes)
 
     async def sweep(self) -> None:
         """Delete the parts of requests that are no upload, or were cut off, for as long as it runs.

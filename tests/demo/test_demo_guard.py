@@ -313,7 +313,17 @@ def test_strangers_cannot_fill_the_disk(demo, visitor, monkeypatch, limit):
     assert answer.status_code == 503
     assert "try again" in answer.text
     monkeypatch.setattr(received, "KEPT_SECONDS", -(10**6))  # as if long ago
-    assert not demo.uploads.is_full()
+    assert demo.uploads.room() > 0
+
+
+def test_uploads_that_had_begun_before_fill_the_disk_no_further(demo, visitor, monkeypatch):
+    """There is room for half a photo when it begins."""
+    held = received.MOST_BYTES - demo.uploads.room()
+    monkeypatch.setattr(received, "MOST_BYTES", held + len(PHOTO) // 2)
+    assert demo.uploads.room() > 0
+    assert visitor.post_file(PHOTO).status_code == 503
+    monkeypatch.undo()
+    assert visitor.post_file(PHOTO).status_code == 200
 
 
 def test_gradio_deletes_what_it_received_and_nothing_else(demo, visitor, targets):
@@ -476,7 +486,7 @@ def test_parts_that_are_no_upload_are_counted_and_deleted(demo, visitor, monkeyp
     assert len(parts()) == 3
     # Beside the three, whatever other tests have sent.
     monkeypatch.setattr(received, "MOST_BYTES", 3 * len(PHOTO))
-    assert demo.uploads.is_full()
+    assert demo.uploads.room() <= 0
     monkeypatch.setattr(received, "SWEEP_SECONDS", 0.01)
     monkeypatch.setattr(received, "KEPT_SECONDS", -1)  # as if long ago
 
