@@ -62,11 +62,11 @@ def compared(
     # As a whole path: CHECKPOINTS/NAME could be an id, and the Hub would be asked for it.
     folder = (Path("checkpoints") if checkpoints is None else checkpoints).resolve()
     return [
-        Entry("Student with KD-Loss", None, "two teachers assist it"),
+        Entry("Student with KD-Loss", None, "teachers assist it"),
         Entry(
             "The same student, alone",
             baseline or str(folder / "mobilenetv2-300w-no-teachers"),
-            "the same faces and schedule, no teacher",
+            "the same labeled faces, about as many steps, no teacher",
         ),
         Entry(
             "Tough-Teacher",
