@@ -70,7 +70,8 @@ def train(
         typer.Option(help="Checkpoint that the student starts from; sets student.init."),
     ] = None,
     stages: Annotated[
-        str | None, typer.Option(help="Some of the four, separated by commas. Default: all.")
+        str | None,
+        typer.Option(help="Some of the four, separated by commas. Default: the recipe's."),
     ] = None,
     streaming: Annotated[
         bool, typer.Option("--streaming", help="Fetch photos when needed (Parquet or Hub only).")

@@ -147,8 +147,8 @@ class DataSettings(Settings):
     )
     orientation: Literal["upright", "stored"] = Field(
         "upright",
-        description="which form of a photo the landmarks of JSON lines refer to: as viewers show "
-        "it, or before its EXIF orientation is applied",
+        description="which form of a photo the landmarks of JSON lines, .pts files and labeling "
+        "tools refer to: as viewers show it, or before its EXIF orientation is applied",
     )
     generated_extra: int = Field(
         0,

@@ -63,7 +63,6 @@ def walk(hub: Hub, folder: Path) -> None:
     commands, (use,) = blocks(section, "bash")[0], blocks(section, "python")
     write_drawn_300w(folder / "300W")
     (folder / "short.yaml").write_text(RECIPE)
-    (folder / "train_accelerate.py").symlink_to(ROOT / "train_accelerate.py")
     Image.open(next(folder.glob("300W/helen/testset/*.jpg"))).resize((400, 400)).save(
         folder / "photo.jpg"
     )
