@@ -152,4 +152,10 @@ def fit_calibration(
         raise KDLandmarksError("on these faces, points of more spread are not further off")
     intercepts = theta[:count] - slope * center
     # More digits than the faces could have taught would only fill configurations.
-    return Calibration(tolerance, round(float(slope), 4), tuple(intercepts.round(4).tolist()))
+    found = Calibration(tolerance, round(float(slope), 4), tuple(intercepts.round(4).tolist()))
+    try:
+        return Calibration.from_dict(found.to_dict())  # as whoever loads it will
+    except KDLandmarksError as error:
+        raise KDLandmarksError(
+            "on these faces, a point's spread tells next to nothing of its error: give more faces"
+        ) from error

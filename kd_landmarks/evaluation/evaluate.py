@@ -173,7 +173,8 @@ def evaluate(
     rows = check_rows(rows, scheme, loading.get("skip_bad_rows", False))
     missed: list[str] | None = None
     if box == "detector":
-        rows, missed = with_detected_boxes(rows, progress=progress)
+        part = detector.config.face_box
+        rows, missed = with_detected_boxes(rows, progress=progress, part=part)
     elif box == "upright":
         rows = with_upright_boxes(rows, scheme)
     found = evaluate_detector(

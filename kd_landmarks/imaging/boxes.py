@@ -1,5 +1,6 @@
 """The boxes of the faces in a photo."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,24 @@ def tight_box(landmarks: np.ndarray) -> np.ndarray:
     if not flat.all():  # which is no face
         low, high = low - 0.5 * flat, high + 0.5 * flat
     return np.concatenate([low, high])
+
+
+def part_of_boxes(boxes: np.ndarray, part: Sequence[float]) -> np.ndarray:
+    """The same part of each box, turned with it.
+
+    Args:
+        boxes: (faces, 4) or, with their rolls, (faces, 5).
+        part: x0, y0, x1, y1 (4,) in the box held upright; 0, 0, 1, 1 is all of it.
+    """
+    start, end = np.asarray(part[:2]), np.asarray(part[2:])
+    low, high = boxes[:, :2], boxes[:, 2:4]
+    half = (high - low) * (end - start) / 2
+    across, down = ((high - low) * (start + end - 1) / 2).T
+    roll = np.radians(boxes[:, 4]) if boxes.shape[1] > 4 else np.zeros(len(boxes))
+    cosine, sine = np.cos(roll), np.sin(roll)
+    moved = np.column_stack([across * cosine - down * sine, across * sine + down * cosine])
+    middle = (low + high) / 2 + moved
+    return np.column_stack([middle - half, middle + half, boxes[:, 4:]])
 
 
 def overlaps(boxes: np.ndarray, box: np.ndarray) -> np.ndarray:

@@ -15,12 +15,13 @@ _RESAMPLINGS = (0, 1, 2, 3)
 
 
 def check_settings(settings: Mapping[str, Any]) -> None:
-    """Refuse settings of an image processor that are invalid; None is the default of each.
+    """Refuse settings of crops that are invalid; None is the default of each.
 
     Args:
         settings: any of `crop_margin`, `size` (height and width), `image_size` (both), `resample`,
             `rescale_factor`, `image_mean`, `image_std` (three numbers each), `do_convert_rgb`,
-            `do_resize`, `do_rescale`, `do_normalize`. Others are left alone.
+            `do_resize`, `do_rescale`, `do_normalize`, and of a network `face_box`. Others are left
+            alone.
 
     Raises:
         ValueError: naming the setting and its value.
@@ -79,6 +80,15 @@ def _check_channels(low: float, high: float) -> Callable[[str, Any], None]:
     return check
 
 
+def _check_face_box(name: str, value: Any) -> None:
+    if not isinstance(value, list | tuple) or len(value) != 4:
+        raise ValueError(f"{name}={value!r:.80} must be four numbers x0, y0, x1, y1")
+    for number in value:
+        check_number(name, number, -10, 10)
+    if min(value[2] - value[0], value[3] - value[1]) < 0.01:
+        raise ValueError(f"{name}={value!r:.80}: x1 must exceed x0 and y1 exceed y0, by 0.01")
+
+
 def _check_resample(name: str, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value not in _RESAMPLINGS:
         raise ValueError(
@@ -95,6 +105,7 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "crop_margin": lambda name, value: check_number(name, value, 0.1, 10),
     "size": _check_size,
     "image_size": _check_image_size,
+    "face_box": _check_face_box,
     "resample": _check_resample,
     "rescale_factor": lambda name, value: check_number(name, value, 1e-6, 1),
     "image_mean": _check_channels(-1000, 1000),
@@ -105,5 +116,5 @@ _CHECKS: dict[str, Callable[[str, Any], None]] = {
     "do_rescale": _check_switch,
     "do_normalize": _check_switch,
 }
-PROCESSOR_SETTINGS = frozenset(_CHECKS) - {"image_size"}
+PROCESSOR_SETTINGS = frozenset(_CHECKS) - {"image_size", "face_box"}
 """All that is taken from a `preprocessor_config.json`."""

@@ -1,6 +1,6 @@
 """Finding the faces of photos, by YuNet or by any other detector."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..utils.values import number
+from .boxes import part_of_boxes
 from .pixels import shrunken
 from .yunet import LEVELS, MIN_SCORE, find_faces
 
@@ -68,12 +69,16 @@ def points_boxes(boxes: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def detect_faces(photo: Image.Image, detector: FaceDetector) -> tuple[np.ndarray, list[Any]]:
+def detect_faces(
+    photo: Image.Image, detector: FaceDetector, part: Sequence[float] | None = None
+) -> tuple[np.ndarray, list[Any]]:
     """The faces of an upright photo by any detector.
 
     Args:
         photo: of any mode.
         detector: see `FaceDetector`.
+        part: of YuNet's boxes, which are those of whole faces, that the landmarks take up, as a
+            network's `face_box`; None for all of them. Other detectors' boxes are the landmarks'.
 
     Returns:
         boxes (faces, 4) or (faces, 5) float64 in photo pixels, the surest first, and a score per
@@ -105,6 +110,8 @@ def detect_faces(photo: Image.Image, detector: FaceDetector) -> tuple[np.ndarray
             "numbers that are not finite"
         )
     found[:, :4] = (found[:, :4] + 0.5) * shrink - 0.5
+    if part is not None and isinstance(detector, YuNet):
+        found = part_of_boxes(found, part)
     low, high = found[:, :2], found[:, 2:4]
     inside = (low < (photo.width - 1, photo.height - 1)).all(1) & (high > 0).all(1)
     seen = np.flatnonzero(inside & (high - low >= SMALLEST_BOX).all(1)).tolist()

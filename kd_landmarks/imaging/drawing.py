@@ -64,7 +64,10 @@ def draw_landmarks(
     if not np.isfinite(faces).all():
         raise KDLandmarksError("points are not finite: leave such faces out")
     open_ = np.zeros(faces.shape[:2], bool) if unsure is None else np.asarray(unsure, bool)
+    if open_.size != faces.shape[0] * faces.shape[1]:
+        raise KDLandmarksError(f"unsure is {open_.shape}, not {faces.shape[:2]}: one a point")
     below = [] if reference is None else list(_faces(reference, scheme))
+    below = [face for face in below if not np.isnan(face).all()]
     sets = [
         ((face + 0.5) * ratio - 0.5, rgb, marks)
         for some, rgb, masks in (
@@ -122,9 +125,8 @@ def _as_rgb(image: Image.Image | NDArray[np.uint8]) -> Image.Image:
     if isinstance(image, Image.Image):
         return image.convert("RGB")
     array = np.asarray(image)
-    if array.dtype != np.uint8 or not (
-        array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-    ):
+    color = array.ndim == 3 and array.shape[2] == 3
+    if array.dtype != np.uint8 or not array.size or not (array.ndim == 2 or color):
         raise KDLandmarksError(
             f"the image is {array.dtype} of shape {array.shape}: give uint8 (H, W, 3) or (H, W)"
         )

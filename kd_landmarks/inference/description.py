@@ -30,6 +30,7 @@ class Description:
         scheme: the landmarks; None for a network that does not say.
         calibration: turns scores into probabilities; None without.
         parameters: of the network; None where the files do not say.
+        face_box: where the landmarks' box lies in the face detector's; None for all of it.
     """
 
     crop_margin: float
@@ -39,6 +40,7 @@ class Description:
     scheme: LandmarkScheme | None
     calibration: Calibration | None = None
     parameters: int | None = None
+    face_box: tuple[float, ...] | None = None
 
     @classmethod
     def from_dict(cls, values: Any) -> "Description":
@@ -52,7 +54,8 @@ class Description:
         missing = [name for name in _NEEDED if values.get(name) is None]
         if missing:
             raise ValueError(f"it lacks {missing[0]}")
-        check_settings({name: values[name] for name in _NEEDED[:-1]})
+        face_box = values.get("face_box")
+        check_settings({name: values[name] for name in _NEEDED[:-1]} | {"face_box": face_box})
         scheme = LandmarkScheme.from_dict(values["scheme"])  # a text could name any file
         confidence = values.get("confidence")
         parameters = values.get("parameters")
@@ -70,6 +73,7 @@ class Description:
                 else Calibration.from_dict(confidence, scheme.num_landmarks)
             ),
             parameters=parameters,
+            face_box=None if face_box is None else tuple(map(float, face_box)),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -82,6 +86,7 @@ class Description:
             "scheme": None if self.scheme is None else self.scheme.to_dict(),
             "parameters": self.parameters,
             "confidence": None if self.calibration is None else self.calibration.to_dict(),
+            "face_box": None if self.face_box is None else list(self.face_box),
         }
 
     def squares(self, boxes: NDArray[np.float64], photo: Image.Image) -> list[Square]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import KDLandmarksError, in_our_words
 from ..imaging.boxes import face_boxes, tight_box
@@ -236,7 +237,7 @@ class FaceLandmarkPipeline:
                 where = f"{where}{os.fspath(item.image)}: "
             boxes, found = item.boxes, None
             if boxes is None:
-                boxes, found = detect_faces(photo, self.detector)
+                boxes, found = self.find_faces(photo)
             boxes = face_boxes(boxes, photo.width, photo.height)
             description = self.backend.description
             looks = [
@@ -247,6 +248,10 @@ class FaceLandmarkPipeline:
             raise KDLandmarksError(f"{where}{error}") from error
         scores = found or [None] * len(boxes)
         return _Prepared(item, where, boxes, scores, looks, photo.size)
+
+    def find_faces(self, photo: Image.Image) -> tuple[NDArray[np.float64], list[float | None]]:
+        """The boxes of the landmarks of a photo's faces, and scores; see `detect_faces`."""
+        return detect_faces(photo, self.detector, self.backend.description.face_box)
 
     def _answers(self, photos: list[_Prepared]) -> list[Faces]:
         """What the network says of photos, which it sees together."""

@@ -10,7 +10,6 @@ from PIL import Image
 
 from ..errors import KDLandmarksError
 from ..imaging.boxes import overlaps, tight_box
-from ..imaging.detection import detect_faces
 from ..imaging.photos import load_photo
 from ..imaging.pixels import as_rgb
 from ..utils.values import number, whole
@@ -105,7 +104,7 @@ class FaceTracker:
             self._time = time
         self._thumbnail, self._size = thumbnail, photo.size
         if self._frames % self.detect_every == 0 or not self._tracks:
-            boxes, scores = detect_faces(photo, self.detect.detector)
+            boxes, scores = self.detect.find_faces(photo)
             self._match(boxes[: self.most_faces], scores[: self.most_faces])
         self._frames += 1
         scheme = self.detect.backend.description.scheme

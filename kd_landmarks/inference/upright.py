@@ -29,6 +29,10 @@ FARTHEST = 3
 # A face this far from its crop's middle, in sides of the crop, is cut again: it has moved since the
 # frame before, or its box was wrong.
 ASIDE = 0.15
+# Landmarks of a part of the face, whose place in a found face's box is known by and large only, are
+# cut again from less on, and where they take up a box this many times as large or small as the
+# crop's.
+PART_ASIDE, PART_SIZE = 0.04, 1.08
 # Each look makes the crop more upright; a third one changes little.
 LOOKS = 2
 
@@ -85,8 +89,7 @@ def look_upright(looks: Sequence[Look], description: Description, network: Netwo
         again = {
             index: box
             for index, one in enumerate(found)
-            if (box := _other_box(one, description.scheme, number == 0 and index in doubtful))
-            is not None
+            if (box := _other_box(one, description, number == 0 and index in doubtful)) is not None
         }
         closer = [_cut(found[index].photo, box, description) for index, box in again.items()]
         for index, one in zip(again, _answered(closer, description, network), strict=True):
@@ -155,21 +158,25 @@ def _cut(photo: Image.Image, box: NDArray[np.float64], description: Description)
     return Look(photo, square, description.crop(photo, square))
 
 
-def _other_box(
-    one: Look, scheme: LandmarkScheme | None, doubtful: bool
-) -> NDArray[np.float64] | None:
-    """The box of a face's own points, where it is doubtful, or not upright or aside in its crop."""
+def _other_box(one: Look, description: Description, doubtful: bool) -> NDArray[np.float64] | None:
+    """The box of a face's own points, where it is doubtful or does not suit its crop."""
     assert one.points is not None
     # Points far from the crop, or all in one place, are no face's.
     if not 0 < np.ptp(one.points, axis=0).max() < FARTHEST * one.square.side:
         return None
-    roll = face_roll(one.points, scheme)
-    if roll is None:
+    square, is_part = one.square, description.face_box is not None
+    roll = face_roll(one.points, description.scheme)
+    if roll is None and not is_part:
         return None
+    if roll is None:  # as it was cut
+        roll = square.roll
     box = upright_box(one.points, roll)
-    middle = one.square.left + one.square.side / 2, one.square.top + one.square.side / 2
-    aside = np.abs((box[:2] + box[2:4]) / 2 - middle).max() > ASIDE * one.square.side
-    return box if doubtful or aside or _is_turned(roll - one.square.roll) else None
+    middle = square.left + square.side / 2, square.top + square.side / 2
+    away = np.abs((box[:2] + box[2:4]) / 2 - middle).max() / square.side
+    size = (box[2:4] - box[:2]).max() * description.crop_margin / square.side
+    other = is_part and (away > PART_ASIDE or not 1 / PART_SIZE < size < PART_SIZE)
+    turned = _is_turned(roll - square.roll)
+    return box if doubtful or turned or other or away > ASIDE else None
 
 
 def _is_turned(degrees: float) -> bool:

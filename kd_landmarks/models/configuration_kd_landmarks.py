@@ -7,7 +7,7 @@ from typing import Any, Literal
 from huggingface_hub.dataclasses import strict
 from transformers import PreTrainedConfig
 
-from ..imaging.crop_settings import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, check_whole
+from ..imaging.crop_settings import MAX_IMAGE_SIZE, MIN_IMAGE_SIZE, check_settings, check_whole
 
 # Far beyond any landmark scheme or face crop in use; a config over these is broken or hostile, and
 # is refused before memory is spent on it.
@@ -55,6 +55,9 @@ class KDLandmarksConfig(PreTrainedConfig):
         confidence (`dict`, *optional*):
             What turns the integral head's scores into probabilities of being right, as
             `kd_landmarks.inference.confidence.Calibration.to_dict()` gives it.
+        face_box (`list[float]`, *optional*):
+            Where the box of the landmarks lies in a face detector's box, from the brows to the chin
+            and from ear to ear: x0, y0, x1, y1, which are 0, 0, 1, 1 for all of it. None for that.
         derived_from (`list[str]`, defaults to `[]`):
             The released networks of kd-landmarks that the weights are, started from or learned
             from: their license holds for these weights, too.
@@ -74,6 +77,7 @@ class KDLandmarksConfig(PreTrainedConfig):
     head_range: float = 1.1
     refinement: bool = False
     confidence: dict[str, Any] | None = None
+    face_box: list[float] | tuple[float, ...] | None = None
     derived_from: list[str] | tuple[str, ...] = ()
 
     def __post_init__(self, **kwargs: Any) -> None:
@@ -96,14 +100,15 @@ class KDLandmarksConfig(PreTrainedConfig):
     def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> Any:
         """As transformers does it, but values given beside the file's are checked with them.
 
-        Names and calibration of the file's landmarks are dropped where others are asked for.
+        Names, calibration and box of the file's landmarks are dropped where others are asked for.
 
         Raises:
             ValueError: for values that do not go together.
         """
         given = {name: kwargs.pop(name) for name in cls.__annotations__ if name in kwargs}
         if given.keys() & {"num_landmarks", "scheme"}:
-            given = {"confidence": None, "id2label": None, "label2id": None} | given
+            unknown = ("confidence", "face_box", "id2label", "label2id")
+            given = dict.fromkeys(unknown) | given
         return super().from_dict(config_dict | given, **kwargs)
 
     def validate_sizes(self) -> None:
@@ -114,6 +119,7 @@ class KDLandmarksConfig(PreTrainedConfig):
         """
         check_whole("image_size", self.image_size, MIN_IMAGE_SIZE, MAX_IMAGE_SIZE)
         check_whole("num_landmarks", self.num_landmarks, 1, MAX_LANDMARKS)
+        check_settings({"face_box": self.face_box})
         check_whole("head_channels", self.head_channels, 1, MAX_HEAD_CHANNELS)
         if len(self.backbone) > MAX_NAME_LENGTH:
             raise ValueError(f"backbone={self.backbone[:32]!r}… is not a timm architecture")

@@ -31,6 +31,8 @@ __all__ = ["GeneratedFace", "generate_face", "generated_dataset"]
 SMALLEST, LARGEST = 32, 1024
 # Data set `seed` holds the faces seed * FACES_PER_SEED + 0, 1, 2, …
 FACES_PER_SEED = 10_000_000
+# Data sets store a face's seed in 64 bits.
+MOST_SEEDS = 2**63 // FACES_PER_SEED - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ def generate_face(
     Raises:
         KDLandmarksError: for an unknown scheme, a negative seed or a size out of range.
     """
-    _check(seed, scheme, size)
+    seed, size = _checked(seed, scheme, size)
     drawing = draw_face(seed, size, head_turned=head_turned)
     return GeneratedFace(drawing.image, drawing.landmarks[scheme], drawing.visible[scheme])
 
@@ -103,7 +105,7 @@ def generated_dataset(
     """
     from datasets import Array2D, Dataset, Features, Image, List, Value
 
-    _check(seed, scheme, size)
+    seed, size = _checked(seed, scheme, size, MOST_SEEDS)
     if not _is_whole(count) or not 1 <= count <= FACES_PER_SEED:
         raise KDLandmarksError(
             f"count={count!r}: give a whole number of faces from 1 to {FACES_PER_SEED}"
@@ -124,7 +126,7 @@ def generated_dataset(
             "visible": List(Value("int8"), length=points),
         }
     )
-    first = seed * FACES_PER_SEED
+    first, count = seed * FACES_PER_SEED, int(count)
     seeds = Dataset.from_dict({"face_seed": list(range(first, first + count))})
     processes = max(1, min(num_proc or 1, count // FACES_PER_PROCESS))
     draw = partial(_row, scheme=scheme, size=size, head_turned=heads_turned)
@@ -184,11 +186,13 @@ def _is_whole(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _check(seed: int, scheme: str, size: int) -> None:
-    if not _is_whole(seed) or seed < 0:
-        raise KDLandmarksError(f"seed={seed!r}: give a whole number >= 0")
+def _checked(seed: int, scheme: str, size: int, most: int = 2**63 - 1) -> tuple[int, int]:
+    """Seed and size as Python's numbers, since numpy's have an end."""
+    if not _is_whole(seed) or not 0 <= seed <= most:
+        raise KDLandmarksError(f"seed={seed!r}: give a whole number from 0 to {most}")
     if scheme not in SCHEME_SIZES:
         known = ", ".join(SCHEME_SIZES)
         raise KDLandmarksError(f"scheme={scheme!r}: faces can be generated with {known}")
     if not _is_whole(size) or not SMALLEST <= size <= LARGEST:
         raise KDLandmarksError(f"size={size!r}: give a side of {SMALLEST} to {LARGEST} pixels")
+    return int(seed), int(size)

@@ -209,7 +209,12 @@ def fits_points5(points: np.ndarray, faces: Dataset, scheme: LandmarkScheme) -> 
         return fits
     given = point_array(faces, "points5")
     for face in np.flatnonzero(np.isfinite(given).all((1, 2))):
-        away = np.linalg.norm(five_points(points[face], scheme) - given[face], axis=-1).mean()
+        try:
+            found = five_points(points[face], scheme)
+        except KDLandmarksError as error:
+            logger.warning("points5 are not looked at: %s", error)
+            return fits
+        away = np.linalg.norm(found - given[face], axis=-1).mean()
         between_eyes = np.linalg.norm(given[face, 0] - given[face, 1])
         fits[face] = away <= POINTS5_TOLERANCE * between_eyes
     return fits

@@ -364,6 +364,16 @@ class Recipe(Settings):
     run: RunSettings = RunSettings()
 
     @model_validator(mode="after")
+    def _other_faces_have_no_box_of_their_own(self) -> Self:
+        if self.data.box == "dataset" and (self.unlabeled.given or self.data.generated_extra):
+            raise ValueError(
+                "data.box dataset is for labeled faces alone, since others would be cut by the "
+                "tight box of their points: give data.box gt, or leave unlabeled and "
+                "data.generated_extra out"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _a_tough_teacher_fills_gaps(self) -> Self:
         if self.teachers.fill_gaps and "tough" not in self.student.loss.teachers:
             raise ValueError(

@@ -11,10 +11,11 @@ from datasets import Dataset
 
 from ..data.columns import point_array
 from ..data.crops import FaceCrops
+from ..data.detector_boxes import usual_part
 from ..evaluation.metrics import nme
 from ..evaluation.predictions import predict_rows
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
-from ..schemes import LandmarkScheme
+from ..schemes import SCHEMES, LandmarkScheme
 from .checkpoints import checkpoints_of, finished_checkpoints
 from .data import FaceSets
 from .loop import Progress, StageTraining, StepLoss
@@ -74,6 +75,8 @@ def stage_training(run: Run, stage: str, steps_before: int) -> StageTraining:
         run.accelerator.print(
             f"{stage} starts from {settings.init}, each landmark as the nearest one there"
         )
+    if scheme.name not in SCHEMES:  # those are of the whole face
+        model.config.face_box = usual_part(sets.train)
     target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
     labeled = run.rows.select(range(len(sets.train)))  # behind them, generated faces
     if model.config.refinement:

@@ -6,13 +6,17 @@ import numpy as np
 from datasets import Dataset
 
 from ..data.columns import box_array, evenly_spaced, longer_sides, point_array
+from ..data.detector_boxes import with_boxes
 from ..evaluation.predictions import predict_rows
+from ..imaging.boxes import tight_box
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import landmark_names, load_detector
 from ..schemes import LandmarkScheme
 
 # Faces on which landmarks are matched: enough for the mean over them to settle.
 MATCHED_FACES = 100
+# From the box of five points to that of all of a face, or the other way.
+BOX_ROUNDS = 3
 
 
 def adopt_landmarks(
@@ -56,14 +60,20 @@ def match_landmarks(
 ) -> list[int]:
     """For each landmark of rows the detector's nearest one, on the mean over some faces.
 
+    The detector sees them in the boxes of its own points, which may be far from those of the rows'.
+
     Args:
         model: a detector of any landmarks.
         processor: its image processor.
         rows: faces in the row format.
     """
     faces = rows.select(evenly_spaced(len(rows), MATCHED_FACES))
-    points = predict_rows(model, processor, faces).points
     truth = point_array(faces, "landmarks")
-    away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1)
     sides = longer_sides(box_array(faces))[:, None, None]
-    return np.nanmean(away / sides, axis=0).argmin(axis=0).tolist()
+    points = predict_rows(model, processor, faces).points
+    for _ in range(BOX_ROUNDS):
+        faces = with_boxes(faces, [tight_box(one).tolist() for one in points])
+        points = predict_rows(model, processor, faces).points
+    away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1) / sides
+    away[:, :, np.isnan(away).all(axis=(0, 1))] = 0  # on none of these faces
+    return np.nanmean(away, axis=0).argmin(axis=0).tolist()

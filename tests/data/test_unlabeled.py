@@ -1,6 +1,7 @@
 """Faces without landmarks: where they come from, and what teachers make of them."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -201,7 +202,7 @@ def test_landmarks_that_are_not_there_can_be_the_teachers(photo):
 
 @pytest.mark.parametrize(("away", "kept"), [(0.0, True), (0.06, True), (0.1, False)])
 def test_points_that_miss_the_five_known_ones_are_left_out(
-    labeled, tmp_path, monkeypatch, away, kept
+    labeled, tmp_path, monkeypatch, caplog, away, kept
 ):
     """Of two faces, the one whose five points fit stays; the other one's are `away` from them."""
     monkeypatch.setattr(pseudo_labels, "TOLERANCE", 1.0)
@@ -223,6 +224,10 @@ def test_points_that_miss_the_five_known_ones_are_left_out(
     faces = load_unlabeled(tmp_path)
     rows = label_faces(faces, {"tough": [Steady()]}, SCHEME)
     assert len(rows) == 1 + kept
+    # Landmarks that have no five points are not compared, with a line.
+    unnamed = replace(SCHEME, pupils=None, names=tuple(f"p{n}" for n in range(68)))
+    assert len(label_faces(faces, {"tough": [Steady()]}, unnamed)) == 2
+    assert "points5 are not looked at: scheme ibug68 has no landmark" in caplog.text
 
 
 def test_five_points_must_be_five_and_tell_whose_they_are(photo):

@@ -112,6 +112,10 @@ def test_faces_that_teach_nothing_are_refused():
         fit_calibration(scores, errors[:, :3])
     with pytest.raises(KDLandmarksError, match="of more spread are not further off"):
         fit_calibration(scores, 0.06 - 2 * (1 - scores) * 0.1)
+    # A slope that a configuration could not hold.
+    scores = 0.5 + 1e-9 * np.arange(40)[:, None]
+    with pytest.raises(KDLandmarksError, match="tells next to nothing of its error"):
+        fit_calibration(scores, np.where(np.arange(40) % 3 < np.arange(40) / 13, 0.0, 1.0)[:, None])
     with pytest.raises(KDLandmarksError, match="for 12 landmarks"):
         drawn(1)[2](np.zeros((2, 5)))
 

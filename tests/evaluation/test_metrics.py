@@ -282,6 +282,7 @@ def test_result_is_json_ready_and_unrounded(faces):
     read = json.loads(json.dumps(result.to_dict()))
     assert read == asdict(result)
     assert read["nme"] == result.nme
+    assert read["groups"]["pose"].keys() == {"0", "1"}
 
 
 TWO_PROCESSES = """

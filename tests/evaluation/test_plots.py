@@ -92,6 +92,10 @@ def test_what_cannot_be_drawn_is_refused():
         draw_landmarks(PAPER, POINTS * np.nan, FIVE)
     with pytest.raises(KDLandmarksError, match="float64"):
         draw_landmarks(PAPER / 255, POINTS, FIVE)
+    with pytest.raises(KDLandmarksError, match=r"shape \(0, 5, 3\)"):
+        draw_landmarks(np.zeros((0, 5, 3), np.uint8), POINTS, FIVE)
+    with pytest.raises(KDLandmarksError, match=r"unsure is \(5,\), not \(2, 5\)"):
+        draw_landmarks(PAPER, np.stack([POINTS, POINTS]), FIVE, unsure=np.zeros(5))
     with pytest.raises(KDLandmarksError, match="0 images"):
         contact_sheet([])
     with pytest.raises(KDLandmarksError, match="no curves"):

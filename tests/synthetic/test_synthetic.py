@@ -269,6 +269,7 @@ def test_a_process_that_ends_before_its_faces_are_drawn_is_told_of():
         ({"size": 160.0}, "size=160.0"),
         ({"seed": -1}, "seed=-1"),
         ({"seed": "a"}, "seed='a'"),
+        ({"seed": 2**63}, "seed=9223372036854775808"),
         ({"count": 0}, "count=0"),
         ({"count": 2.5}, "count=2.5"),
         ({"num_proc": 0}, "num_proc=0"),
@@ -280,6 +281,19 @@ def test_bad_values_are_refused_by_name(arguments, named):
     if not {"count", "num_proc"} & set(arguments):
         with pytest.raises(KDLandmarksError, match=named):
             generate_face(**{"seed": 0, **arguments})
+
+
+def test_numpys_numbers_are_numbers():
+    whole = {"seed": np.int32(400), "size": np.int64(64)}
+    face = generate_face(**whole)
+    np.testing.assert_array_equal(face.image, generate_face(400, size=64).image)
+    [row] = generated_dataset(np.int32(1), **whole, cache=False)
+    assert row["source"] == "generated:4000000000"
+
+
+def test_a_seed_whose_faces_have_no_number_is_refused():
+    with pytest.raises(KDLandmarksError, match="seed=1000000000000: give a whole number from 0"):
+        generated_dataset(1, seed=10**12)
 
 
 def test_a_dataset_is_drawn_once_and_then_read_from_the_cache(tmp_path, monkeypatch):

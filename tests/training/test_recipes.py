@@ -231,6 +231,7 @@ def test_every_value_of_a_recipe_has_its_option():
         ({"stages": ["student", "tough"]}, ["stages.1: ", "'tough_teacher'", "not 'tough'"]),
         ({"stages": []}, ["stages: ", "at least 1"]),
         ({"data.box": "face", "run.seed": -1}, ["data.box: ", "run.seed: ", "not -1"]),
+        ({"data": {"box": "dataset", "generated_extra": 9}}, ["is for labeled faces alone"]),
     ],
 )
 def test_bad_values_are_named_once(overrides, complaints):

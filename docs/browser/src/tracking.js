@@ -18,6 +18,7 @@ export class FaceTracker {
   #tracks = [];
   #wait = 0;
   #number = 0;
+  #size = "";
 
   /**
    * The faces of the next picture.
@@ -31,6 +32,8 @@ export class FaceTracker {
    * @returns {Promise<object[]>} looks with `box`, `score` and `track`
    */
   async next(picture, time, steady, find, lookAt, scheme) {
+    const size = `${picture.width} x ${picture.height}`;
+    if (size !== this.#size) [this.#size, this.#tracks, this.#wait] = [size, [], 0];
     if (this.#wait <= 0) {
       this.#match(await find());
       this.#wait = this.#tracks.length ? DETECT_EVERY : SEARCH_EVERY;

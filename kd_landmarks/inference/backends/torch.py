@@ -123,6 +123,7 @@ def describe(model: Any, processor: Any) -> Description:
             None if confidence is None else Calibration.from_dict(confidence, config.num_landmarks)
         ),
         parameters=sum(value.numel() for value in model.parameters()),
+        face_box=None if config.face_box is None else tuple(config.face_box),
     )
 
 
