@@ -8,15 +8,16 @@ from datasets import Dataset
 from ..data.columns import box_array, evenly_spaced, longer_sides, point_array
 from ..data.detector_boxes import with_boxes
 from ..evaluation.predictions import predict_rows
-from ..imaging.boxes import tight_box
+from ..imaging.boxes import overlaps, tight_box
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import landmark_names, load_detector
 from ..schemes import LandmarkScheme
 
 # Faces on which landmarks are matched: enough for the mean over them to settle.
 MATCHED_FACES = 100
-# From the box of five points to that of all of a face, or the other way.
-BOX_ROUNDS = 3
+# From the box of five points to that of all of a face, or the other way, in so many rounds, until
+# the points' box is by and large the one that they were found in.
+BOX_ROUNDS, SAME_BOX = 3, 0.75
 
 
 def adopt_landmarks(
@@ -72,7 +73,13 @@ def match_landmarks(
     sides = longer_sides(box_array(faces))[:, None, None]
     points = predict_rows(model, processor, faces).points
     for _ in range(BOX_ROUNDS):
-        faces = with_boxes(faces, [tight_box(one).tolist() for one in points])
+        own = np.stack([tight_box(one) for one in points])
+        shared = [
+            overlaps(one[None], box)[0] for one, box in zip(own, box_array(faces), strict=True)
+        ]
+        if np.median(shared) > SAME_BOX:
+            break
+        faces = with_boxes(faces, own.tolist())
         points = predict_rows(model, processor, faces).points
     away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1) / sides
     away[:, :, np.isnan(away).all(axis=(0, 1))] = 0  # on none of these faces
