@@ -47,6 +47,7 @@ def annotate(
 ) -> None:
     """Check, share the rows among the processes, find and write."""
     set_up_logging()
+    import datasets
     from datasets.distributed import split_dataset_by_node
     from tqdm.auto import tqdm
 
@@ -58,6 +59,7 @@ def annotate(
     from ..utils.files import check_new_folder, check_outside
     from ..utils.parsing import plain_name
 
+    datasets.disable_progress_bars()
     with one_ending(
         lambda: f"{output} keeps the rows of its finished files; continue with the same command"
     ) as state:

@@ -3,7 +3,14 @@
 from collections.abc import Sequence
 
 import numpy as np
-from datasets import Dataset, List, Value
+from datasets import (
+    Dataset,
+    List,
+    Value,
+    are_progress_bars_disabled,
+    disable_progress_bars,
+    enable_progress_bars,
+)
 from tqdm.auto import tqdm
 
 from ..errors import KDLandmarksError
@@ -120,4 +127,10 @@ def with_upright_boxes(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
 def with_boxes(rows: Dataset, boxes: list[list[float]]) -> Dataset:
     """Rows with other boxes, all of four numbers or all of five."""
     feature = List(Value("float32"), length=len(boxes[0]))
-    return rows.remove_columns("box").add_column("box", boxes, feature=feature)
+    shown = not are_progress_bars_disabled()
+    disable_progress_bars()  # of rows that are copied, in no time
+    try:
+        return rows.remove_columns("box").add_column("box", boxes, feature=feature)
+    finally:
+        if shown:
+            enable_progress_bars()

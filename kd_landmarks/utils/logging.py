@@ -1,7 +1,6 @@
 """Logging setup of the command line: our own messages, and errors alone of the libraries."""
 
 import logging
-import os
 
 from .cache import usable_cache
 
@@ -20,8 +19,6 @@ def set_up_logging(light: bool = False) -> None:
     logging.getLogger("kd_landmarks").setLevel(logging.INFO)
     if not light:
         usable_cache()
-        # A bar for each of our columns that it copies.
-        os.environ.setdefault("HF_DATASETS_DISABLE_PROGRESS_BARS", "1")
         from transformers.utils import logging as transformers_logging
 
         transformers_logging.disable_progress_bar()
