@@ -40,7 +40,6 @@ def calibrate(
             f"{checkpoint} is not a folder: give a stage's folder in a finished run"
         )
     set_up_logging()
-
     from ..data.columns import evenly_spaced
     from ..data.loading import load_rows
     from ..data.row_checks import check_rows

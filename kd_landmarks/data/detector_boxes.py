@@ -74,7 +74,7 @@ def with_detected_boxes(
             f"the face detector finds none of the {len(rows)} faces: its boxes go from brows to "
             "chin, so measure landmarks of a part of the face in the box of their own (gt)"
         )
-    return with_boxes(rows.select(kept), boxes), missed
+    return replace_boxes(rows.select(kept), boxes), missed
 
 
 def usual_part(rows: Dataset) -> list[float] | None:
@@ -121,10 +121,10 @@ def with_upright_boxes(rows: Dataset, scheme: LandmarkScheme) -> Dataset:
     for points in point_array(rows, "landmarks"):
         there = points[~np.isnan(points).any(axis=1)]
         boxes.append(upright_box(there, face_roll(points, scheme) or 0.0).tolist())
-    return with_boxes(rows, boxes)
+    return replace_boxes(rows, boxes)
 
 
-def with_boxes(rows: Dataset, boxes: list[list[float]]) -> Dataset:
+def replace_boxes(rows: Dataset, boxes: list[list[float]]) -> Dataset:
     """Rows with other boxes, all of four numbers or all of five."""
     feature = List(Value("float32"), length=len(boxes[0]))
     shown = not are_progress_bars_disabled()

@@ -54,10 +54,9 @@ class Description:
         missing = [name for name in _NEEDED if values.get(name) is None]
         if missing:
             raise ValueError(f"it lacks {missing[0]}")
-        face_box = values.get("face_box")
-        check_settings({name: values[name] for name in _NEEDED[:-1]} | {"face_box": face_box})
+        check_settings({name: values.get(name) for name in (*_NEEDED[:-1], "face_box")})
         scheme = LandmarkScheme.from_dict(values["scheme"])  # a text could name any file
-        confidence = values.get("confidence")
+        confidence, face_box = values.get("confidence"), values.get("face_box")
         parameters = values.get("parameters")
         if parameters is not None:
             check_whole("parameters", parameters, 1, 10**12)

@@ -8,13 +8,13 @@ trusted.
 import logging
 from collections.abc import Mapping, Sequence
 
-import datasets
 import numpy as np
 from accelerate.utils import gather_object
 from datasets import Dataset
 
 from ..data.columns import box_array, point_array
 from ..data.crops import LANDMARK_WEIGHTS, with_weights
+from ..data.detector_boxes import replace_boxes
 from ..data.rows import TEACHER_COLUMNS
 from ..errors import KDLandmarksError
 from ..imaging.boxes import tight_box
@@ -192,10 +192,7 @@ def with_points(faces: Dataset, points: Mapping[str, np.ndarray], weights: np.nd
     The targets' tight boxes are the training boxes, and `weights` (faces, N) their weights.
     """
     targets = next(iter(points.values()))
-    rows = faces.remove_columns("box")
-    corners = np.stack([tight_box(face) for face in targets]).astype(np.float32)
-    kind = datasets.List(datasets.Value("float32"), length=4)
-    rows = rows.add_column("box", corners.tolist(), feature=kind)
+    rows = replace_boxes(faces, [tight_box(face).tolist() for face in targets])
     rows = add_point_column(rows, "landmarks", targets)
     for name, found in points.items():
         rows = add_point_column(rows, TEACHER_COLUMNS[name], found)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 from accelerate import Accelerator
@@ -63,6 +63,11 @@ class Run:
         """Where the targets of its unlabeled faces are kept."""
         return self.folder / PSEUDO_LABELS
 
+    @cached_property
+    def face_box(self) -> list[float] | None:
+        """Where landmarks of one's own lie in a found face's box; the built-in are of all of it."""
+        return None if self.scheme.name in SCHEMES else usual_part(self.sets.train)
+
 
 def stage_training(run: Run, stage: str, steps_before: int) -> StageTraining:
     """A stage's network, and all that it is trained with."""
@@ -75,8 +80,7 @@ def stage_training(run: Run, stage: str, steps_before: int) -> StageTraining:
         run.accelerator.print(
             f"{stage} starts from {settings.init}, each landmark as the nearest one there"
         )
-    if scheme.name not in SCHEMES:  # those are of the whole face
-        model.config.face_box = usual_part(sets.train)
+    model.config.face_box = run.face_box
     target = "soft_landmarks" if stage == "tolerant_teacher" else "landmarks"
     labeled = run.rows.select(range(len(sets.train)))  # behind them, generated faces
     if model.config.refinement:

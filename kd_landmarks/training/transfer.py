@@ -6,18 +6,18 @@ import numpy as np
 from datasets import Dataset
 
 from ..data.columns import box_array, evenly_spaced, longer_sides, point_array
-from ..data.detector_boxes import with_boxes
+from ..data.detector_boxes import replace_boxes
 from ..evaluation.predictions import predict_rows
 from ..imaging.boxes import overlaps, tight_box
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import landmark_names, load_detector
 from ..schemes import LandmarkScheme
+from .pseudo_labels import BOX_ROUNDS
 
 # Faces on which landmarks are matched: enough for the mean over them to settle.
 MATCHED_FACES = 100
-# From the box of five points to that of all of a face, or the other way, in so many rounds, until
-# the points' box is by and large the one that they were found in.
-BOX_ROUNDS, SAME_BOX = 3, 0.75
+# Points were found in their own box where both share this much: no further round is needed.
+SETTLED = 0.75
 
 
 def adopt_landmarks(
@@ -77,9 +77,9 @@ def match_landmarks(
         shared = [
             overlaps(one[None], box)[0] for one, box in zip(own, box_array(faces), strict=True)
         ]
-        if np.median(shared) > SAME_BOX:
+        if np.median(shared) > SETTLED:
             break
-        faces = with_boxes(faces, own.tolist())
+        faces = replace_boxes(faces, own.tolist())
         points = predict_rows(model, processor, faces).points
     away = np.linalg.norm(points[:, :, None] - truth[:, None], axis=-1) / sides
     away[:, :, np.isnan(away).all(axis=(0, 1))] = 0  # on none of these faces
