@@ -34,8 +34,9 @@ class FrozenTeacher:
         self.derived_from = model.config.derived_from
         self.processor = processor
         self.accelerator = accelerator
-        # Not by `prepare`, which would make it a part of the checkpoints.
-        self.model = model.to(accelerator.device)
+        # Not by `prepare`, which would make it a part of the checkpoints. Channels last: an answer
+        # takes half of the time on a CPU.
+        self.model = model.to(accelerator.device, memory_format=torch.channels_last)  # type: ignore[call-arg]
 
     @torch.no_grad()
     def __call__(self, images: Tensor) -> Tensor:
