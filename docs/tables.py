@@ -216,8 +216,9 @@ TABLES: dict[str, Callable[[], str]] = {
     "study arms": report.arms,
     "study gains": report.gains,
     "reproduction arms": reproduction.arms,
-    "reproduction gains": reproduction.gains,
+    **reproduction.GAINS,
     "reproduction cofw": reproduction.cofw,
     "labels": labels_report.errors,
+    "labels few faces": labels_report.few_faces,
     "labels forms": labels_report.forms,
 }

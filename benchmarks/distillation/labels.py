@@ -7,7 +7,7 @@ For 100, 300, 1,000 and all training faces of 300W but the validation faces, a T
 from these labels alone. It then tells its points on faces without labels, and students learn from
 the labels and from 0, 1,000, 3,000 or 10,000 of those faces, all in as many steps. With 10,000
 faces the other choices are tried: which pseudo-labels to leave out, and KD-Loss or wing loss.
-Records each student in results/; what has a record is skipped, what was stopped goes on.
+Records each network in results/; what has a record is skipped, what was stopped goes on.
 labels_report.py draws and tells. Two queues (`--only`, each with taskset) take turns on two cores.
 """
 
@@ -42,7 +42,7 @@ from kd_landmarks.utils.files import new_folder
 LABELED = (100, 300, 1000, 1712)
 UNLABELED = (0, 1000, 3000, 10_000)
 STEPS, BATCH = 1200, 32
-CHOSEN = "default"
+CHOSEN, ALONE = "default", "teacher"
 # What else is tried: pseudo-labels to keep, then the student's loss.
 TRIED = {
     "spread": "weights by the views' spread, faces with much of it left out",
@@ -81,26 +81,28 @@ def main(
         record = RESULTS / f"{name}.json"
         if record.exists():
             continue
-        network = train_student(data, runs, weights, runs / name, labeled, unlabeled, form)
+        network = train(data, runs, weights, runs / name, labeled, unlabeled, form)
         known = {"arm": name, "labeled": labeled, "unlabeled": unlabeled, "form": form}
         write_json(record, known | measured(network, data))
         print(record, flush=True)
 
 
 def planned(labeled: int) -> list[tuple[int, str]]:
-    """The students of a number of labeled faces: faces without labels, and in which form."""
-    tried = [(unlabeled, CHOSEN) for unlabeled in UNLABELED]
+    """The networks of a number of labeled faces: faces without labels, and in which form."""
+    tried = [(0, ALONE), *((unlabeled, CHOSEN) for unlabeled in UNLABELED)]
     for (labels, unlabeled), forms in TRIED_AT.items():
         if labels == labeled:
             tried += [(unlabeled, form) for form in forms]
     return tried
 
 
-def train_student(
+def train(
     data: Path, runs: Path, weights: Path, run: Path, labeled: int, unlabeled: int, form: str
 ) -> Path:
-    """Train a student and, where it needs one, its teacher first; its checkpoint."""
+    """Train a student, where it needs one after its teacher, or the teacher; its checkpoint."""
     folder = store_labeled(data, runs, labeled)
+    if form == ALONE:
+        return train_teacher(folder, runs, weights, labeled)
     stage = "student" if unlabeled else "baseline"
     start = {**common(folder, stage), "student.refinement": False}
     start[f"{stage}.backbone_weights"] = weights / STUDENT

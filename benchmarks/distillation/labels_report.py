@@ -13,26 +13,30 @@ from typing import Any
 
 import numpy as np
 import typer
-from labels import CHOSEN, LABELED, TRIED, TRIED_AT, TURNED, UNLABELED
+from labels import ALONE, CHOSEN, LABELED, TRIED, TRIED_AT, TURNED, UNLABELED
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from record import markdown_table, shrink_picture
 from report import compared, interval
-from study import REPOSITORY, RESULTS
+from study import REPOSITORY, RESULTS, SEED
 
 PLOT = REPOSITORY / "docs/faces-without-labels.png"
-TESTS = ("300W validation", "106 WFLW faces", TURNED)
+HARD = "106 WFLW faces"
+TESTS = ("300W validation", HARD, TURNED)
+# Of a bootstrap over faces.
+DRAWS, RANGE = 2000, (2.5, 97.5)
 Grid = dict[tuple[int, int, str], dict[str, Any]]
 
 
 def main() -> None:
     """Print and draw."""
-    print(errors(), forms(), sep="\n\n")
+    print(errors(), few_faces(), forms(), sep="\n\n")
     draw()
 
 
 @cache
 def recorded() -> Grid:
-    """What every student scored, by its labeled faces, its unlabeled ones and their form."""
+    """What every network scored, by its labeled faces, its unlabeled ones and their form."""
     records = [json.loads(file.read_text("utf-8")) for file in RESULTS.glob("labels-*.json")]
     if not records:
         sys.exit(
@@ -53,16 +57,47 @@ def errors() -> str:
     rows = []
     for labeled in LABELED:
         alone = grid.get((labeled, 0, CHOSEN))
+        if alone is None:
+            continue
+        if (teacher := grid.get((labeled, 0, ALONE))) is not None:
+            told = [f"{teacher[test]['nme']:.2f}" for test in TESTS]
+            rows.append(
+                [f"{labeled:,}", "the teacher", told[0], "", "", told[1], "", "", told[2], ""]
+            )
         for unlabeled in UNLABELED:
             tests = grid.get((labeled, unlabeled, CHOSEN))
-            if tests is None or alone is None:
+            if tests is None:
                 continue
             cells = scores(tests, alone)
             for number, test in enumerate(TESTS[:2]):
-                as_many = as_many_labels(grid, test, tests[test]["nme"]) if unlabeled else ""
-                cells.insert(2 + 3 * number, as_many)
+                cells.insert(2 + 3 * number, as_many(grid, test, tests) if unlabeled else "")
             rows.append([f"{labeled:,}", f"{unlabeled:,}", *cells])
     return markdown_table(header, rows)
+
+
+def few_faces() -> str:
+    """How many of WFLW's faces get better, and what is left of the gain without the best three."""
+    grid = recorded()
+    rows = []
+    for labeled in LABELED[:2]:
+        for unlabeled in UNLABELED[1:]:
+            pair = [grid.get((labeled, count, CHOSEN)) for count in (0, unlabeled)]
+            if None in pair:
+                continue
+            without, with_ = (np.array(one[HARD]["errors"]) for one in pair)
+            others = np.argsort(without - with_)[:-3]
+            told = compared(without, with_)
+            rows.append(
+                (
+                    *(f"{labeled:,}", f"{unlabeled:,}", f"{told['percent']:.1f}"),
+                    f"{100 * np.mean(with_ < without):.0f} %",
+                    f"{told['p']:.2g}",
+                    f"{100 * (1 - with_[others].mean() / without[others].mean()):.1f}",
+                )
+            )
+    header = ("labeled faces", "faces without labels", "gain on the 106 WFLW faces, %")
+    more = ("faces that get better", "Wilcoxon p", "gain without the three that gain most, %")
+    return markdown_table((*header, *more), rows)
 
 
 def scores(tests: dict[str, Any], base: dict[str, Any]) -> list[str]:
@@ -75,20 +110,34 @@ def scores(tests: dict[str, Any], base: dict[str, Any]) -> list[str]:
     return cells
 
 
-def as_many_labels(grid: Grid, test: str, error: float) -> str:
-    """How many labeled faces alone reach an error on a test, between those that were tried."""
+def as_many(grid: Grid, test: str, tests: dict[str, Any]) -> str:
+    """How many labeled faces alone reach a network's error, with an interval over faces."""
+    alone = {count: grid.get((count, 0, CHOSEN)) for count in LABELED}
+    errors = {count: np.array(one[test]["errors"]) for count, one in alone.items() if one}
+    own = np.array(tests[test]["errors"])
+    faces = np.random.default_rng(SEED).integers(len(own), size=(DRAWS, len(own)))
+    drawn = [labels_for({n: e[one] for n, e in errors.items()}, own[one]) for one in faces]
+    ends = [in_words(value) for value in np.percentile(drawn, RANGE, method="nearest")]
+    return f"{in_words(labels_for(errors, own))} ({ends[0]} to {ends[1]})"
+
+
+def labels_for(errors: dict[int, NDArray[np.float64]], own: NDArray[np.float64]) -> float:
+    """Between the numbers that were tried, on a logarithmic scale; 0 and infinity beyond them."""
     reached: list[float] = []  # from the largest number on, which need not have the least error
     counts: list[int] = []
-    for count in LABELED:
-        tests = grid.get((count, 0, CHOSEN))
-        if tests is not None and (not reached or tests[test]["nme"] < reached[0]):
-            reached.insert(0, tests[test]["nme"])
+    for count, told in errors.items():
+        if not reached or told.mean() < reached[0]:
+            reached.insert(0, told.mean())
             counts.insert(0, count)
-    if error < reached[0]:
-        return f"more than {counts[0]:,}"
-    if error > reached[-1]:
-        return f"fewer than {counts[-1]:,}"
-    return f"{round(float(np.exp(np.interp(error, reached, np.log(counts)))), -1):,.0f}"
+    logs = np.log(counts)
+    return float(np.exp(np.interp(own.mean(), reached, logs, left=np.inf, right=-np.inf)))
+
+
+def in_words(count: float) -> str:
+    """To tens; what is beyond the numbers that were tried only so."""
+    if count < LABELED[0]:
+        return f"under {LABELED[0]}"
+    return f"{round(count, -1):,.0f}" if np.isfinite(count) else "more"
 
 
 def forms() -> str:
@@ -114,23 +163,37 @@ def forms() -> str:
 
 
 def draw() -> None:
-    """Errors against the number of labels, a line for each number of faces without."""
+    """Errors by the number of labels, and what faces without labels take off them."""
     grid = recorded()
-    figure = Figure(figsize=(12, 4), dpi=110, layout="constrained")
-    for axes, test in zip(figure.subplots(1, len(TESTS)), TESTS, strict=True):
-        for unlabeled in UNLABELED:
-            told = [
-                (labeled, grid[labeled, unlabeled, CHOSEN][test]["nme"])
-                for labeled in LABELED
-                if (labeled, unlabeled, CHOSEN) in grid
+    figure = Figure(figsize=(12, 7), dpi=110, layout="constrained")
+    panels = figure.subplots(2, len(TESTS), sharex=True)
+    for (above, below), test in zip(panels.T, TESTS, strict=True):
+        for number, unlabeled in enumerate(UNLABELED):
+            there = [one for one in LABELED if (one, unlabeled, CHOSEN) in grid]
+            told = [grid[one, unlabeled, CHOSEN][test] for one in there]
+            line = {"color": f"C{number}", "label": f"{unlabeled:,} faces without labels"}
+            above.plot(there, [one["nme"] for one in told], "o-", **line)
+            if not unlabeled:
+                continue
+            gains = [
+                compared(
+                    *(np.array(one["errors"]) for one in (grid[labeled, 0, CHOSEN][test], own))
+                )
+                for labeled, own in zip(there, told, strict=True)
             ]
-            if told:
-                axes.plot(*zip(*told, strict=True), "o-", label=f"{unlabeled:,} without labels")
-        axes.set(xscale="log", xlabel="labeled faces", ylabel=f"error on {test}, %")
-        axes.set_xticks(LABELED, [f"{count:,}" for count in LABELED])
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-    figure.axes[0].legend(fontsize="small")
+            middle = np.array([one["percent"] for one in gains])
+            ends = np.array([[one["low"], one["high"]] for one in gains]).T
+            places = np.array(there) * 1.06 ** (number - 2)  # beside each other
+            below.errorbar(places, middle, abs(ends - middle), fmt="o", capsize=3, **line)
+        above.set(title=test, ylabel="error, %")
+        below.axhline(0, color="black", linewidth=0.8)
+        below.set(xscale="log", xlabel="labeled faces", ylabel="less error, % (95 % over faces)")
+        below.set_xticks(LABELED, [f"{count:,}" for count in LABELED])
+        below.minorticks_off()
+        for axes in (above, below):
+            axes.grid(alpha=0.3)
+    lines = panels[0, 0].get_lines()
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
     figure.savefig(PLOT)
     shrink_picture(PLOT)
 

@@ -27,7 +27,10 @@ def main(
     data: Annotated[Path, typer.Option(help="Folder with 300w/ and helen114/.")],
     runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
 ) -> None:
-    """Load, ask and write."""
+    """Load, ask and write, once."""
+    train, test = (runs / f"paper-data/{name}.parquet" for name in ("train", "test"))
+    if train.exists() and test.exists():
+        return
     faces = [
         load_rows(data / "300w", "train", scheme=SCHEME),
         load_rows(data / "helen114/train.jsonl", scheme=SCHEME),
@@ -41,9 +44,9 @@ def main(
         ]
         for name in ("tough", "tolerant")
     }
-    store(precompute_targets(joined(faces), teachers, SCHEME), runs / "paper-data/train.parquet")
+    store(precompute_targets(joined(faces), teachers, SCHEME), train)
     common = load_rows(data / "300w", "common", scheme=SCHEME)
-    store(common, runs / "paper-data/test.parquet")
+    store(common, test)
 
 
 if __name__ == "__main__":

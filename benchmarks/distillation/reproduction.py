@@ -2,7 +2,7 @@
 
     python benchmarks/distillation/paper_data.py --data "$KD_LANDMARKS_DATA" --runs runs/paper
     python benchmarks/distillation/run.py --only paper,paper-224,paper-teachers --runs runs/paper \
-        --data "$KD_LANDMARKS_DATA" --weights DIR
+        --data "$KD_LANDMARKS_DATA"
     python benchmarks/distillation/reproduction.py
 
 Reads the records of the arms `paper-…`, prints the tables and draws docs/reproduction.png:
@@ -12,10 +12,13 @@ the error in training, and at its end. `docs/generate.py` puts the tables into d
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import typer
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from scipy.stats import sem, t
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from record import markdown_table, shrink_picture
@@ -26,41 +29,46 @@ from kd_landmarks.training.recipe_settings import STAGE_LABELS
 
 PLOT = REPOSITORY / "docs/reproduction.png"
 SEEN = ("visible", "hidden")
-TICKS = (6, 8, 10, 15, 20, 30)
+# Arms with a curve, and what the legend calls them; seven others would lie on that of KD-Loss.
+DRAWN = {"l2": "C0", "l1": "C1", "author-code": "C3", "main": "C2"}
+DRAWN_AS = {
+    "l2": "no teacher, L2",
+    "l1": "no teacher, L1",
+    "author-code": "KD-Loss, author code, both teachers",
+    "main": "KD-Loss's main term alone",
+}
+MARKERS = "os^"
 COFW = REPOSITORY / "benchmarks/results/paper_cofw.json"
-# What is compared: title, the arm without, the arm with, what the paper reports in percent.
-GAINS: tuple[tuple[str, str, str, float | None], ...] = (
-    ("KD-Loss, author code, both teachers, against L2", "l2", "author-code", 9.4),
-    ("KD-Loss as the paper plots it, both teachers, against L2", "l2", "figures", 9.4),
-    ("KD-Loss, our variant, both teachers, against L2", "l2", "ours", None),
-    ("Tough-Teacher alone, against L2", "l2", "tough", 2.0),
-    ("Tolerant-Teacher alone, against L2", "l2", "tolerant", 5.1),
-    ("teachers asked at every step, against L2", "l2", "online", None),
-    ("teachers as the paper's, against L2", "l2", "own-teachers", 9.4),
-    ("teachers as much better as the paper's, against L2", "l2", "better-teachers", 9.4),
-    ("loss: L1 instead of L2, no teacher", "l2", "l1", None),
-    ("loss: KD-Loss's main term instead of L2", "l2", "main", None),
-    ("teachers: both assistive terms beside that main term", "main", "author-code", None),
-    ("teachers: KD-Loss, author code, against L1 without", "l1", "author-code", None),
-    ("teachers: KD-Loss as the paper plots it, against L1 without", "l1", "figures", None),
-    ("teachers: KD-Loss, our variant, against L1 without", "l1", "ours", None),
-    ("teachers: the same with teachers as the paper's", "l1", "own-teachers", None),
-    ("teachers: the same with teachers as much better", "l1", "better-teachers", None),
-    ("224 pixels: KD-Loss, author code, against L2", "224-l2", "224-author-code", 9.4),
-    ("224 pixels: as the paper plots it, against L2", "224-l2", "224-figures", 9.4),
-    ("224 pixels: our variant, against L2", "224-l2", "224-ours", None),
-    ("224 pixels: Tough-Teacher alone, against L2", "224-l2", "224-tough", 2.0),
-    ("224 pixels: Tolerant-Teacher alone, against L2", "224-l2", "224-tolerant", 5.1),
-    ("224 pixels: teachers asked at every step, against L2", "224-l2", "224-online", None),
-    ("224 pixels: L1 instead of L2, no teacher", "224-l2", "224-l1", None),
-    ("224 pixels: KD-Loss's main term instead of L2", "224-l2", "224-main", None),
-    ("224 pixels: KD-Loss, author code, against L1 without", "224-l1", "224-author-code", None),
+# What the paper reports on 300W common, in its stretched crops: NME % and, where told, FR10 %.
+PAPER = {"l2": "3.93 (0.18)", "author-code": "3.56 (0.18)", "tough": "3.85", "tolerant": "3.73"}
+# What is compared: title, the arm without, the arm with, and the paper's gain in percent.
+Comparisons = tuple[tuple[str, str, str, float | None], ...]
+LARGE = "224-"
+AGAINST_L2: Comparisons = (
+    ("KD-Loss, author code, both teachers", "l2", "author-code", 9.4),
+    ("KD-Loss as the paper plots it, both teachers", "l2", "figures", 9.4),
+    ("KD-Loss, our variant, both teachers", "l2", "ours", None),
+    ("author code, Tough-Teacher alone", "l2", "tough", 2.0),
+    ("author code, Tolerant-Teacher alone", "l2", "tolerant", 5.1),
+    ("author code, teachers asked at every step", "l2", "online", None),
+    ("author code, teachers as the paper's", "l2", "own-teachers", 9.4),
+    ("author code, teachers 15 % better than L2", "l2", "better-teachers", 9.4),
+    ("no teacher, L1", "l2", "l1", None),
+    ("KD-Loss's main term alone", "l2", "main", None),
+)
+OF_TEACHERS: Comparisons = (
+    *((title, "l1", with_, None) for title, _, with_, _ in AGAINST_L2[:8]),
+    ("author code, both teachers, against its main term alone", "main", "author-code", None),
+    ("both teachers, against the Tough-Teacher alone", "tough", "author-code", None),
+    ("asked at every step, against asked once", "author-code", "online", None),
+    ("teachers as the paper's, against the released ones", "author-code", "own-teachers", None),
+    ("teachers 15 % better, against the released ones", "author-code", "better-teachers", None),
 )
 
 
 def main() -> None:
     """Print and draw."""
-    print(arms(), gains(), sep="\n\n")
+    print(arms(), *(table() for table in GAINS.values()), sep="\n\n")
     draw()
 
 
@@ -74,7 +82,7 @@ def recorded_arms() -> dict[str, str]:
 
 
 def arms() -> str:
-    """Every arm's scores on 300W common, their spread over seeds, and the paper's own measure."""
+    """Every arm's scores on 300W common, their spread over seeds, and the paper's beside them."""
     rows = []
     for name, about in recorded_arms().items():
         records = by_arm()[name]
@@ -87,33 +95,54 @@ def arms() -> str:
                 f"{np.mean([test['failure_rate_8'] for test in tests]):.2f}",
                 f"{np.mean([test['failure_rate_10'] for test in tests]):.2f}",
                 f"{np.mean([record['stretched_nme'] for record in records]):.2f}",
+                PAPER.get(name.removeprefix("paper-").removeprefix(LARGE), ""),
             )
         )
     header = ("arm", "seeds", "NME % (spread over seeds)", "FR8 %", "FR10 %")
-    return markdown_table((*header, "in the paper's stretched crop %"), rows)
+    more = ("in stretched crops, NME %", "the paper there: NME % (FR10 %)")
+    return markdown_table((*header, *more), rows)
 
 
-def gains() -> str:
-    """Every comparison, beside what the paper reports."""
-    told = [
-        gain(title, f"paper-{without}", f"paper-{with_}", paper)
-        for title, without, with_, paper in GAINS
-        if common_seeds(f"paper-{without}", f"paper-{with_}")
-    ]
-    rows = [
-        (
-            one["title"],
-            one["seeds"],
-            interval(one[COMMON]),
-            ", ".join(f"{value:.1f}" for value in one["by_seed"]),
-            "" if one["target"] is None else f"{one['target']:g}",
+def gains(comparisons: Comparisons, size: str = "") -> str:
+    """Comparisons at a size, beside what the paper reports."""
+    rows = []
+    for title, without, with_, paper in comparisons:
+        pair = f"paper-{size}{without}", f"paper-{size}{with_}"
+        if not common_seeds(*pair):
+            continue
+        told = gain(title, *pair, paper)
+        by_seed = told["by_seed"]
+        rows.append(
+            (
+                title,
+                interval(told[COMMON]),
+                ", ".join(f"{value:.1f}" for value in by_seed) if len(by_seed) > 1 else "",
+                over_trainings(by_seed),
+                "" if paper is None else f"{paper:g}",
+            )
         )
-        for one in told
-    ]
-    gain_on_common = f"gain on {COMMON}, % of the error (95 % interval over faces)"
-    return markdown_table(
-        ("what is compared", "seeds", gain_on_common, "by seed", "the paper"), rows
-    )
+    header = ("what is compared", f"gain on {COMMON}, % of the error (95 % interval over faces)")
+    more = ("by seed", "95 % interval over trainings", "the paper")
+    # A column that no row fills says nothing.
+    kept = [column for column in zip((*header, *more), *rows, strict=True) if any(column[1:])]
+    names, *values = zip(*kept, strict=True)
+    return markdown_table(names, values)
+
+
+GAINS = {
+    "reproduction gains": lambda: gains(AGAINST_L2),
+    "reproduction teachers": lambda: gains(OF_TEACHERS),
+    "reproduction gains large": lambda: gains(AGAINST_L2, LARGE),
+    "reproduction teachers large": lambda: gains(OF_TEACHERS, LARGE),
+}
+
+
+def over_trainings(by_seed: list[float]) -> str:
+    """Where the mean of several trainings' gains lies, by Student's t."""
+    if len(by_seed) < 2:
+        return ""
+    low, high = t.interval(0.95, len(by_seed) - 1, np.mean(by_seed), sem(by_seed))
+    return f"{low:.1f} to {high:.1f}"
 
 
 def cofw() -> str:
@@ -131,37 +160,45 @@ def cofw() -> str:
 
 
 def draw() -> None:
-    """The error on validation faces in training, and on 300W common at the end, by seed."""
-    figure = Figure(figsize=(11, 5.2), dpi=110, layout="constrained")
-    curves, ends = figure.subplots(1, 2)
-    names = recorded_arms()
-    # Arms of one seed have no curve: there would be more lines than one can tell apart.
-    colors = dict.fromkeys(names, "black")
-    colors |= {name: f"C{i}" for i, name in enumerate(n for n in names if len(by_arm()[n]) > 1)}
-    for row, name in enumerate(names):
-        records = by_arm()[name]
-        scores = [errors_of([one], COMMON).mean() for one in records]
-        ends.plot(scores, [-row] * len(scores), "o", color=colors[name])
-        if len(records) == 1:
-            continue
-        told = [
-            [(at["epoch"], at["validation_nme"]) for at in one["history"] if "validation_nme" in at]
-            for one in records
-        ]
-        epochs, errors = np.mean(told, axis=0).T
-        curves.plot(epochs, errors, color=colors[name])
-    curves.set(xlabel="epoch", ylabel="NME on 300 validation faces, %: mean of 3 seeds")
-    curves.set_yscale("log")
-    curves.set_yticks(TICKS, map(str, TICKS))
-    curves.minorticks_off()
-    ends.set_xlabel("NME on 300W common, %: a dot a seed")
-    ends.set_yticks([-row for row in range(len(names))], names.values(), fontsize="small")
-    for label, color in zip(ends.get_yticklabels(), colors.values(), strict=True):
-        label.set_color(color)
-    for axes in (curves, ends):
+    """At each size the error on validation faces in training, and on 300W common at the end."""
+    figure = Figure(figsize=(11, 8), dpi=110, layout="constrained")
+    rows = figure.subplots(2, 2, width_ratios=(5, 4), height_ratios=(3, 2))
+    recorded = recorded_arms()
+    large = [name for name in recorded if name.startswith(f"paper-{LARGE}")]
+    small = [name for name in recorded if name not in large]
+    for (curves, ends), names, pixels in zip(rows, (small, large), (128, 224), strict=True):
+        for name in names:
+            short = name.removeprefix("paper-").removeprefix(LARGE)
+            if short in DRAWN:
+                curves.plot(*curve(by_arm()[name]), color=DRAWN[short], label=DRAWN_AS[short])
+        several = "mean of 3 seeds" if pixels == 128 else "one seed"
+        curves.set(xlabel="epoch", xlim=(20, 61), ylim=(5.5, 13))
+        curves.set_ylabel(f"NME on 300 validation faces, %\n{pixels} pixels, {several}")
+        for row, name in enumerate(names):
+            color = DRAWN.get(name.removeprefix("paper-").removeprefix(LARGE), "black")
+            for record in by_arm()[name]:
+                error, marker = errors_of([record], COMMON).mean(), MARKERS[record["seed"]]
+                ends.plot(error, -row, marker, color=color, fillstyle="none")
+        about = [recorded[name].removesuffix(", 224 pixels") for name in names]
+        ends.set_yticks([-row for row in range(len(names))], about, fontsize="small")
+        ends.set_xlabel("NME on 300W common, %")
+    lines = rows[0, 0].get_lines()
+    figure.legend(handles=lines, loc="outside upper center", ncols=len(lines))
+    rows[0, 1].set_title("circle, square and triangle: seeds 0, 1 and 2", fontsize="small")
+    for axes in rows.flat:
         axes.grid(alpha=0.3)
     figure.savefig(PLOT)
     shrink_picture(PLOT)
+
+
+def curve(records: list[dict[str, Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Epochs, and the mean error on each record's own validation faces there."""
+    told = [
+        [(at["epoch"], at["validation_nme"]) for at in one["history"] if "validation_nme" in at]
+        for one in records
+    ]
+    epochs, errors = np.mean(told, axis=0).T
+    return epochs, errors
 
 
 if __name__ == "__main__":

@@ -55,7 +55,10 @@ class Run:
 def main(
     data: Annotated[Path, typer.Option(help="Folder with 300w/ and wflw/.")],
     runs: Annotated[Path, typer.Option(help="Folder for the runs.")],
-    weights: Annotated[Path, typer.Option(help=f"Folder with {BACKBONE}.")],
+    weights: Annotated[
+        Path | None,
+        typer.Option(help=f"Folder with {BACKBONE}, which the paper's arms do without."),
+    ] = None,
     tough: Annotated[
         Path | None, typer.Option(help="Tough-Teacher that saw no validation face of seed 0.")
     ] = None,
@@ -123,12 +126,14 @@ def teachers(run: Run, runs: Path, tough: Path | None) -> dict[str, Path]:
     return {"tough": tough, "tolerant": runs / f"tolerant-{SEED}/tolerant_teacher"}
 
 
-def train(run: Run, folder: Path, weights: Path, places: dict[str, Any]) -> None:
+def train(run: Run, folder: Path, weights: Path | None, places: dict[str, Any]) -> None:
     """Train a run to its end, from wherever it is."""
     start = {"recipe": run.recipe, "stages": run.stage, "run.seed": run.seed}
     if "data.source" not in run.settings:
         start["data"] = places["data"] / "300w"
     if run.stage in ("student", "baseline") and run.recipe == plan()["recipe"]:
+        if weights is None:
+            sys.exit(f"{run.name} needs --weights: a folder with {BACKBONE}")
         start[f"{run.stage}.backbone_weights"] = weights / BACKBONE
     for key, value in run.settings.items():
         try:
