@@ -10,13 +10,15 @@ from datasets import Dataset
 from numpy.typing import NDArray
 
 from ..data.bad_rows import OtherLandmarks
-from ..data.columns import point_array
-from ..data.detector_boxes import with_detected_boxes, with_upright_boxes
+from ..data.columns import box_array, point_array
+from ..data.detector_boxes import replace_boxes, with_detected_boxes, with_upright_boxes
 from ..data.loading import load_rows
 from ..data.row_checks import check_rows
 from ..data.rows import COLUMNS, TARGETS
 from ..errors import KDLandmarksError
+from ..imaging.crop import upright_box
 from ..inference.checkpoints import METRICS, RECIPE, default_checkpoint
+from ..inference.upright import LOOKS
 from ..models import KDLandmarksForKeypointDetection, KDLandmarksImageProcessor
 from ..models.loading import check_same_landmarks, detector_scheme, load_detector
 from ..schemes import LandmarkScheme
@@ -143,7 +145,8 @@ def evaluate(
         split: part of the data; needed where there are several.
         box: around each face: `gt`, tight around the ground truth; `upright`, the same of the face
             held upright, with its roll; `dataset`, the data's own; or `detector`, the package's
-            face detector's, whose misses are in no score.
+            face detector's, whose misses are in no score, and for landmarks of a part of the face
+            those that the pipeline comes to from there.
         normalizer: what errors are divided by, None for what the scheme has; see
             `kd_landmarks.evaluation.metrics.nme`.
         batch_size: faces per forward pass.
@@ -175,6 +178,8 @@ def evaluate(
     if box == "detector":
         part = detector.config.face_box
         rows, missed = with_detected_boxes(rows, progress=progress, part=part)
+        if part is not None:
+            rows = _in_boxes_of_points(detector, processor, rows, batch_size)
     elif box == "upright":
         rows = with_upright_boxes(rows, scheme)
     found = evaluate_detector(
@@ -187,6 +192,21 @@ def evaluate(
         progress=progress,
     )
     return replace(found, missed=missed)
+
+
+def _in_boxes_of_points(
+    model: KDLandmarksForKeypointDetection,
+    processor: KDLandmarksImageProcessor,
+    rows: Dataset,
+    batch_size: int,
+) -> Dataset:
+    """Faces in the boxes that `predict` comes to for landmarks of a part of the face."""
+    model = model.to(devices()[0])  # type: ignore[arg-type]  # transformers wraps it
+    for _ in range(LOOKS):
+        points = predict_rows(model, processor, rows, batch_size=batch_size).points
+        faces = zip(points, box_array(rows), strict=True)
+        rows = replace_boxes(rows, [upright_box(face, box[4]).tolist() for face, box in faces])
+    return rows
 
 
 def evaluate_detector(

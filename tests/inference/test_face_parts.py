@@ -1,15 +1,20 @@
 """Landmarks of a part of the face, as one's own may be: they are found in whole faces' boxes."""
 
+import json
 from dataclasses import replace
 from importlib.resources import files
 
 import numpy as np
 import pytest
+from detectors import save_detector
 from PIL import Image
 
 from kd_landmarks import FaceLandmarkPipeline, get_scheme
+from kd_landmarks.data.columns import box_array, point_array
 from kd_landmarks.data.detector_boxes import usual_part, with_detected_boxes
 from kd_landmarks.data.rows import build_rows
+from kd_landmarks.evaluation.evaluate import evaluate
+from kd_landmarks.evaluation.predictions import Predictions
 from kd_landmarks.imaging.boxes import part_of_boxes, tight_box
 from kd_landmarks.inference.checkpoints import default_checkpoint
 from kd_landmarks.inference.measures import five_points
@@ -115,6 +120,31 @@ def test_they_are_followed_as_one_face(detect):
 def test_they_are_measured_in_a_detectors_boxes(rows, detect):
     found, missed = with_detected_boxes(rows, part=detect.backend.description.face_box)
     assert (len(found), missed) == (6, [])
+
+
+def test_they_are_measured_in_the_boxes_that_predict_comes_to(rows, truth, tmp_path, monkeypatch):
+    """Here a look is off by a fifth of what its box is."""
+    PHOTO.save(tmp_path / "photo.png")
+    face = {"image": "photo.png", "landmarks": five_points(truth, IBUG).tolist()}
+    (tmp_path / "faces.jsonl").write_text(json.dumps(face))
+    model = save_detector(tmp_path / "model", FIVE, np.zeros((5, 2), np.float32))
+    config = json.loads((model / "config.json").read_text())
+    config["face_box"] = np.add(usual_part(rows), 0.15).tolist()
+    (model / "config.json").write_text(json.dumps(config))
+
+    def look(_model, _processor, faces, **_):
+        points, boxes = point_array(faces, "landmarks"), box_array(faces)
+        middle = (points.min(1) + points.max(1)) / 2
+        away = (boxes[:, :2] + boxes[:, 2:4]) / 2 - middle
+        return Predictions(points + away[:, None] / 5, None)
+
+    def error():
+        return evaluate(model, tmp_path, box="detector", normalizer="box").result.nme
+
+    monkeypatch.setattr("kd_landmarks.evaluation.evaluate.predict_rows", look)
+    assert error() < 0.5
+    monkeypatch.setattr("kd_landmarks.evaluation.evaluate.LOOKS", 0)
+    assert error() > 3
 
 
 def test_landmarks_are_matched_in_the_box_of_the_checkpoints_own(rows):
