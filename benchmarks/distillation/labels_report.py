@@ -23,6 +23,8 @@ from study import REPOSITORY, RESULTS, SEED
 PLOT = REPOSITORY / "docs/faces-without-labels.png"
 HARD = "106 WFLW faces"
 TESTS = ("300W validation", HARD, TURNED)
+# From the next number on, more labels alone are hardly better.
+FEW = LABELED[:2]
 # Of a bootstrap over faces.
 DRAWS, RANGE = 2000, (2.5, 97.5)
 Grid = dict[tuple[int, int, str], dict[str, Any]]
@@ -64,14 +66,16 @@ def errors() -> str:
             rows.append(
                 [f"{labeled:,}", "the teacher", told[0], "", "", told[1], "", "", told[2], ""]
             )
-        for unlabeled in UNLABELED:
-            tests = grid.get((labeled, unlabeled, CHOSEN))
+        for unlabeled, form in (*((one, CHOSEN) for one in UNLABELED), (max(UNLABELED), "wing")):
+            tests = grid.get((labeled, unlabeled, form))
             if tests is None:
                 continue
             cells = scores(tests, alone)
             for number, test in enumerate(TESTS[:2]):
-                cells.insert(2 + 3 * number, as_many(grid, test, tests) if unlabeled else "")
-            rows.append([f"{labeled:,}", f"{unlabeled:,}", *cells])
+                told = as_many(grid, test, tests) if unlabeled and labeled in FEW else ""
+                cells.insert(2 + 3 * number, told)
+            in_form = "" if form == CHOSEN else ", wing loss"
+            rows.append([f"{labeled:,}", f"{unlabeled:,}{in_form}", *cells])
     return markdown_table(header, rows)
 
 
@@ -79,7 +83,7 @@ def few_faces() -> str:
     """How many of WFLW's faces get better, and what is left of the gain without the best three."""
     grid = recorded()
     rows = []
-    for labeled in LABELED[:2]:
+    for labeled in FEW:
         for unlabeled in UNLABELED[1:]:
             pair = [grid.get((labeled, count, CHOSEN)) for count in (0, unlabeled)]
             if None in pair:
@@ -117,27 +121,24 @@ def as_many(grid: Grid, test: str, tests: dict[str, Any]) -> str:
     own = np.array(tests[test]["errors"])
     faces = np.random.default_rng(SEED).integers(len(own), size=(DRAWS, len(own)))
     drawn = [labels_for({n: e[one] for n, e in errors.items()}, own[one]) for one in faces]
-    ends = [in_words(value) for value in np.percentile(drawn, RANGE, method="nearest")]
+    ends = [in_words(value) for value in np.percentile(drawn, RANGE)]
     return f"{in_words(labels_for(errors, own))} ({ends[0]} to {ends[1]})"
 
 
 def labels_for(errors: dict[int, NDArray[np.float64]], own: NDArray[np.float64]) -> float:
-    """Between the numbers that were tried, on a logarithmic scale; 0 and infinity beyond them."""
+    """Between the numbers that were tried, on a logarithmic scale."""
     reached: list[float] = []  # from the largest number on, which need not have the least error
     counts: list[int] = []
     for count, told in errors.items():
         if not reached or told.mean() < reached[0]:
             reached.insert(0, told.mean())
             counts.insert(0, count)
-    logs = np.log(counts)
-    return float(np.exp(np.interp(own.mean(), reached, logs, left=np.inf, right=-np.inf)))
+    return float(np.exp(np.interp(own.mean(), reached, np.log(counts), right=0)))
 
 
 def in_words(count: float) -> str:
-    """To tens; what is beyond the numbers that were tried only so."""
-    if count < LABELED[0]:
-        return f"under {LABELED[0]}"
-    return f"{round(count, -1):,.0f}" if np.isfinite(count) else "more"
+    """To tens; less than the smallest number that was tried only so."""
+    return f"under {LABELED[0]}" if count < LABELED[0] else f"{round(count, -1):,.0f}"
 
 
 def forms() -> str:

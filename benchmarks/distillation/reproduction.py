@@ -59,7 +59,8 @@ AGAINST_L2: Comparisons = (
 OF_TEACHERS: Comparisons = (
     *((title, "l1", with_, None) for title, _, with_, _ in AGAINST_L2[:8]),
     ("author code, both teachers, against its main term alone", "main", "author-code", None),
-    ("both teachers, against the Tough-Teacher alone", "tough", "author-code", None),
+    ("both teachers, against the Tough-Teacher alone", "tough", "author-code", 7.5),
+    ("both teachers, against the Tolerant-Teacher alone", "tolerant", "author-code", 4.6),
     ("asked at every step, against asked once", "author-code", "online", None),
     ("teachers as the paper's, against the released ones", "author-code", "own-teachers", None),
     ("teachers 15 % better, against the released ones", "author-code", "better-teachers", None),
