@@ -62,10 +62,8 @@ def errors() -> str:
         if alone is None:
             continue
         if (teacher := grid.get((labeled, 0, ALONE))) is not None:
-            told = [f"{teacher[test]['nme']:.2f}" for test in TESTS]
-            rows.append(
-                [f"{labeled:,}", "the teacher", told[0], "", "", told[1], "", "", told[2], ""]
-            )
+            own = [f"{teacher[test]['nme']:.2f}" for test in TESTS]
+            rows.append([f"{labeled:,}", "the teacher", own[0], "", "", own[1], "", "", own[2], ""])
         for unlabeled, form in (*((one, CHOSEN) for one in UNLABELED), (max(UNLABELED), "wing")):
             tests = grid.get((labeled, unlabeled, form))
             if tests is None:
@@ -85,10 +83,10 @@ def few_faces() -> str:
     rows = []
     for labeled in FEW:
         for unlabeled in UNLABELED[1:]:
-            pair = [grid.get((labeled, count, CHOSEN)) for count in (0, unlabeled)]
-            if None in pair:
+            places = [(labeled, count, CHOSEN) for count in (0, unlabeled)]
+            if not all(place in grid for place in places):
                 continue
-            without, with_ = (np.array(one[HARD]["errors"]) for one in pair)
+            without, with_ = (np.array(grid[one][HARD]["errors"]) for one in places)
             others = np.argsort(without - with_)[:-3]
             told = compared(without, with_)
             rows.append(
