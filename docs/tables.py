@@ -143,7 +143,11 @@ def first_training() -> str:
 def step_cost() -> str:
     """What a training step costs."""
     told = recorded("step_cost")
-    titles = {"precomputed": "precomputed targets", "online": "online teachers"}
+    titles = {
+        "precomputed": "precomputed targets",
+        "precomputed, compiled": "precomputed targets, compiled network",
+        "online": "online teachers",
+    }
     rows = {
         titles.get(name, name): {
             "milliseconds": took,
